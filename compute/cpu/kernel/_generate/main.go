@@ -1,0 +1,32 @@
+// Command generate writes the assembly of package kernel with avo.
+//
+// It is a module of its own, so that alma itself depends neither on avo nor on
+// golang.org/x/tools. Run it through the go:generate lines of package kernel:
+//
+//	go generate ./compute/cpu/kernel
+package main
+
+import (
+	"flag"
+	"fmt"
+	"os"
+
+	"github.com/mmcloughlin/avo/build"
+)
+
+func main() {
+	kernel := flag.String("kernel", "", "which half to write: gemm or vector")
+	flag.Parse()
+	// avo takes the amd64 half of the constraint from the file's name.
+	build.ConstraintExpr("!purego")
+	switch *kernel {
+	case "gemm":
+		genGemm()
+	case "vector":
+		genVector()
+	default:
+		fmt.Fprintf(os.Stderr, "choosing a kernel: -kernel is %q; use gemm or vector\n", *kernel)
+		os.Exit(2)
+	}
+	build.Generate()
+}
