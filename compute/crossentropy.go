@@ -1,0 +1,114 @@
+package compute
+
+// IgnoreTarget marks a position that has no loss, as in PyTorch's
+// cross_entropy.
+const IgnoreTarget = -100
+
+// LinearCrossEntropyOp is −log softmax(hidden·W)[target] for each row, in
+// blocks of rows, so that the logits [N, V] never exist as a whole.
+// W is [V, D] with OutIn (a tied embedding, torch's Linear), else [D, V].
+// Outputs: the losses [N] (0 where the target is negative) and the
+// log-sum-exp of each row's logits [N].
+type LinearCrossEntropyOp struct{ OutIn bool }
+
+// LinearCrossEntropy takes hidden [N, D] and targets i32 [N] and gives the
+// loss of each row in nats. A negative target ([IgnoreTarget]) has no loss
+// and no gradient.
+func LinearCrossEntropy(hidden, w, targets *Tensor, outIn bool) *Tensor {
+	return apply(LinearCrossEntropyOp{outIn}, hidden, w, targets)[0]
+}
+
+func (LinearCrossEntropyOp) Kind() string { return "linear_cross_entropy" }
+
+func (o LinearCrossEntropyOp) Infer(in []Type) []Type {
+	rows := vocabularyRows("linear_cross_entropy", o.OutIn, in)
+	return []Type{rows, rows}
+}
+
+func (o LinearCrossEntropyOp) Gradient(n *Node, dOut []*Tensor) []*Tensor {
+	if dOut[1] != nil {
+		return noGradient(o)
+	}
+	g := apply(LinearCrossEntropyGradOp(o), n.Inputs[0], n.Inputs[1], n.Inputs[2], n.Outputs[1], dOut[0])
+	return []*Tensor{g[0], g[1], nil}
+}
+
+func (o LinearCrossEntropyOp) FLOPs(n *Node) int64 { return headFLOPs(n) }
+
+// LinearCrossEntropyGradOp takes hidden, w, targets, lse and the gradient by
+// each loss [N], and gives dhidden and dw. It recomputes the logits. The sum
+// over rows in dw runs in order in blocks of [HeadBlock] rows.
+type LinearCrossEntropyGradOp LinearCrossEntropyOp
+
+// HeadBlock is the number of rows whose logits the vocabulary operators hold
+// at one time, and the length of a block in the sum over rows of dw.
+const HeadBlock = 256
+
+func (LinearCrossEntropyGradOp) Kind() string                          { return "linear_cross_entropy.grad" }
+func (LinearCrossEntropyGradOp) Infer(in []Type) []Type                { return []Type{in[0], in[1]} }
+func (o LinearCrossEntropyGradOp) Gradient(*Node, []*Tensor) []*Tensor { return noGradient(o) }
+func (LinearCrossEntropyGradOp) FLOPs(n *Node) int64                   { return 3 * headFLOPs(n) }
+
+// TokenLogProbOp gives log softmax(hidden·W/Temperature)[token] of each row
+// and the entropy of that distribution, without holding [N, V].
+// Outputs: log-probabilities [N], entropies [N], log-sum-exps [N]; a negative
+// token gives zeros in the first two.
+type TokenLogProbOp struct {
+	OutIn       bool
+	Temperature float32
+}
+
+// TokenLogProb takes hidden [N, D] and tokens i32 [N]. The log-probability is
+// differentiable, the entropy is a measurement. The temperature is the one
+// that the tokens were sampled at.
+func TokenLogProb(hidden, w, tokens *Tensor, outIn bool, temperature float32) (logProb, entropy *Tensor) {
+	out := apply(TokenLogProbOp{outIn, temperature}, hidden, w, tokens)
+	return out[0], out[1]
+}
+
+func (TokenLogProbOp) Kind() string { return "token_log_prob" }
+
+func (o TokenLogProbOp) Infer(in []Type) []Type {
+	rows := vocabularyRows("token_log_prob", o.OutIn, in)
+	return []Type{rows, rows, rows}
+}
+
+func (o TokenLogProbOp) Gradient(n *Node, dOut []*Tensor) []*Tensor {
+	if dOut[1] != nil || dOut[2] != nil {
+		return noGradient(o)
+	}
+	g := apply(TokenLogProbGradOp(o), n.Inputs[0], n.Inputs[1], n.Inputs[2], n.Outputs[2], dOut[0])
+	return []*Tensor{g[0], g[1], nil}
+}
+
+func (o TokenLogProbOp) FLOPs(n *Node) int64 { return headFLOPs(n) }
+
+// TokenLogProbGradOp takes hidden, w, tokens, lse and the gradient by each
+// log-probability [N], and gives dhidden and dw.
+type TokenLogProbGradOp TokenLogProbOp
+
+func (TokenLogProbGradOp) Kind() string                          { return "token_log_prob.grad" }
+func (TokenLogProbGradOp) Infer(in []Type) []Type                { return []Type{in[0], in[1]} }
+func (o TokenLogProbGradOp) Gradient(*Node, []*Tensor) []*Tensor { return noGradient(o) }
+func (TokenLogProbGradOp) FLOPs(n *Node) int64                   { return 3 * headFLOPs(n) }
+
+func vocabularyRows(op string, outIn bool, in []Type) Type {
+	h, w := in[0].Shape, in[1].Shape
+	ok := len(h) == 2 && len(w) == 2 && in[2].DType == Int32 && in[2].Shape.Equal(h[:1])
+	if ok {
+		d := w[0]
+		if outIn {
+			d = w[1]
+		}
+		ok = h[1] == d
+	}
+	if !ok {
+		badShape(op, "hidden [N, D], w [V, D] with OutIn or [D, V], and tokens i32 [N]", in)
+	}
+	return Type{Float32, h[:1]}
+}
+
+// headFLOPs counts one product of hidden and the head.
+func headFLOPs(n *Node) int64 {
+	return 2 * int64(n.Inputs[0].Shape[0]) * int64(n.Inputs[1].Shape.Size())
+}

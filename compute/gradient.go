@@ -1,0 +1,74 @@
+package compute
+
+import "fmt"
+
+// Gradient extends the Program with the backward pass (reverse-mode
+// differentiation) and returns the gradient of the scalar loss by each of the
+// given tensors, in their shapes. A tensor that does not reach the loss has
+// the gradient zero.
+func Gradient(loss *Tensor, wrt ...*Tensor) []*Tensor {
+	if len(loss.Shape) != 0 {
+		panic(fmt.Sprintf("compute: Gradient wants a scalar loss, got shape %v", loss.Shape))
+	}
+	p := loss.Node.program
+	forward := p.Nodes[:loss.Node.ID+1]
+
+	// Only nodes between wrt and loss need gradients.
+	needs := make([]bool, len(forward))
+	for _, t := range wrt {
+		if t.Node.ID < len(forward) {
+			needs[t.Node.ID] = true
+		}
+	}
+	for i, n := range forward {
+		for _, in := range n.Inputs {
+			if needs[in.Node.ID] {
+				needs[i] = true
+			}
+		}
+	}
+
+	grads := make(map[*Tensor]*Tensor)
+	grads[loss] = Constant(p, 1)
+	for i := len(forward) - 1; i >= 0; i-- {
+		n := forward[i]
+		if !needs[i] || len(n.Inputs) == 0 {
+			continue
+		}
+		dOut := make([]*Tensor, len(n.Outputs))
+		reached := false
+		for j, out := range n.Outputs {
+			dOut[j] = grads[out]
+			reached = reached || dOut[j] != nil
+		}
+		if !reached {
+			continue
+		}
+		for j, d := range n.Op.Gradient(n, dOut) {
+			in := n.Inputs[j]
+			if d == nil || !needs[in.Node.ID] {
+				continue
+			}
+			if !d.Shape.Equal(in.Shape) {
+				panic(fmt.Sprintf("compute: gradient rule of %s gives shape %v for input %d of shape %v", n.Op.Kind(), d.Shape, j, in.Shape))
+			}
+			if sum := grads[in]; sum != nil {
+				d = Add(sum, d)
+			}
+			grads[in] = d
+		}
+	}
+	out := make([]*Tensor, len(wrt))
+	for i, t := range wrt {
+		if out[i] = grads[t]; out[i] == nil {
+			out[i] = Fill(p, 0, t.Shape...)
+		}
+	}
+	return out
+}
+
+// noGradient panics: the operator belongs to a backward pass or to decoding
+// and has no gradient rule of its own.
+func noGradient(op Op) []*Tensor {
+	panic(fmt.Sprintf("compute: operator %s has no gradient", op.Kind()))
+}
