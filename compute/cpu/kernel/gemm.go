@@ -1,0 +1,224 @@
+package kernel
+
+import "fmt"
+
+const (
+	// MR is the number of rows of the register tile.
+	MR = 6
+	// NR is the number of columns of a packed panel and of the register tile.
+	NR = 16
+	// KC is the length of a block of the inner dimension. It decides the bits
+	// of a product: a result is the sum of its block sums, in block order.
+	KC = 256
+)
+
+const (
+	// rowBlock rows of A by KC steps (192 KiB) stay in a core's L2 cache while
+	// all the panels pass by.
+	rowBlock = 192
+	// streamRows is the most rows for which the packed matrix is read only
+	// once and front to back, since reading it is then what takes the time.
+	streamRows = 32
+	// edgeRows rows of the temporary tile of a partial panel.
+	edgeRows = 48
+)
+
+// Gemm computes C = A·B, or C += A·B if acc, for the rows m0 ≤ i < m1 and the
+// panels p0 ≤ p < p1 of C; panel p is the columns p·NR up to (p+1)·NR or n.
+//
+//	c  [·, n]  row-major, stride ldc ≥ n; only the range is written
+//	a  [·, k]  row-major, stride lda ≥ k; read in place
+//	bp [k, n]  as PackB or PackBT left it
+//
+// c and a begin at row 0 and bp at panel 0, whatever the range. c must not
+// overlap a or bp.
+//
+// The element c[i,j] is computed in one fixed way. The inner dimension is cut
+// into blocks of KC steps. A block's sum is one chain of multiply-adds that
+// starts at 0 and runs through the block in increasing order; block sums are
+// added to c[i,j] in increasing order (the first one replaces c[i,j] unless
+// acc). It follows that c[i,j] depends on row i of A and column j of B alone:
+// neither the range, nor the number of rows, nor the other rows change a bit
+// of it. With AVX2 each multiply-add rounds once, in the portable kernels
+// twice. Zeros are not skipped: 0·Inf is NaN.
+//
+// With k = 0 the product is 0. Gemm panics if a slice is too short for its
+// range.
+func Gemm(c []float32, ldc int, a []float32, lda int, bp []float32, k, n, m0, m1, p0, p1 int, acc bool) {
+	if !checkProduct("Gemm", c, ldc, bp, k, n, m0, m1, p0, p1) {
+		return
+	}
+	checkMatrix("Gemm", "a", a, lda, m1, k)
+	if k == 0 {
+		if !acc {
+			clearRange(c, ldc, n, m0, m1, p0, p1)
+		}
+		return
+	}
+	if m1-m0 <= streamRows {
+		for p := p0; p < p1; p++ {
+			for k0 := 0; k0 < k; k0 += KC {
+				kc := min(KC, k-k0)
+				tile(c[m0*ldc+p*NR:], ldc, a[m0*lda+k0:], lda, bp[(p*k+k0)*NR:],
+					kc, m1-m0, min(NR, n-p*NR), acc || k0 > 0)
+			}
+		}
+		return
+	}
+	for k0 := 0; k0 < k; k0 += KC {
+		kc := min(KC, k-k0)
+		for i := m0; i < m1; i += rowBlock {
+			rows := min(rowBlock, m1-i)
+			for p := p0; p < p1; p++ {
+				tile(c[i*ldc+p*NR:], ldc, a[i*lda+k0:], lda, bp[(p*k+k0)*NR:],
+					kc, rows, min(NR, n-p*NR), acc || k0 > 0)
+			}
+		}
+	}
+}
+
+// GemmATScratch returns the floats of scratch that GemmAT needs, for any shape.
+func GemmATScratch() int { return rowBlock * KC }
+
+// GemmAT computes C = Aᵀ·B, or C += Aᵀ·B if acc, for the rows m0 ≤ i < m1 and
+// the panels p0 ≤ p < p1 of C, where A is stored with the inner dimension
+// first. It is the product of the weight gradient dW = Xᵀ·dY, with the k rows
+// of X and dY the tokens of the batch.
+//
+//	c  [·, n]  row-major, stride ldc ≥ n; only the range is written
+//	a  [k, ·]  row-major, stride lda ≥ m1
+//	bp [k, n]  as PackB or PackBT left it
+//
+// scratch has at least GemmATScratch floats and belongs to this call alone;
+// blocks of A are transposed into it. The result has the bits that Gemm gives
+// for the transposed matrix. Panics as Gemm does.
+func GemmAT(c []float32, ldc int, a []float32, lda int, bp []float32, k, n, m0, m1, p0, p1 int, acc bool, scratch []float32) {
+	if !checkProduct("GemmAT", c, ldc, bp, k, n, m0, m1, p0, p1) {
+		return
+	}
+	checkMatrix("GemmAT", "a", a, lda, k, m1)
+	if len(scratch) < GemmATScratch() {
+		panic(fmt.Sprintf("kernel: GemmAT: scratch has %d floats, needs %d", len(scratch), GemmATScratch()))
+	}
+	if k == 0 {
+		if !acc {
+			clearRange(c, ldc, n, m0, m1, p0, p1)
+		}
+		return
+	}
+	for k0 := 0; k0 < k; k0 += KC {
+		kc := min(KC, k-k0)
+		for i := m0; i < m1; i += rowBlock {
+			rows := min(rowBlock, m1-i)
+			transpose(scratch, KC, a[k0*lda+i:], lda, kc, rows)
+			for p := p0; p < p1; p++ {
+				tile(c[i*ldc+p*NR:], ldc, scratch, KC, bp[(p*k+k0)*NR:],
+					kc, rows, min(NR, n-p*NR), acc || k0 > 0)
+			}
+		}
+	}
+}
+
+// tile computes rows × cols of C from one block of A and of one panel, adding
+// to C if add. The last panel of a matrix may have cols < NR: it is computed
+// whole beside C, and its columns are then moved over in the same arithmetic.
+func tile(c []float32, ldc int, a []float32, lda int, bp []float32, kc, rows, cols int, add bool) {
+	if cols == NR {
+		tileFull(c, ldc, a, lda, bp, kc, rows, add)
+		return
+	}
+	var t [edgeRows * NR]float32
+	for i := 0; i < rows; i += edgeRows {
+		r := min(edgeRows, rows-i)
+		tileFull(t[:], NR, a[i*lda:], lda, bp, kc, r, false)
+		for j := 0; j < r; j++ {
+			from := t[j*NR : j*NR+cols]
+			to := c[(i+j)*ldc : (i+j)*ldc+cols]
+			if !add {
+				copy(to, from)
+				continue
+			}
+			for x, v := range from {
+				to[x] += v
+			}
+		}
+	}
+}
+
+// tilePortable is tileFull in plain Go: rows × NR of C, two rows by four
+// columns at a time. The conversions forbid fused multiply-adds, so that every
+// machine gives the same bits.
+func tilePortable(c []float32, ldc int, a []float32, lda int, bp []float32, kc, rows int, add bool) {
+	bp = bp[:kc*NR]
+	for i := 0; i < rows; i += 2 {
+		// A lone last row is computed twice: into the same place, from the
+		// same values.
+		j := min(i+1, rows-1)
+		a0 := a[i*lda : i*lda+kc]
+		a1 := a[j*lda : j*lda+kc]
+		c0 := c[i*ldc : i*ldc+NR]
+		c1 := c[j*ldc : j*ldc+NR]
+		for x := 0; x < NR; x += 4 {
+			var s00, s01, s02, s03, s10, s11, s12, s13 float32
+			for kk, u := range a0 {
+				v := a1[kk]
+				b := bp[kk*NR+x : kk*NR+x+4 : kk*NR+x+4]
+				s00 += float32(u * b[0])
+				s01 += float32(u * b[1])
+				s02 += float32(u * b[2])
+				s03 += float32(u * b[3])
+				s10 += float32(v * b[0])
+				s11 += float32(v * b[1])
+				s12 += float32(v * b[2])
+				s13 += float32(v * b[3])
+			}
+			d0, d1 := c0[x:x+4:x+4], c1[x:x+4:x+4]
+			if add {
+				s00, s01, s02, s03 = d0[0]+s00, d0[1]+s01, d0[2]+s02, d0[3]+s03
+				s10, s11, s12, s13 = d1[0]+s10, d1[1]+s11, d1[2]+s12, d1[3]+s13
+			}
+			d0[0], d0[1], d0[2], d0[3] = s00, s01, s02, s03
+			d1[0], d1[1], d1[2], d1[3] = s10, s11, s12, s13
+		}
+	}
+}
+
+// clearRange sets the range of C to zero.
+func clearRange(c []float32, ldc, n, m0, m1, p0, p1 int) {
+	for i := m0; i < m1; i++ {
+		clear(c[i*ldc+p0*NR : i*ldc+min(n, p1*NR)])
+	}
+}
+
+// checkProduct panics unless the range lies in C and bp, and reports whether
+// the range holds anything.
+func checkProduct(name string, c []float32, ldc int, bp []float32, k, n, m0, m1, p0, p1 int) bool {
+	panels := (n + NR - 1) / NR
+	if k < 0 || n < 0 || m0 < 0 || m1 < m0 || p0 < 0 || p1 < p0 || p1 > panels {
+		panic(fmt.Sprintf("kernel: %s: rows %d..%d, panels %d..%d of %d with k = %d: the range is wrong",
+			name, m0, m1, p0, p1, panels, k))
+	}
+	if m0 == m1 || p0 == p1 {
+		return false
+	}
+	checkMatrix(name, "c", c, ldc, m1, min(n, p1*NR))
+	if len(bp) < p1*NR*k {
+		panic(fmt.Sprintf("kernel: %s: bp has %d floats, needs %d for %d panels of k = %d",
+			name, len(bp), p1*NR*k, p1, k))
+	}
+	return true
+}
+
+// checkMatrix panics unless x holds rows × cols with the given stride.
+func checkMatrix(name, what string, x []float32, stride, rows, cols int) {
+	if rows == 0 || cols == 0 {
+		return
+	}
+	if stride < cols {
+		panic(fmt.Sprintf("kernel: %s: %s has stride %d, less than its %d columns", name, what, stride, cols))
+	}
+	if need := (rows-1)*stride + cols; len(x) < need {
+		panic(fmt.Sprintf("kernel: %s: %s has %d floats, needs %d for %d rows of %d with stride %d",
+			name, what, len(x), need, rows, cols, stride))
+	}
+}

@@ -1,0 +1,13 @@
+//go:build !amd64 || purego
+
+package kernel
+
+func tileFull(c []float32, ldc int, a []float32, lda int, bp []float32, kc, rows int, add bool) {
+	tilePortable(c, ldc, a, lda, bp, kc, rows, add)
+}
+
+func copyPanel(dst, src []float32, ld, rows int) { copyPanelPortable(dst, src, ld, rows) }
+
+func transpose(dst []float32, ldd int, src []float32, lds, rows, cols int) {
+	transposePortable(dst, ldd, src, lds, rows, cols)
+}
