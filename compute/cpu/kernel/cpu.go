@@ -16,9 +16,11 @@ var selectError error
 // that the machine runs.
 const EnvName = "ALMA_CPU"
 
-func init() {
-	name := os.Getenv(EnvName)
-	if err := Select(name); err != nil {
+func init() { selectFromEnvironment() }
+
+func selectFromEnvironment() {
+	selectError = nil
+	if err := Select(os.Getenv(EnvName)); err != nil {
 		selectError = fmt.Errorf("reading %s: %w", EnvName, err)
 		useAVX2 = hasAVX2()
 	}

@@ -2,12 +2,76 @@
 
 package kernel
 
+// tileFull computes rows × NR of C, adding to C if add. The rows are cut into
+// strips of six; what is left over is joined with the last six and cut anew,
+// since strips of four or five keep the multipliers busy and shorter ones
+// cannot.
 func tileFull(c []float32, ldc int, a []float32, lda int, bp []float32, kc, rows int, add bool) {
-	tilePortable(c, ldc, a, lda, bp, kc, rows, add)
+	if !useAVX2 {
+		tilePortable(c, ldc, a, lda, bp, kc, rows, add)
+		return
+	}
+	strips, rest := rows/MR, rows%MR
+	var more int // rows of one more strip after rest
+	if strips > 0 && rest > 0 && rest < 4 {
+		strips--
+		more = 4
+		rest += MR - more
+	}
+	b := &bp[0]
+	if strips > 0 {
+		gemm6(&c[0], ldc, &a[0], lda, b, kc, strips, add)
+	}
+	i := strips * MR
+	for _, r := range [2]int{rest, more} {
+		if r == 0 {
+			continue
+		}
+		c, a := &c[i*ldc], &a[i*lda]
+		switch r {
+		case 1:
+			gemm1(c, ldc, a, lda, b, kc, 1, add)
+		case 2:
+			gemm2(c, ldc, a, lda, b, kc, 1, add)
+		case 3:
+			gemm3(c, ldc, a, lda, b, kc, 1, add)
+		case 4:
+			gemm4(c, ldc, a, lda, b, kc, 1, add)
+		case 5:
+			gemm5(c, ldc, a, lda, b, kc, 1, add)
+		}
+		i += r
+	}
 }
 
-func copyPanel(dst, src []float32, ld, rows int) { copyPanelPortable(dst, src, ld, rows) }
+func copyPanel(dst, src []float32, ld, rows int) {
+	if !useAVX2 {
+		copyPanelPortable(dst, src, ld, rows)
+		return
+	}
+	copyPanelAVX2(&dst[0], &src[0], ld, rows)
+}
 
+// transpose sets dst[j·ldd+i] = src[i·lds+j] for i < rows, j < cols.
 func transpose(dst []float32, ldd int, src []float32, lds, rows, cols int) {
-	transposePortable(dst, ldd, src, lds, rows, cols)
+	if !useAVX2 {
+		transposePortable(dst, ldd, src, lds, rows, cols)
+		return
+	}
+	// Long rows are cut so that a call stays short and so that the lines of
+	// dst, written eight floats at a time, are still in the cache for the
+	// next eight rows.
+	const run = 64
+	wholeRows, wholeCols := rows&^7, cols&^7
+	for j := 0; j < wholeCols; j += run {
+		for i := 0; i < wholeRows; i += 8 {
+			transpose8AVX2(&dst[j*ldd+i], ldd, &src[i*lds+j], lds, min(run, wholeCols-j)/8)
+		}
+	}
+	if wholeCols < cols {
+		transposePortable(dst[wholeCols*ldd:], ldd, src[wholeCols:], lds, wholeRows, cols-wholeCols)
+	}
+	if wholeRows < rows {
+		transposePortable(dst[wholeRows:], ldd, src[wholeRows*lds:], lds, rows-wholeRows, cols)
+	}
 }

@@ -1,10 +1,235 @@
 package main
 
-import "github.com/mmcloughlin/avo/build"
+import (
+	"fmt"
+
+	. "github.com/mmcloughlin/avo/build"
+	. "github.com/mmcloughlin/avo/operand"
+	"github.com/mmcloughlin/avo/reg"
+)
+
+const (
+	panelCols  = 16 // NR: two YMM registers
+	panelBytes = 4 * panelCols
+	maxRows    = 6 // MR: 6 × 2 accumulators leave four registers to work with
+)
 
 // genGemm writes the matrix product half of the package.
 func genGemm() {
-	build.TEXT("gemmEmpty", build.NOSPLIT, "func()")
-	build.Pragma("noescape")
-	build.RET()
+	for rows := maxRows; rows >= 1; rows-- {
+		genStrips(rows)
+	}
+	genCopyPanel()
+	genTranspose()
+}
+
+// genStrips writes gemmN: strips of N rows of C times one panel, one block of
+// the inner dimension. Every N runs the same chain for each element.
+func genStrips(rows int) {
+	TEXT(fmt.Sprintf("gemm%d", rows), NOSPLIT,
+		"func(c *float32, ldc int, a *float32, lda int, b *float32, kc, strips int, add bool)")
+	Doc(fmt.Sprintf("gemm%d computes (or adds, if add) strips × %d rows of C, one panel wide.", rows, rows),
+		"a is row-major, b one block of a packed panel, both kc ≥ 1 steps; strides are in floats.")
+	Pragma("noescape")
+
+	c := Load(Param("c"), GP64())
+	ldc := Load(Param("ldc"), GP64())
+	a := Load(Param("a"), GP64())
+	lda := Load(Param("lda"), GP64())
+	b := Load(Param("b"), GP64())
+	kc := Load(Param("kc"), GP64())
+	strips := Load(Param("strips"), GP64())
+	add := Load(Param("add"), GP8())
+	SHLQ(U8(2), ldc)
+	SHLQ(U8(2), lda)
+
+	aLow, aHigh, bAt, count := GP64(), GP64(), GP64(), GP64()
+	cHigh := GP64()
+	// row r of A is at aLow + r·lda for r < 3, at aHigh + (r−3)·lda otherwise.
+	row := func(low, high, stride reg.Register, r, disp int) Mem {
+		base := low
+		if r >= 3 {
+			base, r = high, r-3
+		}
+		m := Mem{Base: base, Disp: disp}
+		if r > 0 {
+			m.Index, m.Scale = stride, uint8(r)
+		}
+		return m
+	}
+	// setHigh points high at row 3.
+	setHigh := func(low, high, stride reg.Register) {
+		if rows > 3 {
+			LEAQ(Mem{Base: low, Index: stride, Scale: 2}, high)
+			ADDQ(stride, high)
+		}
+	}
+
+	acc := make([][2]reg.VecVirtual, rows)
+	for r := range acc {
+		acc[r] = [2]reg.VecVirtual{YMM(), YMM()}
+	}
+	b0, b1 := YMM(), YMM()
+	scalar := [2]reg.VecVirtual{YMM(), YMM()}
+	step := func(u int) {
+		VMOVUPS(Mem{Base: bAt, Disp: u * panelBytes}, b0)
+		VMOVUPS(Mem{Base: bAt, Disp: u*panelBytes + 32}, b1)
+		for r := range rows {
+			s := scalar[r%2]
+			VBROADCASTSS(row(aLow, aHigh, lda, r, 4*u), s)
+			VFMADD231PS(b0, s, acc[r][0])
+			VFMADD231PS(b1, s, acc[r][1])
+		}
+	}
+
+	Label("strip")
+	MOVQ(a, aLow)
+	setHigh(aLow, aHigh, lda)
+	setHigh(c, cHigh, ldc)
+	MOVQ(b, bAt)
+	for r := range rows {
+		// Both ends, since a row of the tile may straddle two cache lines.
+		PREFETCHT0(row(c, cHigh, ldc, r, 0))
+		PREFETCHT0(row(c, cHigh, ldc, r, panelBytes-4))
+	}
+	for r := range rows {
+		VXORPS(acc[r][0], acc[r][0], acc[r][0])
+		VXORPS(acc[r][1], acc[r][1], acc[r][1])
+	}
+	const unroll = 4
+	MOVQ(kc, count)
+	SHRQ(U8(2), count)
+	JZ(LabelRef("rest"))
+	Label("unrolled")
+	for u := range unroll {
+		step(u)
+	}
+	ADDQ(U8(4*unroll), aLow)
+	if rows > 3 {
+		ADDQ(U8(4*unroll), aHigh)
+	}
+	ADDQ(U32(panelBytes*unroll), bAt)
+	DECQ(count)
+	JNZ(LabelRef("unrolled"))
+
+	Label("rest")
+	MOVQ(kc, count)
+	ANDQ(U8(unroll-1), count)
+	JZ(LabelRef("store"))
+	Label("single")
+	step(0)
+	ADDQ(U8(4), aLow)
+	if rows > 3 {
+		ADDQ(U8(4), aHigh)
+	}
+	ADDQ(U8(panelBytes), bAt)
+	DECQ(count)
+	JNZ(LabelRef("single"))
+
+	Label("store")
+	TESTB(add, add)
+	JZ(LabelRef("replace"))
+	for r := range rows {
+		VADDPS(row(c, cHigh, ldc, r, 0), acc[r][0], acc[r][0])
+		VADDPS(row(c, cHigh, ldc, r, 32), acc[r][1], acc[r][1])
+	}
+	Label("replace")
+	for r := range rows {
+		VMOVUPS(acc[r][0], row(c, cHigh, ldc, r, 0))
+		VMOVUPS(acc[r][1], row(c, cHigh, ldc, r, 32))
+	}
+	for range rows {
+		ADDQ(lda, a)
+		ADDQ(ldc, c)
+	}
+	DECQ(strips)
+	JNZ(LabelRef("strip"))
+	VZEROUPPER()
+	RET()
+}
+
+// genCopyPanel writes the packing of one panel from rows of 16 floats.
+func genCopyPanel() {
+	TEXT("copyPanelAVX2", NOSPLIT, "func(dst, src *float32, ld, rows int)")
+	Doc("copyPanelAVX2 copies rows ≥ 1 rows of 16 floats, the starts ld floats apart, one after another.")
+	Pragma("noescape")
+	dst := Load(Param("dst"), GP64())
+	src := Load(Param("src"), GP64())
+	ld := Load(Param("ld"), GP64())
+	rows := Load(Param("rows"), GP64())
+	SHLQ(U8(2), ld)
+	x, y := YMM(), YMM()
+	Label("row")
+	VMOVUPS(Mem{Base: src}, x)
+	VMOVUPS(Mem{Base: src, Disp: 32}, y)
+	VMOVUPS(x, Mem{Base: dst})
+	VMOVUPS(y, Mem{Base: dst, Disp: 32})
+	ADDQ(ld, src)
+	ADDQ(U8(panelBytes), dst)
+	DECQ(rows)
+	JNZ(LabelRef("row"))
+	VZEROUPPER()
+	RET()
+}
+
+// genTranspose writes the transposition of eight rows, eight columns at a
+// time: halves are gathered from two rows by the loads, so that only in-lane
+// shuffles remain.
+func genTranspose() {
+	TEXT("transpose8AVX2", NOSPLIT, "func(dst *float32, ldd int, src *float32, lds, blocks int)")
+	Doc("transpose8AVX2 sets dst[j·ldd+i] = src[i·lds+j] for i < 8 and j < 8·blocks, blocks ≥ 1.")
+	Pragma("noescape")
+	dst := Load(Param("dst"), GP64())
+	ldd := Load(Param("ldd"), GP64())
+	src := Load(Param("src"), GP64())
+	lds := Load(Param("lds"), GP64())
+	blocks := Load(Param("blocks"), GP64())
+	SHLQ(U8(2), ldd)
+	SHLQ(U8(2), lds)
+	lds3, ldd3, src4, dst4 := GP64(), GP64(), GP64(), GP64()
+	LEAQ(Mem{Base: lds, Index: lds, Scale: 2}, lds3)
+	LEAQ(Mem{Base: ldd, Index: ldd, Scale: 2}, ldd3)
+	row := func(base, base4, stride, stride3 reg.Register, r, disp int) Mem {
+		if r >= 4 {
+			base, r = base4, r-4
+		}
+		switch r {
+		case 0:
+			return Mem{Base: base, Disp: disp}
+		case 3:
+			return Mem{Base: base, Index: stride3, Scale: 1, Disp: disp}
+		}
+		return Mem{Base: base, Index: stride, Scale: uint8(r), Disp: disp}
+	}
+
+	Label("block")
+	LEAQ(Mem{Base: src, Index: lds, Scale: 4}, src4)
+	LEAQ(Mem{Base: dst, Index: ldd, Scale: 4}, dst4)
+	for half := range 2 {
+		// rows r and r+4 of four columns side by side
+		in := make([]reg.VecVirtual, 4)
+		for r := range in {
+			in[r] = YMM()
+			VMOVUPS(row(src, src4, lds, lds3, r, 16*half), in[r].AsX())
+			VINSERTF128(U8(1), row(src, src4, lds, lds3, r+4, 16*half), in[r], in[r])
+		}
+		low01, high01, low23, high23 := YMM(), YMM(), YMM(), YMM()
+		VUNPCKLPS(in[1], in[0], low01)
+		VUNPCKHPS(in[1], in[0], high01)
+		VUNPCKLPS(in[3], in[2], low23)
+		VUNPCKHPS(in[3], in[2], high23)
+		out := YMM()
+		for i, pair := range [2][2]reg.VecVirtual{{low01, low23}, {high01, high23}} {
+			VUNPCKLPD(pair[1], pair[0], out)
+			VMOVUPS(out, row(dst, dst4, ldd, ldd3, 4*half+2*i, 0))
+			VUNPCKHPD(pair[1], pair[0], out)
+			VMOVUPS(out, row(dst, dst4, ldd, ldd3, 4*half+2*i+1, 0))
+		}
+	}
+	ADDQ(U8(32), src)
+	LEAQ(Mem{Base: dst, Index: ldd, Scale: 8}, dst)
+	DECQ(blocks)
+	JNZ(LabelRef("block"))
+	VZEROUPPER()
+	RET()
 }
