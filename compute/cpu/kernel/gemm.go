@@ -1,6 +1,9 @@
 package kernel
 
-import "fmt"
+import (
+	"fmt"
+	"runtime"
+)
 
 const (
 	// MR is the number of rows of the register tile.
@@ -117,6 +120,29 @@ func GemmAT(c []float32, ldc int, a []float32, lda int, bp []float32, k, n, m0, 
 			}
 		}
 	}
+}
+
+// Peak runs steps of multiply-adds on registers alone, as fast as the selected
+// instruction set can, and returns the floating point operations done (two to
+// a multiply-add). Timed by the caller, it is the ceiling of one core to
+// compare products with.
+func Peak(steps int) (flops int) { return peak(max(steps, 0)) }
+
+func peakPortable(steps int) (flops int) {
+	var s0, s1, s2, s3, s4, s5, s6, s7 float32
+	x := float32(steps)
+	for range steps {
+		s0 += float32(x * x)
+		s1 += float32(x * x)
+		s2 += float32(x * x)
+		s3 += float32(x * x)
+		s4 += float32(x * x)
+		s5 += float32(x * x)
+		s6 += float32(x * x)
+		s7 += float32(x * x)
+	}
+	runtime.KeepAlive(s0 + s1 + s2 + s3 + s4 + s5 + s6 + s7)
+	return steps * 8 * 2
 }
 
 // tile computes rows × cols of C from one block of A and of one panel, adding

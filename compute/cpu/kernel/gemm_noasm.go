@@ -11,3 +11,5 @@ func copyPanel(dst, src []float32, ld, rows int) { copyPanelPortable(dst, src, l
 func transpose(dst []float32, ldd int, src []float32, lds, rows, cols int) {
 	transposePortable(dst, ldd, src, lds, rows, cols)
 }
+
+func peak(steps int) (flops int) { return peakPortable(steps) }

@@ -49,3 +49,6 @@ func copyPanelAVX2(dst *float32, src *float32, ld int, rows int)
 //
 //go:noescape
 func transpose8AVX2(dst *float32, ldd int, src *float32, lds int, blocks int)
+
+// peakAVX2 runs steps × 12 independent multiply-adds of eight floats, steps ≥ 1.
+func peakAVX2(steps int)

@@ -21,6 +21,7 @@ func genGemm() {
 	}
 	genCopyPanel()
 	genTranspose()
+	genPeak()
 }
 
 // genStrips writes gemmN: strips of N rows of C times one panel, one block of
@@ -230,6 +231,29 @@ func genTranspose() {
 	LEAQ(Mem{Base: dst, Index: ldd, Scale: 8}, dst)
 	DECQ(blocks)
 	JNZ(LabelRef("block"))
+	VZEROUPPER()
+	RET()
+}
+
+// genPeak writes the loop that measures the ceiling of a core.
+func genPeak() {
+	TEXT("peakAVX2", NOSPLIT, "func(steps int)")
+	Doc("peakAVX2 runs steps × 12 independent multiply-adds of eight floats, steps ≥ 1.")
+	steps := Load(Param("steps"), GP64())
+	x, y := YMM(), YMM()
+	VXORPS(x, x, x)
+	VXORPS(y, y, y)
+	acc := make([]reg.VecVirtual, 2*maxRows)
+	for i := range acc {
+		acc[i] = YMM()
+		VXORPS(acc[i], acc[i], acc[i])
+	}
+	Label("step")
+	for i := range acc {
+		VFMADD231PS(x, y, acc[i])
+	}
+	DECQ(steps)
+	JNZ(LabelRef("step"))
 	VZEROUPPER()
 	RET()
 }
