@@ -1,0 +1,70 @@
+package artifact
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+
+	"github.com/gofrs/flock"
+)
+
+// lockName is the name of the lock file in a run folder. The file stays after
+// the lock is given up: removing it would let two processes hold locks on two
+// files of the same name.
+const lockName = ".alma.lock"
+
+// A FolderLock is a held lock on a folder.
+type FolderLock struct{ lock *flock.Flock }
+
+// A LockedError says which process holds a folder. It is an [ErrLocked].
+type LockedError struct {
+	Path string // the folder
+	PID  int    // the process that holds it, 0 if it has not yet said so
+}
+
+func (e *LockedError) Error() string {
+	who := "another process"
+	if e.PID != 0 {
+		who = fmt.Sprintf("process %d", e.PID)
+	}
+	return fmt.Sprintf("locking %s: %s is working in this folder; wait until it ends, or choose another folder with --out", e.Path, who)
+}
+
+// Unwrap makes the error an ErrLocked.
+func (e *LockedError) Unwrap() error { return ErrLocked }
+
+// Lock takes the lock of an existing folder without waiting. If a process
+// (this one included) holds it, the error is a [*LockedError] that names it. The system
+// gives the lock up when the process ends, however it ends.
+func Lock(folder string) (*FolderLock, error) {
+	path := filepath.Join(folder, lockName)
+	lock := flock.New(path, flock.SetFlag(os.O_CREATE|os.O_RDWR), flock.SetPermissions(0o666))
+	ok, err := lock.TryLock()
+	if err != nil {
+		return nil, failedAt("locking", folder, 0, err)
+	}
+	if !ok {
+		held := &LockedError{Path: folder}
+		// A lock whose pid cannot be read is as locked as any other.
+		if text, err := os.ReadFile(path); err == nil {
+			held.PID, _ = strconv.Atoi(string(bytes.TrimSpace(text)))
+		}
+		return nil, held
+	}
+	// The pid is for people: it needs no durability, the lock is the system's.
+	if err := os.WriteFile(path, fmt.Appendf(nil, "%d\n", os.Getpid()), 0o666); err != nil {
+		return nil, errors.Join(failedAt("writing the pid into", path, 0, err), lock.Unlock())
+	}
+	return &FolderLock{lock}, nil
+}
+
+// Unlock gives the lock up.
+func (l *FolderLock) Unlock() error {
+	if err := l.lock.Unlock(); err != nil {
+		return fmt.Errorf("unlocking %s: %w", l.lock.Path(), err)
+	}
+	return nil
+}
