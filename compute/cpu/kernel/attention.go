@@ -1,0 +1,432 @@
+package kernel
+
+import (
+	"fmt"
+	"math"
+)
+
+// Attention is the shape and rule of one attention operator. Position i of a
+// sequence attends to position j with weight softmax(Scale·qᵢ·kⱼ) over the
+// positions that it may see.
+//
+// Tensors are row-major: q, o [Batch, Positions, Heads, HeadDim] and k, v
+// [Batch, Positions, KVHeads, HeadDim]; lse is [Batch, Heads, Positions].
+// Heads is a multiple of KVHeads: head h reads key-value head
+// h/(Heads/KVHeads) (grouped queries, Ainslie et al., arXiv 2305.13245).
+//
+// The work is tiled with a running softmax and recomputed in the backward pass
+// (Dao, arXiv 2307.08691), so no more of the [Positions, Positions] weights
+// exists at a time than one tile.
+//
+// Segments, when not nil, is [Batch, Positions]: a position sees only those of
+// its own segment. Equal ids must be contiguous. Negative ids are padding: such
+// a position sees nothing and is seen by none, its output, lse and gradients
+// are 0. Nothing is computed outside the segments, so cost follows the sum of
+// their squared lengths, and a segment's results do not depend on where in the
+// row it lies or on what lies beside it.
+//
+// A score of NaN makes its query's results NaN. In a causal product a NaN or
+// Inf in v or do can also reach the queries and keys of the same tile, up to
+// five positions away, as 0·NaN.
+type Attention struct {
+	Batch, Positions        int
+	Heads, KVHeads, HeadDim int
+
+	Causal bool    // position i sees no j > i
+	Window int     // with Causal, i sees only j > i − Window; 0 means no limit
+	Scale  float32 // usually 1/√HeadDim
+
+	// Floats between the starts of two positions in q and dq, and in k, v,
+	// dk and dv; 0 means Heads·HeadDim and KVHeads·HeadDim. They let the
+	// three be columns of one matrix.
+	QStride, KVStride int
+}
+
+// Tile sizes. Both blocks are multiples of the register tile's 6 rows and 16
+// columns. At a head dimension of 64 the working set of a backward step, about
+// 110 KB, stays in a second-level cache.
+const (
+	tileRows = 6
+	tileCols = 16
+
+	queryBlock     = 4 * tileRows // forward
+	keyBlock       = 8 * tileCols // forward
+	gradQueryBlock = 48           // backward
+	gradKeyBlock   = 48           // backward
+)
+
+const (
+	log2e = 1.4426950408889634
+	ln2   = 0.6931471805599453
+	// scoreFloor is where a running maximum starts: finite, so that the
+	// difference of two of them is never NaN.
+	scoreFloor = -3e38
+)
+
+// attentionKernels are the inner loops of attention. Tiles are row-major
+// blocks of scratch; ld is the stride of their rows.
+type attentionKernels struct {
+	// The tile products compute C [6·mt, 16·nt] from A [6·mt, k] and B
+	// [k, 16·nt], where A's element (i, p) is a[i·rs + p·ks], B's row p of
+	// column panel n starts at b[n·bps + p·ldb], and C's row i at c[i·ldc]:
+	// C = A·B, C += A·B and C = rowScale·C + A·B.
+	tileSet     func(c []float32, ldc int, a []float32, rs, ks int, b []float32, ldb, bps, k, mt, nt int)
+	tileAdd     func(c []float32, ldc int, a []float32, rs, ks int, b []float32, ldb, bps, k, mt, nt int)
+	tileRescale func(c []float32, ldc int, rowScale, a []float32, rs, ks int, b []float32, ldb, bps, k, mt, nt int)
+
+	// transpose8 writes eight rows of dim floats as columns: element (r, d)
+	// to dst[d·16 + r]. dim is a multiple of 8.
+	transpose8 func(dst, src []float32, stride, dim int)
+
+	// softmaxTile turns scores s [rows, ld] into unnormalised weights
+	// 2^(scale2·s − m) after raising each row's running maximum m to its
+	// own, sets rescale to 2^(m before − m after), and updates the running
+	// sum l. Row r keeps columns in [lo + r·step, hi + r·step); the others
+	// up to cols, a multiple of 8, become 0.
+	softmaxTile func(s []float32, ld, rows, cols, lo, hi, step int, scale2 float32, m, l, rescale []float32)
+
+	// gradTile turns scores s into weights 2^(scale2·s − lse2) and dp into
+	// the scores' gradient s·(dp − delta), with the columns as in
+	// softmaxTile.
+	gradTile func(s, dp []float32, ld, rows, cols, lo, hi, step int, scale2 float32, lse2, delta []float32)
+
+	// keyDots sets s[j] = Σ q[d]·k[j·stride + d], valueSum adds
+	// Σ p[j]·v[j·stride + d] to o[d]; both in an order fixed by the sizes.
+	keyDots  func(s, q, k []float32, stride int)
+	valueSum func(o, p, v []float32, stride int)
+}
+
+func (at Attention) qStride() int {
+	if at.QStride != 0 {
+		return at.QStride
+	}
+	return at.Heads * at.HeadDim
+}
+
+func (at Attention) kvStride() int {
+	if at.KVStride != 0 {
+		return at.KVStride
+	}
+	return at.KVHeads * at.HeadDim
+}
+
+// paddedDim is HeadDim filled up to whole column panels.
+func (at Attention) paddedDim() int { return (at.HeadDim + tileCols - 1) &^ (tileCols - 1) }
+
+func (at Attention) validate(op string) {
+	switch {
+	case at.Batch < 0 || at.Positions < 0 || at.HeadDim < 1:
+		panic(fmt.Sprintf("kernel: %s: shape %+v has a negative or empty dimension", op, at))
+	case at.KVHeads < 1 || at.Heads%at.KVHeads != 0:
+		panic(fmt.Sprintf("kernel: %s: %d heads are not a multiple of %d key-value heads", op, at.Heads, at.KVHeads))
+	case at.Window < 0 || at.Window > 0 && !at.Causal:
+		panic(fmt.Sprintf("kernel: %s: window %d needs causal attention and must not be negative", op, at.Window))
+	case at.qStride() < at.Heads*at.HeadDim || at.kvStride() < at.KVHeads*at.HeadDim:
+		panic(fmt.Sprintf("kernel: %s: strides %d and %d are shorter than a position", op, at.QStride, at.KVStride))
+	}
+}
+
+// run returns the end of the segment that begins at position p of row b, and
+// whether it is padding.
+func (at Attention) run(segments []int32, b, p int) (end int, padding bool) {
+	if segments == nil {
+		return at.Positions, false
+	}
+	row := segments[b*at.Positions : (b+1)*at.Positions]
+	id := row[p]
+	for end = p + 1; end < len(row) && (row[end] == id || id < 0 && row[end] < 0); end++ {
+	}
+	return end, id < 0
+}
+
+// columns returns the columns [lo, hi) of the block of keys at k0 that the
+// query at i sees, and step, by which both grow from query to query.
+func (at Attention) columns(i, k0, keys int) (lo, hi, step int) {
+	lo, hi = -1<<30, keys
+	if at.Causal {
+		step = 1
+		hi = i + 1 - k0
+		if at.Window > 0 {
+			lo = hi - at.Window
+		}
+	}
+	return lo, hi, step
+}
+
+// ForwardScratch returns the number of floats of scratch that Forward needs.
+func (at Attention) ForwardScratch() int {
+	keys := (at.Positions + tileCols - 1) &^ (tileCols - 1)
+	return keys*(at.HeadDim+at.paddedDim()) + // K in columns, V
+		queryBlock*(at.HeadDim+at.paddedDim()+keyBlock+3) // Q, O, scores, m, l, rescale
+}
+
+// Forward computes head h of row b: it sets o[b, :, h, :] and lse[b, h, :],
+// the logarithm of Σ exp(Scale·q·k), which Backward reads. scratch has
+// ForwardScratch floats of any content, for this call alone.
+func (at Attention) Forward(o, lse, q, k, v []float32, segments []int32, b, h int, scratch []float32) {
+	at.validate("Attention.Forward")
+	dim, qs, kvs := at.HeadDim, at.qStride(), at.kvStride()
+	g := h / (at.Heads / at.KVHeads)
+	os := at.Heads * dim
+	for s := 0; s < at.Positions; {
+		e, padding := at.run(segments, b, s)
+		first := b*at.Positions + s
+		oo := o[first*os+h*dim:]
+		ll := lse[(b*at.Heads+h)*at.Positions+s:][:e-s]
+		if padding {
+			clear(ll)
+			clearRows(oo, os, e-s, dim)
+		} else {
+			at.forwardRun(oo, ll, q[first*qs+h*dim:], k[first*kvs+g*dim:], v[first*kvs+g*dim:], e-s, scratch)
+		}
+		s = e
+	}
+}
+
+// forwardRun handles one segment of n positions; q, k, v and o begin at its
+// first one.
+func (at Attention) forwardRun(o, lse, q, k, v []float32, n int, scratch []float32) {
+	kern := vec()
+	dim, pad := at.HeadDim, at.paddedDim()
+	qs, kvs, os := at.qStride(), at.kvStride(), at.Heads*at.HeadDim
+	panels := (n + tileCols - 1) / tileCols
+
+	take := func(size int) []float32 {
+		piece := scratch[:size:size]
+		scratch = scratch[size:]
+		return piece
+	}
+	kt := take(panels * tileCols * dim)
+	vp := take(panels * tileCols * pad)
+	qp := take(queryBlock * dim)
+	acc := take(queryBlock * pad)
+	sc := take(queryBlock * keyBlock)
+	m, l, rescale := take(queryBlock), take(queryBlock), take(queryBlock)
+
+	packColumns(kern, kt, k, kvs, n, dim)
+	packRowsPadded(vp, pad, v, kvs, n, panels*tileCols, dim)
+	scale2 := at.Scale * log2e
+
+	for i0 := 0; i0 < n; i0 += queryBlock {
+		rows := min(queryBlock, n-i0)
+		tiles := (rows + tileRows - 1) / tileRows
+		packRowsPadded(qp, dim, q[i0*qs:], qs, rows, tiles*tileRows, dim)
+		for r := range m {
+			m[r], l[r], rescale[r] = scoreFloor, 0, 1
+		}
+		clear(acc)
+
+		firstKey, endKey := 0, n
+		if at.Causal {
+			endKey = i0 + rows
+			if at.Window > 0 {
+				firstKey = max(0, i0-at.Window+1) / keyBlock * keyBlock
+			}
+		}
+		for k0 := firstKey; k0 < endKey; k0 += keyBlock {
+			keys := min(keyBlock, n-k0)
+			lo, hi, step := at.columns(i0, k0, keys)
+			// Panels that every tile of the block needs, then each
+			// tile's own up to its last query.
+			whole := panelsOf(min(keys, hi))
+			ktBlock, vBlock := kt[k0*dim:], vp[k0*pad:]
+			kern.tileSet(sc, keyBlock, qp, dim, 1, ktBlock, tileCols, dim*tileCols, dim, tiles, whole)
+			width := whole
+			for t := range tiles {
+				need := panelsOf(min(keys, hi+step*(min(rows, (t+1)*tileRows)-1)))
+				if need > whole {
+					kern.tileSet(sc[t*tileRows*keyBlock+whole*tileCols:], keyBlock, qp[t*tileRows*dim:], dim, 1,
+						ktBlock[whole*dim*tileCols:], tileCols, dim*tileCols, dim, 1, need-whole)
+					width = need
+				}
+			}
+			kern.softmaxTile(sc, keyBlock, rows, width*tileCols, lo, hi, step, scale2, m, l, rescale)
+			for t := range tiles {
+				seen := min(keys, hi+step*(min(rows, (t+1)*tileRows)-1))
+				if seen > 0 {
+					kern.tileRescale(acc[t*tileRows*pad:], pad, rescale[t*tileRows:], sc[t*tileRows*keyBlock:], keyBlock, 1,
+						vBlock, pad, tileCols, seen, 1, pad/tileCols)
+				}
+			}
+		}
+		for r := range rows {
+			kern.scale(o[(i0+r)*os:(i0+r)*os+dim], acc[r*pad:r*pad+dim], 1/l[r])
+			lse[i0+r] = float32((float64(m[r]) + math.Log2(float64(l[r]))) * ln2)
+		}
+	}
+}
+
+// BackwardScratch returns the number of floats of scratch that Backward needs.
+func (at Attention) BackwardScratch() int {
+	group := at.Heads / at.KVHeads
+	return gradKeyBlock*(2*at.HeadDim+3*at.paddedDim()) + // K and V in columns, K, dK, dV
+		gradQueryBlock*3*at.paddedDim() + // Q, dO, dQ
+		2*gradQueryBlock*gradKeyBlock + // weights, their gradient
+		2*group*at.Positions // lse, delta
+}
+
+// Backward computes what key-value head g of row b and the query heads that
+// read it contribute: it sets dq[b, :, h, :] for those heads, dk[b, :, g, :]
+// and dv[b, :, g, :], given o and lse of Forward and the output's gradient do.
+// The sums over queries and heads run in a fixed order. scratch has
+// BackwardScratch floats of any content, for this call alone.
+func (at Attention) Backward(dq, dk, dv, q, k, v, o, lse, do []float32, segments []int32, b, g int, scratch []float32) {
+	at.validate("Attention.Backward")
+	dim, qs, kvs := at.HeadDim, at.qStride(), at.kvStride()
+	group := at.Heads / at.KVHeads
+	h := g * group
+	os := at.Heads * dim
+	for s := 0; s < at.Positions; {
+		e, padding := at.run(segments, b, s)
+		first := b*at.Positions + s
+		qAt, kvAt, oAt := first*qs+h*dim, first*kvs+g*dim, first*os+h*dim
+		clearRows(dq[qAt:], qs, e-s, group*dim)
+		if padding {
+			clearRows(dk[kvAt:], kvs, e-s, dim)
+			clearRows(dv[kvAt:], kvs, e-s, dim)
+		} else {
+			at.backwardRun(dq[qAt:], dk[kvAt:], dv[kvAt:], q[qAt:], k[kvAt:], v[kvAt:], o[oAt:],
+				lse[(b*at.Heads+h)*at.Positions+s:], do[oAt:], e-s, scratch)
+		}
+		s = e
+	}
+}
+
+// backwardRun handles one segment of n positions, at which its slices begin.
+func (at Attention) backwardRun(dq, dk, dv, q, k, v, o, lse, do []float32, n int, scratch []float32) {
+	kern := vec()
+	dim, pad, group := at.HeadDim, at.paddedDim(), at.Heads/at.KVHeads
+	qs, kvs, os := at.qStride(), at.kvStride(), at.Heads*at.HeadDim
+
+	take := func(size int) []float32 {
+		piece := scratch[:size:size]
+		scratch = scratch[size:]
+		return piece
+	}
+	kt, vt := take(gradKeyBlock*dim), take(gradKeyBlock*dim)
+	kp := take(gradKeyBlock * pad)
+	dkAcc, dvAcc := take(gradKeyBlock*pad), take(gradKeyBlock*pad)
+	qp, dop, dqp := take(gradQueryBlock*pad), take(gradQueryBlock*pad), take(gradQueryBlock*pad)
+	sc, ds := take(gradQueryBlock*gradKeyBlock), take(gradQueryBlock*gradKeyBlock)
+	lse2, delta := take(group*n), take(group*n)
+
+	for h := range group {
+		for i := range n {
+			at0 := i*os + h*dim
+			lse2[h*n+i] = lse[h*at.Positions+i] * log2e
+			delta[h*n+i] = kern.dot(do[at0:at0+dim], o[at0:at0+dim])
+		}
+	}
+	const ld = gradKeyBlock
+	scale2 := at.Scale * log2e
+	for k0 := 0; k0 < n; k0 += gradKeyBlock {
+		keys := min(gradKeyBlock, n-k0)
+		panels, keyTiles := panelsOf(keys), (keys+tileRows-1)/tileRows
+		packColumns(kern, kt, k[k0*kvs:], kvs, keys, dim)
+		packColumns(kern, vt, v[k0*kvs:], kvs, keys, dim)
+		packRowsPadded(kp, pad, k[k0*kvs:], kvs, keys, keys, dim)
+		clear(dkAcc)
+		clear(dvAcc)
+
+		firstQuery, endQuery := 0, n
+		if at.Causal {
+			firstQuery = k0
+			if at.Window > 0 {
+				endQuery = min(n, k0+keys-1+at.Window)
+			}
+		}
+		for h := range group {
+			for i0 := firstQuery; i0 < endQuery; i0 += gradQueryBlock {
+				rows := min(gradQueryBlock, n-i0)
+				tiles := (rows + tileRows - 1) / tileRows
+				packRowsPadded(qp, pad, q[i0*qs+h*dim:], qs, rows, tiles*tileRows, dim)
+				packRowsPadded(dop, pad, do[i0*os+h*dim:], os, rows, tiles*tileRows, dim)
+				lo, hi, step := at.columns(i0, k0, keys)
+				stats := h*n + i0
+
+				if !at.Causal || i0 >= k0+keys {
+					kern.tileSet(sc, ld, qp, pad, 1, kt, tileCols, dim*tileCols, dim, tiles, panels)
+					kern.tileSet(ds, ld, dop, pad, 1, vt, tileCols, dim*tileCols, dim, tiles, panels)
+					kern.gradTile(sc, ds, ld, rows, panels*tileCols, lo, hi, step, scale2, lse2[stats:], delta[stats:])
+					kern.tileAdd(dvAcc, pad, sc, 1, ld, dop, pad, tileCols, rows, keyTiles, pad/tileCols)
+					kern.tileAdd(dkAcc, pad, ds, 1, ld, qp, pad, tileCols, rows, keyTiles, pad/tileCols)
+					kern.tileSet(dqp, pad, ds, ld, 1, kp, pad, tileCols, keys, tiles, pad/tileCols)
+				} else {
+					// On the diagonal, where i0 = k0, a tile of
+					// queries needs the keys up to its last query,
+					// and a tile of keys the queries from its first
+					// key on.
+					for t := range tiles {
+						at, need := t*tileRows, panelsOf(min(keys, (t+1)*tileRows))
+						kern.tileSet(sc[at*ld:], ld, qp[at*pad:], pad, 1, kt, tileCols, dim*tileCols, dim, 1, need)
+						kern.tileSet(ds[at*ld:], ld, dop[at*pad:], pad, 1, vt, tileCols, dim*tileCols, dim, 1, need)
+					}
+					kern.gradTile(sc, ds, ld, rows, panels*tileCols, lo, hi, step, scale2, lse2[stats:], delta[stats:])
+					for t := range keyTiles {
+						at := t * tileRows
+						kern.tileAdd(dvAcc[at*pad:], pad, sc[at*ld+at:], 1, ld, dop[at*pad:], pad, tileCols, rows-at, 1, pad/tileCols)
+						kern.tileAdd(dkAcc[at*pad:], pad, ds[at*ld+at:], 1, ld, qp[at*pad:], pad, tileCols, rows-at, 1, pad/tileCols)
+					}
+					for t := range tiles {
+						at := t * tileRows
+						kern.tileSet(dqp[at*pad:], pad, ds[at*ld:], ld, 1, kp, pad, tileCols, min(keys, at+tileRows), 1, pad/tileCols)
+					}
+				}
+				for r := range rows {
+					at0 := (i0+r)*qs + h*dim
+					kern.addScaled(dq[at0:at0+dim], dqp[r*pad:r*pad+dim], at.Scale)
+				}
+			}
+		}
+		for j := range keys {
+			at0 := (k0 + j) * kvs
+			kern.scale(dk[at0:at0+dim], dkAcc[j*pad:j*pad+dim], at.Scale)
+			copy(dv[at0:at0+dim], dvAcc[j*pad:j*pad+dim])
+		}
+	}
+}
+
+func panelsOf(columns int) int { return max(0, (columns+tileCols-1)/tileCols) }
+
+// clearRows zeroes the first width floats of n rows.
+func clearRows(x []float32, stride, n, width int) {
+	for i := range n {
+		clear(x[i*stride : i*stride+width])
+	}
+}
+
+// packRowsPadded copies n rows of dim floats to rows of ld, filling them up
+// with zeros, and adds rows of zeros up to total.
+func packRowsPadded(dst []float32, ld int, src []float32, stride, n, total, dim int) {
+	for i := range n {
+		row := dst[i*ld : (i+1)*ld]
+		copy(row, src[i*stride:i*stride+dim])
+		clear(row[dim:])
+	}
+	clear(dst[n*ld : total*ld])
+}
+
+// packColumns stores n rows of dim floats as the columns of panels [dim, 16],
+// one panel after another, the last one filled up with zeros.
+func packColumns(kern *vectorKernels, dst, src []float32, stride, n, dim int) {
+	const group = 8
+	for j := 0; j < panelsOf(n)*tileCols; j += group {
+		to := dst[j/tileCols*tileCols*dim+j%tileCols:]
+		whole := 0
+		if j+group <= n {
+			whole = dim &^ 7
+			kern.transpose8(to, src[j*stride:], stride, whole)
+		}
+		for r := range group {
+			if j+r >= n {
+				for d := range dim {
+					to[d*tileCols+r] = 0
+				}
+				continue
+			}
+			for d := whole; d < dim; d++ {
+				to[d*tileCols+r] = src[(j+r)*stride+d]
+			}
+		}
+	}
+}
