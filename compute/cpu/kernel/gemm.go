@@ -16,9 +16,9 @@ const (
 )
 
 const (
-	// rowBlock rows of A by KC steps (192 KiB) stay in a core's L2 cache while
+	// rowBlock rows of A by KC steps (96 KiB) stay in a core's L2 cache while
 	// all the panels pass by.
-	rowBlock = 192
+	rowBlock = 96
 	// streamRows is the most rows for which the packed matrix is read only
 	// once and front to back, since reading it is then what takes the time.
 	streamRows = 32
@@ -59,7 +59,8 @@ func Gemm(c []float32, ldc int, a []float32, lda int, bp []float32, k, n, m0, m1
 		return
 	}
 	if m1-m0 <= streamRows {
-		for p := p0; p < p1; p++ {
+		p := fewRows(c[m0*ldc:], ldc, a[m0*lda:], lda, bp, k, m1-m0, p0, min(p1, n/NR), acc)
+		for ; p < p1; p++ {
 			for k0 := 0; k0 < k; k0 += KC {
 				kc := min(KC, k-k0)
 				tile(c[m0*ldc+p*NR:], ldc, a[m0*lda+k0:], lda, bp[(p*k+k0)*NR:],

@@ -44,6 +44,35 @@ func tileFull(c []float32, ldc int, a []float32, lda int, bp []float32, kc, rows
 	}
 }
 
+// fewRows computes 1 to 3 rows of C for the panels from p0 on, all of them
+// whole, in groups wide enough to keep the multipliers busy, and returns the
+// first panel left.
+func fewRows(c []float32, ldc int, a []float32, lda int, bp []float32, k, rows, p0, p1 int, acc bool) int {
+	if !useAVX2 || rows > 3 {
+		return p0
+	}
+	group := 2
+	if rows == 1 {
+		group = 4
+	}
+	p := p0
+	for ; p+group <= p1; p += group {
+		for k0 := 0; k0 < k; k0 += KC {
+			c, a, b := &c[p*NR], &a[k0], &bp[(p*k+k0)*NR]
+			kc, add := min(KC, k-k0), acc || k0 > 0
+			switch rows {
+			case 1:
+				gemm1x4(c, ldc, a, lda, b, k*NR, kc, add)
+			case 2:
+				gemm2x2(c, ldc, a, lda, b, k*NR, kc, add)
+			case 3:
+				gemm3x2(c, ldc, a, lda, b, k*NR, kc, add)
+			}
+		}
+	}
+	return p
+}
+
 func copyPanel(dst, src []float32, ld, rows int) {
 	if !useAVX2 {
 		copyPanelPortable(dst, src, ld, rows)

@@ -895,6 +895,232 @@ replace:
 	VZEROUPPER
 	RET
 
+// func gemm1x4(c *float32, ldc int, a *float32, lda int, b *float32, ldp int, kc int, add bool)
+// Requires: AVX, FMA3, MMX+
+TEXT ·gemm1x4(SB), NOSPLIT, $0-57
+	MOVQ   c+0(FP), AX
+	MOVQ   ldc+8(FP), CX
+	MOVQ   a+16(FP), DX
+	MOVQ   lda+24(FP), BX
+	MOVQ   b+32(FP), SI
+	MOVQ   ldp+40(FP), DI
+	MOVQ   kc+48(FP), R8
+	MOVB   add+56(FP), R9
+	SHLQ   $0x02, CX
+	SHLQ   $0x02, BX
+	SHLQ   $0x02, DI
+	LEAQ   (DI)(DI*2), CX
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
+	VXORPS Y6, Y6, Y6
+	VXORPS Y7, Y7, Y7
+	VXORPS Y8, Y8, Y8
+
+step:
+	VBROADCASTSS (DX), Y0
+	PREFETCHT0   1024(SI)
+	PREFETCHT0   1024(SI)(DI*1)
+	PREFETCHT0   1024(SI)(DI*2)
+	PREFETCHT0   1024(SI)(CX*1)
+	VMOVUPS      (SI), Y9
+	VFMADD231PS  Y9, Y0, Y1
+	VMOVUPS      32(SI), Y9
+	VFMADD231PS  Y9, Y0, Y2
+	VMOVUPS      (SI)(DI*1), Y9
+	VFMADD231PS  Y9, Y0, Y3
+	VMOVUPS      32(SI)(DI*1), Y9
+	VFMADD231PS  Y9, Y0, Y4
+	VMOVUPS      (SI)(DI*2), Y9
+	VFMADD231PS  Y9, Y0, Y5
+	VMOVUPS      32(SI)(DI*2), Y9
+	VFMADD231PS  Y9, Y0, Y6
+	VMOVUPS      (SI)(CX*1), Y9
+	VFMADD231PS  Y9, Y0, Y7
+	VMOVUPS      32(SI)(CX*1), Y9
+	VFMADD231PS  Y9, Y0, Y8
+	ADDQ         $0x04, DX
+	ADDQ         $0x40, SI
+	DECQ         R8
+	JNZ          step
+	TESTB        R9, R9
+	JZ           replace
+	VADDPS       (AX), Y1, Y1
+	VADDPS       32(AX), Y2, Y2
+	VADDPS       64(AX), Y3, Y3
+	VADDPS       96(AX), Y4, Y4
+	VADDPS       128(AX), Y5, Y5
+	VADDPS       160(AX), Y6, Y6
+	VADDPS       192(AX), Y7, Y7
+	VADDPS       224(AX), Y8, Y8
+
+replace:
+	VMOVUPS Y1, (AX)
+	VMOVUPS Y2, 32(AX)
+	VMOVUPS Y3, 64(AX)
+	VMOVUPS Y4, 96(AX)
+	VMOVUPS Y5, 128(AX)
+	VMOVUPS Y6, 160(AX)
+	VMOVUPS Y7, 192(AX)
+	VMOVUPS Y8, 224(AX)
+	VZEROUPPER
+	RET
+
+// func gemm2x2(c *float32, ldc int, a *float32, lda int, b *float32, ldp int, kc int, add bool)
+// Requires: AVX, FMA3, MMX+
+TEXT ·gemm2x2(SB), NOSPLIT, $0-57
+	MOVQ   c+0(FP), AX
+	MOVQ   ldc+8(FP), CX
+	MOVQ   a+16(FP), DX
+	MOVQ   lda+24(FP), BX
+	MOVQ   b+32(FP), SI
+	MOVQ   ldp+40(FP), DI
+	MOVQ   kc+48(FP), R8
+	MOVB   add+56(FP), R9
+	SHLQ   $0x02, CX
+	SHLQ   $0x02, BX
+	SHLQ   $0x02, DI
+	LEAQ   (DI)(DI*2), R10
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	VXORPS Y6, Y6, Y6
+	VXORPS Y7, Y7, Y7
+	VXORPS Y8, Y8, Y8
+	VXORPS Y9, Y9, Y9
+
+step:
+	VBROADCASTSS (DX), Y0
+	VBROADCASTSS (DX)(BX*1), Y5
+	PREFETCHT0   1024(SI)
+	PREFETCHT0   1024(SI)(DI*1)
+	VMOVUPS      (SI), Y10
+	VFMADD231PS  Y10, Y0, Y1
+	VFMADD231PS  Y10, Y5, Y6
+	VMOVUPS      32(SI), Y10
+	VFMADD231PS  Y10, Y0, Y2
+	VFMADD231PS  Y10, Y5, Y7
+	VMOVUPS      (SI)(DI*1), Y10
+	VFMADD231PS  Y10, Y0, Y3
+	VFMADD231PS  Y10, Y5, Y8
+	VMOVUPS      32(SI)(DI*1), Y10
+	VFMADD231PS  Y10, Y0, Y4
+	VFMADD231PS  Y10, Y5, Y9
+	ADDQ         $0x04, DX
+	ADDQ         $0x40, SI
+	DECQ         R8
+	JNZ          step
+	TESTB        R9, R9
+	JZ           replace
+	VADDPS       (AX), Y1, Y1
+	VADDPS       32(AX), Y2, Y2
+	VADDPS       64(AX), Y3, Y3
+	VADDPS       96(AX), Y4, Y4
+	VADDPS       (AX)(CX*1), Y6, Y6
+	VADDPS       32(AX)(CX*1), Y7, Y7
+	VADDPS       64(AX)(CX*1), Y8, Y8
+	VADDPS       96(AX)(CX*1), Y9, Y9
+
+replace:
+	VMOVUPS Y1, (AX)
+	VMOVUPS Y2, 32(AX)
+	VMOVUPS Y3, 64(AX)
+	VMOVUPS Y4, 96(AX)
+	VMOVUPS Y6, (AX)(CX*1)
+	VMOVUPS Y7, 32(AX)(CX*1)
+	VMOVUPS Y8, 64(AX)(CX*1)
+	VMOVUPS Y9, 96(AX)(CX*1)
+	VZEROUPPER
+	RET
+
+// func gemm3x2(c *float32, ldc int, a *float32, lda int, b *float32, ldp int, kc int, add bool)
+// Requires: AVX, FMA3, MMX+
+TEXT ·gemm3x2(SB), NOSPLIT, $0-57
+	MOVQ   c+0(FP), AX
+	MOVQ   ldc+8(FP), CX
+	MOVQ   a+16(FP), DX
+	MOVQ   lda+24(FP), BX
+	MOVQ   b+32(FP), SI
+	MOVQ   ldp+40(FP), DI
+	MOVQ   kc+48(FP), R8
+	MOVB   add+56(FP), R9
+	SHLQ   $0x02, CX
+	SHLQ   $0x02, BX
+	SHLQ   $0x02, DI
+	LEAQ   (DI)(DI*2), R10
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	VXORPS Y6, Y6, Y6
+	VXORPS Y7, Y7, Y7
+	VXORPS Y8, Y8, Y8
+	VXORPS Y9, Y9, Y9
+	VXORPS Y11, Y11, Y11
+	VXORPS Y12, Y12, Y12
+	VXORPS Y13, Y13, Y13
+	VXORPS Y14, Y14, Y14
+
+step:
+	VBROADCASTSS (DX), Y0
+	VBROADCASTSS (DX)(BX*1), Y5
+	VBROADCASTSS (DX)(BX*2), Y10
+	PREFETCHT0   1024(SI)
+	PREFETCHT0   1024(SI)(DI*1)
+	VMOVUPS      (SI), Y15
+	VFMADD231PS  Y15, Y0, Y1
+	VFMADD231PS  Y15, Y5, Y6
+	VFMADD231PS  Y15, Y10, Y11
+	VMOVUPS      32(SI), Y15
+	VFMADD231PS  Y15, Y0, Y2
+	VFMADD231PS  Y15, Y5, Y7
+	VFMADD231PS  Y15, Y10, Y12
+	VMOVUPS      (SI)(DI*1), Y15
+	VFMADD231PS  Y15, Y0, Y3
+	VFMADD231PS  Y15, Y5, Y8
+	VFMADD231PS  Y15, Y10, Y13
+	VMOVUPS      32(SI)(DI*1), Y15
+	VFMADD231PS  Y15, Y0, Y4
+	VFMADD231PS  Y15, Y5, Y9
+	VFMADD231PS  Y15, Y10, Y14
+	ADDQ         $0x04, DX
+	ADDQ         $0x40, SI
+	DECQ         R8
+	JNZ          step
+	TESTB        R9, R9
+	JZ           replace
+	VADDPS       (AX), Y1, Y1
+	VADDPS       32(AX), Y2, Y2
+	VADDPS       64(AX), Y3, Y3
+	VADDPS       96(AX), Y4, Y4
+	VADDPS       (AX)(CX*1), Y6, Y6
+	VADDPS       32(AX)(CX*1), Y7, Y7
+	VADDPS       64(AX)(CX*1), Y8, Y8
+	VADDPS       96(AX)(CX*1), Y9, Y9
+	VADDPS       (AX)(CX*2), Y11, Y11
+	VADDPS       32(AX)(CX*2), Y12, Y12
+	VADDPS       64(AX)(CX*2), Y13, Y13
+	VADDPS       96(AX)(CX*2), Y14, Y14
+
+replace:
+	VMOVUPS Y1, (AX)
+	VMOVUPS Y2, 32(AX)
+	VMOVUPS Y3, 64(AX)
+	VMOVUPS Y4, 96(AX)
+	VMOVUPS Y6, (AX)(CX*1)
+	VMOVUPS Y7, 32(AX)(CX*1)
+	VMOVUPS Y8, 64(AX)(CX*1)
+	VMOVUPS Y9, 96(AX)(CX*1)
+	VMOVUPS Y11, (AX)(CX*2)
+	VMOVUPS Y12, 32(AX)(CX*2)
+	VMOVUPS Y13, 64(AX)(CX*2)
+	VMOVUPS Y14, 96(AX)(CX*2)
+	VZEROUPPER
+	RET
+
 // func copyPanelAVX2(dst *float32, src *float32, ld int, rows int)
 // Requires: AVX
 TEXT ·copyPanelAVX2(SB), NOSPLIT, $0-32

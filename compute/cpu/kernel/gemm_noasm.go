@@ -6,6 +6,10 @@ func tileFull(c []float32, ldc int, a []float32, lda int, bp []float32, kc, rows
 	tilePortable(c, ldc, a, lda, bp, kc, rows, add)
 }
 
+func fewRows(c []float32, ldc int, a []float32, lda int, bp []float32, k, rows, p0, p1 int, acc bool) int {
+	return p0
+}
+
 func copyPanel(dst, src []float32, ld, rows int) { copyPanelPortable(dst, src, ld, rows) }
 
 func transpose(dst []float32, ldd int, src []float32, lds, rows, cols int) {

@@ -40,6 +40,24 @@ func gemm2(c *float32, ldc int, a *float32, lda int, b *float32, kc int, strips 
 //go:noescape
 func gemm1(c *float32, ldc int, a *float32, lda int, b *float32, kc int, strips int, add bool)
 
+// gemm1x4 computes (or adds, if add) 1 rows of C, 4 panels wide.
+// The panels' blocks of kc ≥ 1 steps start ldp floats apart; the rest is as in gemm6.
+//
+//go:noescape
+func gemm1x4(c *float32, ldc int, a *float32, lda int, b *float32, ldp int, kc int, add bool)
+
+// gemm2x2 computes (or adds, if add) 2 rows of C, 2 panels wide.
+// The panels' blocks of kc ≥ 1 steps start ldp floats apart; the rest is as in gemm6.
+//
+//go:noescape
+func gemm2x2(c *float32, ldc int, a *float32, lda int, b *float32, ldp int, kc int, add bool)
+
+// gemm3x2 computes (or adds, if add) 3 rows of C, 2 panels wide.
+// The panels' blocks of kc ≥ 1 steps start ldp floats apart; the rest is as in gemm6.
+//
+//go:noescape
+func gemm3x2(c *float32, ldc int, a *float32, lda int, b *float32, ldp int, kc int, add bool)
+
 // copyPanelAVX2 copies rows ≥ 1 rows of 16 floats, the starts ld floats apart, one after another.
 //
 //go:noescape

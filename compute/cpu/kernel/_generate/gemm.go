@@ -19,6 +19,9 @@ func genGemm() {
 	for rows := maxRows; rows >= 1; rows-- {
 		genStrips(rows)
 	}
+	genFew(1, 4)
+	genFew(2, 2)
+	genFew(3, 2)
 	genCopyPanel()
 	genTranspose()
 	genPeak()
@@ -145,6 +148,91 @@ func genStrips(rows int) {
 	}
 	DECQ(strips)
 	JNZ(LabelRef("strip"))
+	VZEROUPPER()
+	RET()
+}
+
+// prefetchAhead is how far before its use a line of a panel is asked for where
+// the panel comes from memory. The hardware's own prefetching stops at the end
+// of a page.
+const prefetchAhead = 1024
+
+// genFew writes gemmNxP: N rows of C times P neighbouring panels, for N too few
+// to fill the multipliers with one panel.
+func genFew(rows, panels int) {
+	TEXT(fmt.Sprintf("gemm%dx%d", rows, panels), NOSPLIT,
+		"func(c *float32, ldc int, a *float32, lda int, b *float32, ldp, kc int, add bool)")
+	Doc(fmt.Sprintf("gemm%dx%d computes (or adds, if add) %d rows of C, %d panels wide.", rows, panels, rows, panels),
+		"The panels' blocks of kc ≥ 1 steps start ldp floats apart; the rest is as in gemm6.")
+	Pragma("noescape")
+
+	c := Load(Param("c"), GP64())
+	ldc := Load(Param("ldc"), GP64())
+	a := Load(Param("a"), GP64())
+	lda := Load(Param("lda"), GP64())
+	b := Load(Param("b"), GP64())
+	ldp := Load(Param("ldp"), GP64())
+	kc := Load(Param("kc"), GP64())
+	add := Load(Param("add"), GP8())
+	SHLQ(U8(2), ldc)
+	SHLQ(U8(2), lda)
+	SHLQ(U8(2), ldp)
+	ldp3 := GP64()
+	LEAQ(Mem{Base: ldp, Index: ldp, Scale: 2}, ldp3)
+	at := func(base, stride, stride3 reg.Register, i, disp int) Mem {
+		m := Mem{Base: base, Disp: disp}
+		switch i {
+		case 0:
+		case 3:
+			m.Index, m.Scale = stride3, 1
+		default:
+			m.Index, m.Scale = stride, uint8(i)
+		}
+		return m
+	}
+
+	acc := make([][]reg.VecVirtual, rows)
+	scalar := make([]reg.VecVirtual, rows)
+	for r := range acc {
+		scalar[r] = YMM()
+		acc[r] = make([]reg.VecVirtual, 2*panels)
+		for i := range acc[r] {
+			acc[r][i] = YMM()
+			VXORPS(acc[r][i], acc[r][i], acc[r][i])
+		}
+	}
+	Label("step")
+	for r := range rows {
+		VBROADCASTSS(at(a, lda, nil, r, 0), scalar[r])
+	}
+	for p := range panels {
+		PREFETCHT0(at(b, ldp, ldp3, p, prefetchAhead))
+	}
+	for i := range 2 * panels {
+		x := YMM()
+		VMOVUPS(at(b, ldp, ldp3, i/2, i%2*32), x)
+		for r := range rows {
+			VFMADD231PS(x, scalar[r], acc[r][i])
+		}
+	}
+	ADDQ(U8(4), a)
+	ADDQ(U8(panelBytes), b)
+	DECQ(kc)
+	JNZ(LabelRef("step"))
+
+	TESTB(add, add)
+	JZ(LabelRef("replace"))
+	for r := range rows {
+		for i, x := range acc[r] {
+			VADDPS(at(c, ldc, nil, r, 32*i), x, x)
+		}
+	}
+	Label("replace")
+	for r := range rows {
+		for i, x := range acc[r] {
+			VMOVUPS(x, at(c, ldc, nil, r, 32*i))
+		}
+	}
 	VZEROUPPER()
 	RET()
 }
