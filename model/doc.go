@@ -1,0 +1,17 @@
+// Package model turns a configuration into Programs: one Transformer decoder
+// whose families (GPT-2, Llama, Qwen3) are configurations of it.
+//
+// Terms:
+//
+//   - body: embedding, blocks and final norm: tokens → hidden states.
+//   - head: what reads the hidden states: the language model's vocabulary
+//     projection, or a scalar ("score") for reward and value models.
+//   - parameter: a named array of weights. Names and layouts are those of the
+//     Hugging Face checkpoint, so a folder written here opens there.
+//   - packed row: several sequences side by side in one row of T tokens, held
+//     apart by segment ids, with positions that start again at 0.
+//
+// Package model does not train, sample or tokenise: it describes, loads and
+// saves models. The doors refuse, by the key's name, what a config.json asks
+// and this package does not compute.
+package model

@@ -1,0 +1,215 @@
+package model
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/seed-b72bdb6c/alma/artifact"
+	"github.com/seed-b72bdb6c/alma/compute"
+)
+
+// Model is a Config with its weights in a Store of an engine.
+type Model struct {
+	Config
+	Engine compute.Engine
+	Store  compute.Store
+}
+
+// New returns a model with random weights, a function of the seed and each
+// parameter's name alone.
+func New(engine compute.Engine, c Config, seed uint64) (*Model, error) {
+	m, err := empty(engine, c)
+	if err != nil {
+		return nil, err
+	}
+	for _, p := range c.Parameters() {
+		if err := m.Store.Write(p.Name, p.initial(seed)); err != nil {
+			return nil, err
+		}
+	}
+	return m, nil
+}
+
+func empty(engine compute.Engine, c Config) (*Model, error) {
+	if err := c.Validate(); err != nil {
+		return nil, err
+	}
+	m := &Model{c, engine, engine.NewStore()}
+	for _, p := range c.Parameters() {
+		if err := m.Store.Define(p.Name, p.Shape...); err != nil {
+			return nil, err
+		}
+	}
+	return m, nil
+}
+
+func (p Parameter) initial(seed uint64) []float32 {
+	data := make([]float32, compute.Shape(p.Shape).Size())
+	stream := compute.Stream("init " + p.Name)
+	for i := range data {
+		if p.Init == 0 {
+			data[i] = p.Fill
+		} else {
+			data[i] = float32(p.Init * compute.Normal(seed, stream, uint64(i)))
+		}
+	}
+	return data
+}
+
+// Clone copies the model into a Store of its own.
+func (m *Model) Clone() (*Model, error) { return m.WithHead(m.Head, 0) }
+
+// WithHead copies the model into a Store of its own with another head. A head
+// that the model has keeps its weights; a new one starts random by the seed.
+func (m *Model) WithHead(head Head, seed uint64) (*Model, error) {
+	c := m.Config
+	c.Head = head
+	out, err := empty(m.Engine, c)
+	if err != nil {
+		return nil, err
+	}
+	for _, p := range c.Parameters() {
+		data := make([]float32, compute.Shape(p.Shape).Size())
+		if _, ok := m.Store.Shape(p.Name); ok {
+			err = m.Store.Read(p.Name, data)
+		} else {
+			data = p.initial(seed)
+		}
+		if err == nil {
+			err = out.Store.Write(p.Name, data)
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
+}
+
+// Load opens a Hugging Face folder: config.json and model.safetensors. The
+// tensors must be exactly the parameters of the configuration: a missing, an
+// extra or a misshapen one is an error that names it.
+func Load(engine compute.Engine, folder string) (*Model, error) {
+	path := filepath.Join(folder, "config.json")
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return nil, notFound(fmt.Errorf("opening model folder %s: %w; a model folder holds config.json and model.safetensors", folder, err))
+	}
+	c, err := ParseConfig(path, data)
+	if err != nil {
+		return nil, err
+	}
+	m, err := empty(engine, c)
+	if err != nil {
+		return nil, err
+	}
+	if err := m.loadWeights(filepath.Join(folder, "model.safetensors")); err != nil {
+		return nil, err
+	}
+	return m, nil
+}
+
+func notFound(err error) error {
+	if errors.Is(err, fs.ErrNotExist) {
+		return artifact.Mark(artifact.ErrNotFound, err)
+	}
+	return err
+}
+
+func (m *Model) loadWeights(path string) error {
+	file, err := artifact.ReadSafetensors(path)
+	if err != nil {
+		return notFound(err)
+	}
+	defer file.Close()
+	corrupt := func(format string, args ...any) error {
+		return artifact.Errorf(artifact.ErrCorrupt, "reading %s: %s", path, fmt.Sprintf(format, args...))
+	}
+	unused := make(map[string]bool)
+	for _, name := range file.Names() {
+		unused[name] = true
+	}
+	for _, p := range m.Parameters() {
+		name := p.Name
+		if !unused[name] {
+			// GPT-2's own checkpoints leave the prefix out.
+			name = strings.TrimPrefix(name, "transformer.")
+		}
+		if !unused[name] {
+			if p.Name == ScoreBias {
+				continue // transformers' sequence classification has no bias: zero
+			}
+			return corrupt("tensor %q is missing; config.json asks for it with shape %v", p.Name, p.Shape)
+		}
+		delete(unused, name)
+		info, _ := file.Info(name)
+		if !slices.Equal(info.Shape, p.Shape) {
+			return corrupt("tensor %q has shape %v, config.json asks for %v", name, info.Shape, p.Shape)
+		}
+		data, err := file.Float32(name)
+		if err != nil {
+			return err
+		}
+		if err := m.Store.Write(p.Name, data); err != nil {
+			return err
+		}
+	}
+	for _, name := range file.Names() {
+		switch {
+		case !unused[name]:
+		case m.Family == GPT2 && (strings.HasSuffix(name, ".attn.bias") || strings.HasSuffix(name, ".attn.masked_bias")):
+			// The causal mask, which older GPT-2 checkpoints carry as a tensor.
+		case m.Tied && name == "lm_head.weight":
+			// A tied head written twice.
+		default:
+			return corrupt("tensor %q is not a parameter of the %s model that config.json describes", name, m.Family)
+		}
+	}
+	return nil
+}
+
+// Files returns the model's files in Hugging Face's layout: config.json,
+// generation_config.json and model.safetensors. eos are the tokens that end a
+// generated text.
+func (m *Model) Files(eos []int, temperature float64) (map[string][]byte, error) {
+	weights, err := m.Weights()
+	if err != nil {
+		return nil, err
+	}
+	files := map[string][]byte{"model.safetensors": weights}
+	if files["config.json"], err = MarshalConfig(m.Config); err != nil {
+		return nil, err
+	}
+	if m.Head == LanguageModel {
+		if files["generation_config.json"], err = MarshalGenerationConfig(m.Config, eos, temperature); err != nil {
+			return nil, err
+		}
+	}
+	return files, nil
+}
+
+// Weights returns the parameters as a safetensors file. Weights that are not
+// finite are refused.
+func (m *Model) Weights() ([]byte, error) {
+	var tensors []artifact.Tensor
+	for _, p := range m.Parameters() {
+		data := make([]float32, compute.Shape(p.Shape).Size())
+		if err := m.Store.Read(p.Name, data); err != nil {
+			return nil, err
+		}
+		if !finite(data) {
+			return nil, artifact.Errorf(artifact.ErrDiverged, "saving model: parameter %q holds a number that is not finite", p.Name)
+		}
+		tensors = append(tensors, artifact.Tensor{Name: p.Name, Shape: p.Shape, Data: data})
+	}
+	var b bytes.Buffer
+	if err := artifact.WriteSafetensors(&b, tensors, nil); err != nil {
+		return nil, err
+	}
+	return b.Bytes(), nil
+}
