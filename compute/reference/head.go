@@ -1,0 +1,78 @@
+package reference
+
+import "math"
+
+// crossEntropy is lse − logit[target] for each row.
+func crossEntropy(c call, outIn bool) error {
+	losses, lse := c.out[0].f, c.out[1].f
+	return eachRow(c, outIn, 1, func(r, target int, logits []float64) {
+		lse[r] = logSumExp(logits)
+		if target >= 0 {
+			losses[r] = lse[r] - logits[target]
+		}
+	})
+}
+
+func tokenLogProb(c call, outIn bool, temperature float64) error {
+	logProbs, entropies, lse := c.out[0].f, c.out[1].f, c.out[2].f
+	return eachRow(c, outIn, temperature, func(r, token int, logits []float64) {
+		lse[r] = logSumExp(logits)
+		if token < 0 {
+			return
+		}
+		logProbs[r] = logits[token] - lse[r]
+		for _, x := range logits {
+			p := math.Exp(x - lse[r])
+			if p > 0 { // 0·log 0 is 0
+				entropies[r] -= p * (x - lse[r])
+			}
+			if math.IsNaN(p) {
+				entropies[r] = p
+			}
+		}
+	})
+}
+
+// headGrad is the gradient of sign·log softmax(hidden·W/temperature)[token]
+// for each row, weighted by the last input: with p = exp(logit − lse) the
+// gradient by logit j is sign·(1[j = token] − p[j])/temperature.
+func headGrad(c call, outIn bool, temperature, sign float64) error {
+	hidden, lse, dy := c.in[0].f, c.in[3].f, c.in[4].f
+	w := weight(c.in[1].f, c.shape(1), outIn)
+	dw := weight(c.out[1].f, c.shape(1), outIn)
+	dhidden := c.out[0].f
+	return eachRow(c, outIn, temperature, func(r, token int, logits []float64) {
+		if token < 0 {
+			return
+		}
+		for j, x := range logits {
+			d := -math.Exp(x - lse[r])
+			if j == token {
+				d++
+			}
+			d *= sign * dy[r] / temperature
+			for i := range w.inputs {
+				dhidden[r*w.inputs+i] += d * w.data[i*w.k+j*w.n]
+				dw.data[i*dw.k+j*dw.n] += d * hidden[r*w.inputs+i]
+			}
+		}
+	})
+}
+
+// eachRow calls visit with the logits hidden·W/temperature of every row.
+func eachRow(c call, outIn bool, temperature float64, visit func(r, token int, logits []float64)) error {
+	hidden := c.in[0].f
+	w := weight(c.in[1].f, c.shape(1), outIn)
+	logits := make([]float64, w.output)
+	for r, token := range c.in[2].i {
+		if err := index("token", token, r, w.output); err != nil {
+			return err
+		}
+		w.times(logits, hidden[r*w.inputs:(r+1)*w.inputs])
+		for j := range logits {
+			logits[j] /= temperature
+		}
+		visit(r, int(token), logits)
+	}
+	return nil
+}
