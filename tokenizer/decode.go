@@ -1,0 +1,114 @@
+package tokenizer
+
+import (
+	"fmt"
+	"strings"
+	"unicode/utf8"
+)
+
+// Decode returns the bytes that ids stand for, exactly: half a character stays
+// half a character, so the string need not be valid UTF-8. An added token gives
+// its name. An id outside the vocabulary is an error.
+func (t *Tokenizer) Decode(ids []int32) (string, error) {
+	var b strings.Builder
+	for i, id := range ids {
+		if id < 0 || int(id) >= t.VocabSize() {
+			return "", t.outsideError(i, id)
+		}
+		b.WriteString(t.token(id))
+	}
+	return b.String(), nil
+}
+
+// Text returns what ids say to a reader: valid UTF-8 (what cannot become a
+// character is U+FFFD, as in Decoder) without the special tokens. An id outside
+// the vocabulary is an error.
+func (t *Tokenizer) Text(ids []int32) (string, error) {
+	var b strings.Builder
+	d := t.NewDecoder()
+	for i, id := range ids {
+		s, err := d.Next(id)
+		if err != nil {
+			return "", t.outsideError(i, id)
+		}
+		b.WriteString(s)
+	}
+	b.WriteString(d.Flush())
+	return b.String(), nil
+}
+
+func (t *Tokenizer) outsideError(i int, id int32) error {
+	return fmt.Errorf("decoding token %d: id %d is outside the vocabulary of %d; is this the model's own tokenizer?", i, id, t.VocabSize())
+}
+
+// Decoder turns ids into text as they come, for streaming: what it returns is
+// always whole UTF-8, and the bytes of a character that later tokens may
+// complete are held back (at most three). Special tokens give no text. Bytes
+// that can no longer become a character are replaced by U+FFFD, one for each
+// maximal part that could have begun one (The Unicode Standard, 3.9, "U+FFFD
+// Substitution of Maximal Subparts"), as Hugging Face and browsers do.
+//
+// A Decoder is for one stream; it is not for use by many goroutines at once.
+type Decoder struct {
+	t       *Tokenizer
+	pending []byte
+}
+
+// NewDecoder returns a Decoder at the beginning of a text.
+func (t *Tokenizer) NewDecoder() *Decoder { return &Decoder{t: t} }
+
+// Next returns the text that id completes, "" while it completes none. An id
+// outside the vocabulary is an error and changes nothing.
+func (d *Decoder) Next(id int32) (string, error) {
+	if id < 0 || int(id) >= d.t.VocabSize() {
+		return "", fmt.Errorf("decoding a token: id %d is outside the vocabulary of %d; is this the model's own tokenizer?", id, d.t.VocabSize())
+	}
+	if d.t.kinds[id] == special {
+		return "", nil
+	}
+	d.pending = append(d.pending, d.t.token(id)...)
+	return d.take(false), nil
+}
+
+// Flush returns what is left at the end of a text: "" or one U+FFFD for a
+// character that was never completed. The Decoder is then at the beginning of a
+// new text.
+func (d *Decoder) Flush() string { return d.take(true) }
+
+func (d *Decoder) take(final bool) string {
+	var out []byte
+	b := d.pending
+	for len(b) > 0 {
+		r, size := utf8.DecodeRune(b)
+		if r == utf8.RuneError && size == 1 {
+			if !final && !utf8.FullRune(b) {
+				break
+			}
+			size = maximalSubpart(b)
+		}
+		if r == utf8.RuneError {
+			out = append(out, "\uFFFD"...)
+		} else {
+			out = append(out, b[:size]...)
+		}
+		b = b[size:]
+	}
+	d.pending = append(d.pending[:0], b...)
+	return string(out)
+}
+
+// maximalSubpart returns how many bytes at the start of b, at least one, could
+// have begun a character had others followed.
+func maximalSubpart(b []byte) int {
+	n := 1
+	for n < len(b) && n < utf8.UTFMax-1 && !utf8.FullRune(b[:n]) {
+		// b[:n] wants more; does b[n] continue it?
+		if utf8.FullRune(b[:n+1]) {
+			if r, size := utf8.DecodeRune(b[:n+1]); r == utf8.RuneError && size == 1 {
+				return n
+			}
+		}
+		n++
+	}
+	return n
+}
