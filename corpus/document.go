@@ -45,19 +45,19 @@ type Reason string
 
 // The reasons. Sources may add their own.
 const (
-	Binary      Reason = "binary"                  // holds a NUL byte
-	BadUTF8     Reason = "bad UTF-8"               // offset of the first bad byte
-	TooLarge    Reason = "too large"               // past Folder.MaxDocument
-	TooSmall    Reason = "too small"               // under Options.MinBytes, or only white space
-	Duplicate   Reason = "duplicate"               // same normalised text as an earlier document
-	BadJSON     Reason = "bad JSON"                // a line that is not a JSON object
-	NoText      Reason = "no text field"           // an object without a string "text"
-	BadArchive  Reason = "damaged archive"         // gzip or zstd that ends early or fails its checksum
-	Bomb        Reason = "unpacks past the limit"  // compressed data that grows beyond ratio or size
-	Unreadable  Reason = "unreadable"              // the operating system refused to open or read
-	NotRegular  Reason = "not a regular file"      // links, devices, sockets
-	UnknownKind Reason = "not a known file format" // by the file name's extension
-	PastBudget  Reason = "past the size budget"    // a source's own cap on bytes was reached
+	Binary     Reason = "binary"                 // holds a NUL byte
+	BadUTF8    Reason = "bad UTF-8"              // offset of the first bad byte
+	TooLarge   Reason = "too large"              // past Folder.MaxDocument
+	TooSmall   Reason = "too small"              // under Options.MinBytes, or only white space
+	Duplicate  Reason = "duplicate"              // same normalised text as an earlier document
+	BadJSON    Reason = "bad JSON"               // a line that is not a JSON object
+	NoText     Reason = "no text field"          // an object without a string "text"
+	BadArchive Reason = "damaged archive"        // gzip or zstd that ends early or fails its checksum
+	Bomb       Reason = "unpacks past the limit" // compressed data that grows beyond ratio or size
+	Unreadable Reason = "unreadable"             // the operating system refused to open or read
+	Hidden     Reason = "hidden"                 // a name that begins with a period
+	NotRegular Reason = "not a regular file"     // links, devices, sockets
+	PastBudget Reason = "past the size budget"   // a source's own cap on bytes was reached
 )
 
 // A Refusal is something that was not taken.

@@ -78,7 +78,7 @@ func TestRuleItems(t *testing.T) {
 		{decl: exists, comment: "// FileExists returns whether the file at path exists.", lost: []string{"verb"}},
 		{decl: exists, comment: "// FileExists closes the file at path that exists."},
 		{decl: length, comment: "// Len reports the number of elements stored in the list.", lost: []string{"verb"}},
-		{decl: closes, comment: "// Close returns the closed connection that is stored in it.", lost: []string{"verb"}},
+		{decl: closes, comment: "// Close returns the Conn that is stored in it.", lost: []string{"verb"}},
 		{decl: length, comment: "// Len is the number of elements stored in the list.", lost: []string{"verb"}},
 
 		// Repetition.
