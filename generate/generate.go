@@ -1,0 +1,296 @@
+package generate
+
+import (
+	"context"
+	"fmt"
+	"runtime"
+	"slices"
+	"sync"
+
+	"github.com/seed-b72bdb6c/alma/artifact"
+	"github.com/seed-b72bdb6c/alma/compute"
+	"github.com/seed-b72bdb6c/alma/model"
+)
+
+// Request is a prompt to continue.
+type Request struct {
+	Prompt []int32
+	Sample int // tells several continuations of one prompt apart
+}
+
+// Completion is a continuation.
+type Completion struct {
+	Tokens []int32 // the new tokens, the stop token included
+	Ended  bool    // it ended by a stop token, not by MaxTokens or the length of the cache
+}
+
+// Generator continues prompts with one model. It is not safe for concurrent
+// use. The weights are read at each step, so a Generator stays right while
+// the model is trained between its calls.
+type Generator struct {
+	model   *model.Model
+	slots   int
+	length  int
+	prefill compute.Executable
+	decode  []compute.Executable // by rows: slots, slots/2, … 1
+	rows    []int                // rows of each decode program
+	FLOPs   int64                // of all runs so far
+}
+
+const (
+	prefillRows  = 8  // prompts that are run through the model at one time
+	prefillChunk = 32 // tokens of each in one run
+)
+
+// New prepares a generator with the given number of slots for texts of up to
+// length tokens, prompt included. The cache lies in the model's Store; a
+// second generator on the same model must have the same sizes.
+func New(m *model.Model, slots, length int) (*Generator, error) {
+	if m.Head != model.LanguageModel {
+		return nil, artifact.Errorf(artifact.ErrUsage, "preparing to generate: the model has a %q head, not a language model's", m.Head)
+	}
+	if length > m.Context {
+		return nil, artifact.Errorf(artifact.ErrUsage, "preparing to generate: %d tokens are longer than the model's context of %d", length, m.Context)
+	}
+	if err := m.DefineCache(m.Store, slots, length); err != nil {
+		return nil, fmt.Errorf("preparing to generate: %w", err)
+	}
+	g := &Generator{model: m, slots: slots, length: length}
+	compile := func(name string, rows, chunk int, logits bool) (compute.Executable, error) {
+		p := compute.NewProgram(fmt.Sprintf("%s %d×%d", name, rows, chunk))
+		hidden := m.CachedHidden(p, model.NewStep(p, rows, chunk), slots, length)
+		if !logits {
+			// Logits only at the last token of each row.
+			hidden = compute.GatherRows(hidden, p.Input("last", compute.Int32, rows))
+		}
+		p.Output("logits", m.Logits(p, hidden))
+		return m.Engine.Compile(p, m.Store)
+	}
+	var err error
+	if g.prefill, err = compile("prefill", min(prefillRows, slots), prefillChunk, false); err != nil {
+		return nil, err
+	}
+	for rows := slots; rows >= 1; rows /= 2 {
+		x, err := compile("decode", rows, 1, true)
+		if err != nil {
+			return nil, err
+		}
+		g.decode, g.rows = append(g.decode, x), append(g.rows, rows)
+	}
+	return g, nil
+}
+
+// text is a request that holds a slot.
+type text struct {
+	request  int
+	slot     int
+	stream   uint64
+	prompt   []int32
+	tokens   []int32 // sampled so far
+	prefixed int     // prompt tokens in the cache
+	ended    bool
+}
+
+// next is the position of the token that is sampled next.
+func (t *text) next() int { return len(t.prompt) + len(t.tokens) }
+
+// Run continues every request and calls done once for each, in the order in
+// which they finish. Texts end at a stop token, at MaxTokens, or when prompt
+// and continuation fill the cache.
+func (g *Generator) Run(ctx context.Context, requests []Request, s Sampling, done func(i int, c Completion) error) error {
+	return g.run(ctx, requests, s, nil, done)
+}
+
+// All continues every request and returns the completions in the order of the
+// requests.
+func (g *Generator) All(ctx context.Context, requests []Request, s Sampling) ([]Completion, error) {
+	out := make([]Completion, len(requests))
+	err := g.Run(ctx, requests, s, func(i int, c Completion) error {
+		out[i] = c
+		return nil
+	})
+	return out, err
+}
+
+// Stream continues one prompt and calls token for each new token.
+func (g *Generator) Stream(ctx context.Context, r Request, s Sampling, token func(int32) error) (Completion, error) {
+	var out Completion
+	err := g.run(ctx, []Request{r}, s, func(_ int, t int32) error { return token(t) }, func(_ int, c Completion) error {
+		out = c
+		return nil
+	})
+	return out, err
+}
+
+func (g *Generator) run(ctx context.Context, requests []Request, s Sampling, onToken func(i int, token int32) error, done func(i int, c Completion) error) error {
+	if err := s.Validate(); err != nil {
+		return err
+	}
+	for i, r := range requests {
+		if len(r.Prompt) == 0 {
+			return artifact.Errorf(artifact.ErrUsage, "generating: prompt %d is empty", i)
+		}
+		if len(r.Prompt) >= g.length {
+			return artifact.Errorf(artifact.ErrUsage, "generating: prompt %d has %d tokens, which leaves no room in a context of %d", i, len(r.Prompt), g.length)
+		}
+	}
+	samplers := make([]sampler, runtime.GOMAXPROCS(0))
+	for i := range samplers {
+		samplers[i].Sampling = s
+	}
+	free := make([]int, 0, g.slots)
+	for slot := g.slots - 1; slot >= 0; slot-- {
+		free = append(free, slot)
+	}
+	waiting := 0        // the next request to start
+	var reading []*text // being prefilled
+	var writing []*text // being decoded
+	drawn := make([]int32, g.slots)
+	for waiting < len(requests) || len(reading) > 0 || len(writing) > 0 {
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		for waiting < len(requests) && len(free) > 0 {
+			r := requests[waiting]
+			reading = append(reading, &text{request: waiting, slot: free[len(free)-1], stream: stream(r.Prompt, r.Sample), prompt: r.Prompt})
+			free = free[:len(free)-1]
+			waiting++
+		}
+		var fresh []*text // those whose logits were just computed
+		var logits []float32
+		if len(reading) > 0 {
+			batch := reading[:min(len(reading), g.prefillRows())]
+			if err := g.runPrefill(batch); err != nil {
+				return err
+			}
+			logits = g.prefill.Floats("logits")
+			fresh = batch
+		} else {
+			x, batch, err := g.runDecode(writing)
+			if err != nil {
+				return err
+			}
+			logits = x.Floats("logits")
+			fresh = batch
+		}
+		g.sample(samplers, fresh, logits, drawn)
+		for i, t := range fresh {
+			if t.prefixed < len(t.prompt) {
+				continue // more of the prompt to read
+			}
+			t.tokens = append(t.tokens, drawn[i])
+			t.ended = slices.Contains(s.Stop, drawn[i])
+			if onToken != nil {
+				if err := onToken(t.request, drawn[i]); err != nil {
+					return err
+				}
+			}
+		}
+		finished := func(t *text) bool {
+			return t.ended || len(t.tokens) >= s.MaxTokens || t.next() >= g.length
+		}
+		var still []*text
+		for _, t := range writing {
+			if finished(t) {
+				if err := g.finish(t, &free, done); err != nil {
+					return err
+				}
+			} else {
+				still = append(still, t)
+			}
+		}
+		writing = still
+		still = nil
+		for _, t := range reading {
+			switch {
+			case t.prefixed < len(t.prompt):
+				still = append(still, t)
+			case finished(t):
+				if err := g.finish(t, &free, done); err != nil {
+					return err
+				}
+			default:
+				writing = append(writing, t)
+			}
+		}
+		reading = still
+	}
+	return nil
+}
+
+func (g *Generator) finish(t *text, free *[]int, done func(int, Completion) error) error {
+	*free = append(*free, t.slot)
+	return done(t.request, Completion{t.tokens, t.ended})
+}
+
+func (g *Generator) prefillRows() int { return min(prefillRows, g.slots) }
+
+// runPrefill brings the next chunk of each text's prompt into the cache.
+func (g *Generator) runPrefill(batch []*text) error {
+	x := g.prefill
+	tokens, positions := x.Ints("tokens"), x.Ints("positions")
+	slots, starts, counts, last := x.Ints("slots"), x.Ints("starts"), x.Ints("counts"), x.Ints("last")
+	clear(tokens)
+	clear(positions)
+	for r := range slots {
+		slots[r], starts[r], counts[r], last[r] = 0, 0, 0, -1
+		if r >= len(batch) {
+			continue
+		}
+		t := batch[r]
+		chunk := t.prompt[t.prefixed:min(len(t.prompt), t.prefixed+prefillChunk)]
+		for i, token := range chunk {
+			tokens[r*prefillChunk+i] = token
+			positions[r*prefillChunk+i] = int32(t.prefixed + i)
+		}
+		slots[r], starts[r], counts[r] = int32(t.slot), int32(t.prefixed), int32(len(chunk))
+		last[r] = int32(r*prefillChunk + len(chunk) - 1)
+		t.prefixed += len(chunk)
+	}
+	g.FLOPs += x.FLOPs()
+	return x.Run()
+}
+
+// runDecode brings the last sampled token of each text into the cache. It
+// uses the smallest Program that holds them all.
+func (g *Generator) runDecode(batch []*text) (compute.Executable, []*text, error) {
+	i := 0
+	for i+1 < len(g.rows) && g.rows[i+1] >= len(batch) {
+		i++
+	}
+	x := g.decode[i]
+	tokens, positions := x.Ints("tokens"), x.Ints("positions")
+	slots, starts, counts := x.Ints("slots"), x.Ints("starts"), x.Ints("counts")
+	for r := range slots {
+		tokens[r], positions[r], slots[r], starts[r], counts[r] = 0, 0, 0, 0, 0
+		if r < len(batch) {
+			t := batch[r]
+			at := int32(t.next() - 1)
+			tokens[r], positions[r], slots[r], starts[r], counts[r] = t.tokens[len(t.tokens)-1], at, int32(t.slot), at, 1
+		}
+	}
+	g.FLOPs += x.FLOPs()
+	return x, batch, x.Run()
+}
+
+// sample draws a token for each text from its row of logits, in parallel.
+func (g *Generator) sample(samplers []sampler, batch []*text, logits []float32, drawn []int32) {
+	v := g.model.Vocabulary
+	draw := func(s *sampler, from, to int) {
+		for i := from; i < to; i++ {
+			if t := batch[i]; t.prefixed == len(t.prompt) {
+				drawn[i] = s.draw(logits[i*v:(i+1)*v], t.stream, t.next())
+			}
+		}
+	}
+	n := min(len(samplers), max(1, len(batch)/4))
+	if n == 1 {
+		draw(&samplers[0], 0, len(batch))
+		return
+	}
+	var wg sync.WaitGroup
+	for w := range n {
+		wg.Go(func() { draw(&samplers[w], w*len(batch)/n, (w+1)*len(batch)/n) })
+	}
+	wg.Wait()
+}

@@ -1,0 +1,124 @@
+package train
+
+import (
+	"github.com/seed-b72bdb6c/alma/compute"
+	"github.com/seed-b72bdb6c/alma/model"
+)
+
+// Rows is a batch of packed rows: B rows of T positions, flattened row by row.
+// dataset.Pack and the pretraining sampler fill it.
+type Rows struct {
+	B, T      int
+	Tokens    []int32
+	Positions []int32 // position within the sequence
+	Segments  []int32 // sequence within the row, −1 padding
+	Targets   []int32 // next token, negative where there is no loss
+}
+
+// NewRows returns rows of padding.
+func NewRows(b, t int) *Rows {
+	r := &Rows{B: b, T: t}
+	r.Tokens, r.Positions = make([]int32, b*t), make([]int32, b*t)
+	r.Segments, r.Targets = make([]int32, b*t), make([]int32, b*t)
+	r.Clear()
+	return r
+}
+
+// Clear makes every position padding.
+func (r *Rows) Clear() {
+	clear(r.Tokens)
+	clear(r.Positions)
+	for i := range r.Segments {
+		r.Segments[i], r.Targets[i] = -1, compute.IgnoreTarget
+	}
+}
+
+// TargetCount is the number of positions with a loss.
+func (r *Rows) TargetCount() int {
+	n := 0
+	for _, t := range r.Targets {
+		if t >= 0 {
+			n++
+		}
+	}
+	return n
+}
+
+// LanguageModel is the objective of pretraining, of supervised fine-tuning
+// and of PPO's pretraining mix: −Σ log p(target | what stands before it).
+type LanguageModel struct {
+	B, T    int
+	forward compute.Executable
+	step    compute.Executable
+}
+
+// NewLanguageModel compiles the objective for micro-batches of b rows of t
+// tokens. The gradients are accumulated in the model's Store.
+func NewLanguageModel(m *model.Model, b, t int) (*LanguageModel, error) {
+	l := &LanguageModel{B: b, T: t}
+	p, losses := lossProgram("language model step", m, b, t)
+	scale := p.Input("scale", compute.Float32)
+	loss := compute.Mul(compute.Sum(losses), scale)
+	p.Output("loss", loss)
+	if err := Backward(p, m, loss); err != nil {
+		return nil, err
+	}
+	var err error
+	if l.step, err = m.Engine.Compile(p, m.Store); err != nil {
+		return nil, err
+	}
+	l.forward, err = NewEvaluation(m, b, t)
+	return l, err
+}
+
+// NewEvaluation compiles the forward pass alone, with an output "losses"
+// [B·T] in nats.
+func NewEvaluation(m *model.Model, b, t int) (compute.Executable, error) {
+	p, losses := lossProgram("language model evaluation", m, b, t)
+	p.Output("losses", losses)
+	return m.Engine.Compile(p, m.Store)
+}
+
+func lossProgram(name string, m *model.Model, b, t int) (*compute.Program, *compute.Tensor) {
+	p := compute.NewProgram(name)
+	hidden := m.Hidden(p, model.NewBatch(p, b, t))
+	targets := p.Input("targets", compute.Int32, b*t)
+	return p, compute.LinearCrossEntropy(hidden, m.HeadWeight(p), targets, true)
+}
+
+// Accumulate adds the gradients of scale·Σ loss over the rows to the model's
+// gradients and returns scale·Σ loss. With scale = 1/(target tokens of the
+// whole step) the micro-batches add up to the mean.
+func (l *LanguageModel) Accumulate(rows *Rows, scale float64) (loss float64, err error) {
+	FillRows(l.step, rows)
+	l.step.Floats("scale")[0] = float32(scale)
+	if err := l.step.Run(); err != nil {
+		return 0, err
+	}
+	return float64(l.step.Floats("loss")[0]), nil
+}
+
+// Losses returns the loss of each position [B·T] in nats, 0 where there is no
+// target. The slice is valid until the next call.
+func (l *LanguageModel) Losses(rows *Rows) ([]float32, error) {
+	FillRows(l.forward, rows)
+	if err := l.forward.Run(); err != nil {
+		return nil, err
+	}
+	return l.forward.Floats("losses"), nil
+}
+
+// FLOPs is the count of one micro-batch, forward and backward.
+func (l *LanguageModel) FLOPs() int64 { return l.step.FLOPs() }
+
+// ForwardFLOPs is the count of one micro-batch, forward only.
+func (l *LanguageModel) ForwardFLOPs() int64 { return l.forward.FLOPs() }
+
+// FillRows copies rows to the inputs of a Program that was built with
+// [model.NewBatch] and a "targets" input.
+func FillRows(x compute.Executable, rows *Rows) {
+	copy(x.Ints("tokens"), rows.Tokens)
+	copy(x.Ints("positions"), rows.Positions)
+	copy(x.Ints("segments"), rows.Segments)
+	copy(x.Ints("targets"), rows.Targets)
+}

@@ -1,0 +1,326 @@
+package train
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"path/filepath"
+	"slices"
+	"sort"
+	"strings"
+	"time"
+
+	"github.com/seed-b72bdb6c/alma/artifact"
+)
+
+// Loop takes a stage through its steps: checkpoints, resume, metrics,
+// progress, and the policy for bad updates.
+//
+// What a step does must be a function of the state and of the step number, so
+// that a resumed run gives the same bits as one that was never interrupted.
+type Loop struct {
+	Stage  string // name in progress and errors
+	Folder string // the stage's folder: checkpoints, metrics.jsonl, events
+	Steps  int
+	Config any // the resolved configuration, as JSON; a run that is resumed must have the same
+	States []State
+	Guard  *Guard
+
+	// Step runs step number step and reports on it.
+	Step func(ctx context.Context, step int) (StepReport, error)
+	// Evaluate, if set, runs before the first step, after every EvaluateEvery
+	// steps and after the last. Its metrics join those of the step.
+	Evaluate      func(ctx context.Context, step int) ([]Metric, error)
+	EvaluateEvery int
+
+	CheckpointEvery time.Duration // 0: a minute
+	CheckpointSteps int           // if set, also after every so many steps
+	Log             *Log
+}
+
+// StepReport is what a step tells.
+type StepReport struct {
+	Metrics []Metric // in the order of metrics.jsonl
+	Tokens  int64    // that went through the model
+	FLOPs   int64
+}
+
+// Totals is the work of a stage, over all of its runs.
+type Totals struct {
+	Steps   int      `json:"steps"`
+	Tokens  int64    `json:"tokens"`
+	FLOPs   int64    `json:"flops"`
+	Seconds float64  `json:"seconds"`
+	Skipped []int    `json:"skipped,omitempty"` // steps whose update was bad
+	Last    []Metric `json:"last,omitempty"`    // metrics of the last step
+}
+
+// trainerState is trainer.json: where the loop stands.
+type trainerState struct {
+	Step   int             `json:"step"` // the next one
+	Config json.RawMessage `json:"config"`
+	Norms  []float64       `json:"gradient_norms"`
+	Totals Totals          `json:"totals"`
+}
+
+// CheckpointFolder is the folder of a stage that holds its checkpoints.
+const CheckpointFolder = "checkpoints"
+
+// keptCheckpoints is how many whole checkpoints stay: one to continue from
+// and one for when it is damaged.
+const keptCheckpoints = 2
+
+// Failpoints of every training stage, for the tests that kill it.
+var (
+	failAfterStep        = artifact.NewFailpoint("train.after_step")
+	failBeforeCheckpoint = artifact.NewFailpoint("train.before_checkpoint")
+	failAfterCheckpoint  = artifact.NewFailpoint("train.after_checkpoint")
+)
+
+// Run continues from the newest whole checkpoint, or begins, and runs to the
+// last step. When ctx is cancelled it finishes the step, writes a checkpoint
+// and returns the cause of the cancellation.
+func (l *Loop) Run(ctx context.Context) (Totals, error) {
+	config, err := json.Marshal(l.Config)
+	if err != nil {
+		return Totals{}, fmt.Errorf("encoding configuration of %s: %w", l.Stage, err)
+	}
+	if l.CheckpointEvery == 0 {
+		l.CheckpointEvery = time.Minute
+	}
+	if l.Guard == nil {
+		l.Guard = DefaultGuard()
+	}
+	state := trainerState{Config: config}
+	resumed, err := l.resume(&state)
+	if err != nil {
+		return Totals{}, err
+	}
+	run, err := l.Log.begin(l, state.Step, state.Totals)
+	if err != nil {
+		return Totals{}, err
+	}
+	defer run.close()
+
+	lastCheckpoint, saved := time.Now(), state.Step
+	checkpoint := func() error {
+		if saved == state.Step && resumed {
+			return nil
+		}
+		if err := run.sync(); err != nil {
+			return err
+		}
+		if err := l.save(&state); err != nil {
+			return err
+		}
+		resumed, saved, lastCheckpoint = true, state.Step, time.Now()
+		return nil
+	}
+	for state.Step < l.Steps {
+		step, started := state.Step, time.Now()
+		if ctx.Err() != nil {
+			if err := checkpoint(); err != nil {
+				return state.Totals, err
+			}
+			return state.Totals, context.Cause(ctx)
+		}
+		var metrics []Metric
+		if step == 0 && l.Evaluate != nil {
+			if metrics, err = l.Evaluate(ctx, 0); err != nil {
+				return state.Totals, fmt.Errorf("evaluating %s before step 0: %w", l.Stage, err)
+			}
+			if err := run.record(0, metrics); err != nil {
+				return state.Totals, err
+			}
+		}
+		report, err := l.runStep(ctx, step, &state)
+		var bad *badUpdateError
+		switch {
+		case errors.As(err, &bad):
+			err = fmt.Errorf("%s step %d: %w", l.Stage, step, err)
+			if bad.policy == StopBad {
+				return state.Totals, err
+			}
+			run.warn(err)
+			if bad.policy == RollBackBad {
+				if err := l.rollBack(&state, step); err != nil {
+					return state.Totals, err
+				}
+				if err := run.rewind(state.Step); err != nil {
+					return state.Totals, err
+				}
+				continue
+			}
+			state.Totals.Skipped = append(state.Totals.Skipped, step)
+		case err != nil:
+			return state.Totals, fmt.Errorf("%s step %d: %w", l.Stage, step, err)
+		}
+		state.Step++
+		state.Totals.Steps = state.Step
+		state.Totals.Tokens += report.Tokens
+		state.Totals.FLOPs += report.FLOPs
+		metrics = report.Metrics
+		if l.Evaluate != nil && (state.Step == l.Steps || l.EvaluateEvery > 0 && state.Step%l.EvaluateEvery == 0) {
+			more, err := l.Evaluate(ctx, state.Step)
+			if err != nil {
+				return state.Totals, fmt.Errorf("evaluating %s after step %d: %w", l.Stage, step, err)
+			}
+			metrics = append(slices.Clip(metrics), more...)
+		}
+		elapsed := time.Since(started)
+		state.Totals.Seconds += elapsed.Seconds()
+		state.Totals.Last = metrics
+		if err := run.step(state.Step, metrics, report, elapsed); err != nil {
+			return state.Totals, err
+		}
+		if err := failAfterStep.Hit(); err != nil {
+			return state.Totals, err
+		}
+		due := time.Since(lastCheckpoint) >= l.CheckpointEvery || l.CheckpointSteps > 0 && state.Step%l.CheckpointSteps == 0
+		if due || state.Step == l.Steps {
+			if err := checkpoint(); err != nil {
+				return state.Totals, err
+			}
+		}
+	}
+	return state.Totals, nil
+}
+
+// runStep leaves out a step that an earlier rollback named.
+func (l *Loop) runStep(ctx context.Context, step int, state *trainerState) (StepReport, error) {
+	if slices.Contains(state.Totals.Skipped, step) {
+		return StepReport{}, nil
+	}
+	return l.Step(ctx, step)
+}
+
+func (l *Loop) folder() string { return filepath.Join(l.Folder, CheckpointFolder) }
+
+func (l *Loop) save(state *trainerState) error {
+	if err := failBeforeCheckpoint.Hit(); err != nil {
+		return err
+	}
+	state.Norms = l.Guard.norms
+	files := make(map[string]func(io.Writer) error)
+	for _, s := range l.States {
+		more, err := s.Save()
+		if err != nil {
+			return fmt.Errorf("saving %s at step %d: %w", l.Stage, state.Step, err)
+		}
+		maps.Copy(files, more)
+	}
+	trainer, err := json.MarshalIndent(state, "", "  ")
+	if err != nil {
+		return fmt.Errorf("encoding trainer.json: %w", err)
+	}
+	files["trainer.json"] = func(w io.Writer) error {
+		_, err := w.Write(append(trainer, '\n'))
+		return err
+	}
+	if err := artifact.WriteCheckpoint(l.folder(), state.Step, files, keptCheckpoints); err != nil {
+		return fmt.Errorf("writing checkpoint of %s at step %d: %w", l.Stage, state.Step, err)
+	}
+	return failAfterCheckpoint.Hit()
+}
+
+// resume loads the newest whole checkpoint into the states, if there is one.
+func (l *Loop) resume(state *trainerState) (found bool, err error) {
+	checkpoint, damaged, err := artifact.LatestCheckpoint(l.folder())
+	if err != nil {
+		return false, err
+	}
+	for _, d := range damaged {
+		l.Log.Warn(fmt.Errorf("%w; passed over", d))
+	}
+	if checkpoint == nil {
+		if len(damaged) > 0 {
+			return false, artifact.Errorf(artifact.ErrCorrupt, "resuming %s: every checkpoint in %s is damaged; delete the folder to begin again", l.Stage, l.folder())
+		}
+		return false, nil
+	}
+	data, err := checkpoint.ReadFile("trainer.json")
+	if err != nil {
+		return false, err
+	}
+	config := state.Config
+	var loaded trainerState
+	if err := json.Unmarshal(data, &loaded); err != nil {
+		return false, artifact.Mark(artifact.ErrCorrupt, fmt.Errorf("reading trainer.json of %s: %w", checkpoint.Path(), err))
+	}
+	if changed := differences(loaded.Config, config); len(changed) > 0 {
+		return false, artifact.Errorf(artifact.ErrUsage,
+			"resuming %s from %s: the configuration differs from that of the run: %s; set it back, or give another --out, or delete %s to begin again",
+			l.Stage, checkpoint.Path(), strings.Join(changed, ", "), l.Folder)
+	}
+	for _, s := range l.States {
+		if err := s.Load(checkpoint.ReadFile); err != nil {
+			return false, fmt.Errorf("resuming %s from %s: %w", l.Stage, checkpoint.Path(), err)
+		}
+	}
+	*state = loaded
+	state.Config = config
+	l.Guard.norms = loaded.Norms
+	return true, nil
+}
+
+// rollBack returns to the newest checkpoint with the bad step marked.
+func (l *Loop) rollBack(state *trainerState, step int) error {
+	skipped := append(state.Totals.Skipped, step)
+	if found, err := l.resume(state); err != nil {
+		return err
+	} else if !found {
+		return artifact.Errorf(artifact.ErrDiverged, "%s step %d: the update was bad, and there is no checkpoint yet to roll back to", l.Stage, step)
+	}
+	for _, s := range skipped {
+		if !slices.Contains(state.Totals.Skipped, s) {
+			state.Totals.Skipped = append(state.Totals.Skipped, s)
+		}
+	}
+	return nil
+}
+
+// differences names the keys in which two JSON objects differ, with both
+// values.
+func differences(old, new json.RawMessage) []string {
+	a, b := make(map[string]string), make(map[string]string)
+	flatten("", old, a)
+	flatten("", new, b)
+	var out []string
+	for key, value := range a {
+		if other, ok := b[key]; !ok {
+			out = append(out, fmt.Sprintf("%s was %s and is gone", key, value))
+		} else if other != value {
+			out = append(out, fmt.Sprintf("%s was %s and is %s", key, value, other))
+		}
+	}
+	for key, value := range b {
+		if _, ok := a[key]; !ok {
+			out = append(out, fmt.Sprintf("%s is new (%s)", key, value))
+		}
+	}
+	sort.Strings(out)
+	return out
+}
+
+func flatten(prefix string, value json.RawMessage, into map[string]string) {
+	var object map[string]json.RawMessage
+	if json.Unmarshal(value, &object) == nil && object != nil {
+		for key, v := range object {
+			name := key
+			if prefix != "" {
+				name = prefix + "." + key
+			}
+			flatten(name, v, into)
+		}
+		return
+	}
+	var compact bytes.Buffer
+	if json.Compact(&compact, value) != nil {
+		compact.Write(value)
+	}
+	into[prefix] = compact.String()
+}

@@ -1,0 +1,94 @@
+package train
+
+import (
+	"bytes"
+	"io"
+	"maps"
+
+	"github.com/seed-b72bdb6c/alma/artifact"
+	"github.com/seed-b72bdb6c/alma/compute"
+	"github.com/seed-b72bdb6c/alma/model"
+)
+
+// State is a part of what a checkpoint holds.
+type State interface {
+	// Save returns the state's files by name. It takes its copy at once: what
+	// happens after it does not change what is written.
+	Save() (map[string]func(io.Writer) error, error)
+	// Load takes the state back; read returns a file of the checkpoint.
+	Load(read func(name string) ([]byte, error)) error
+}
+
+// ModelState is a model with its optimizer. Its files are those of a model
+// folder, so that a checkpoint of a stage opens like any model, and
+// optimizer.safetensors. A Prefix tells a second model's files apart.
+type ModelState struct {
+	Prefix    string
+	Model     *model.Model
+	Optimizer *Optimizer
+	// Extra files that complete the folder (the tokenizer), written as they are.
+	Extra map[string][]byte
+	EOS   []int
+}
+
+// Save implements [State].
+func (s ModelState) Save() (map[string]func(io.Writer) error, error) {
+	files, err := s.Model.Files(s.EOS, 1)
+	if err != nil {
+		return nil, err
+	}
+	maps.Copy(files, s.Extra)
+	var optimizer bytes.Buffer
+	if err := s.Optimizer.Save(&optimizer); err != nil {
+		return nil, err
+	}
+	files["optimizer.safetensors"] = optimizer.Bytes()
+	out := make(map[string]func(io.Writer) error)
+	for name, data := range files {
+		out[s.Prefix+name] = func(w io.Writer) error {
+			_, err := w.Write(data)
+			return err
+		}
+	}
+	return out, nil
+}
+
+// Load implements [State].
+func (s ModelState) Load(read func(name string) ([]byte, error)) error {
+	name := s.Prefix + "model.safetensors"
+	data, err := read(name)
+	if err != nil {
+		return err
+	}
+	if err := loadParameters(s.Model, name, data); err != nil {
+		return err
+	}
+	name = s.Prefix + "optimizer.safetensors"
+	if data, err = read(name); err != nil {
+		return err
+	}
+	if err := s.Optimizer.Load(name, data); err != nil {
+		return err
+	}
+	return s.Optimizer.Zero()
+}
+
+func loadParameters(m *model.Model, name string, data []byte) error {
+	file, err := artifact.ParseSafetensors(name, bytes.NewReader(data), int64(len(data)))
+	if err != nil {
+		return err
+	}
+	for _, p := range m.Parameters() {
+		values, err := file.Float32(p.Name)
+		if err != nil {
+			return err
+		}
+		if len(values) != compute.Shape(p.Shape).Size() {
+			return artifact.Errorf(artifact.ErrCorrupt, "reading %s: tensor %q has %d elements, the configuration asks for shape %v", name, p.Name, len(values), p.Shape)
+		}
+		if err := m.Store.Write(p.Name, values); err != nil {
+			return err
+		}
+	}
+	return nil
+}
