@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 	"unicode/utf8"
 )
@@ -127,22 +128,13 @@ func Parse(tokenizerJSON []byte) (*Tokenizer, error) {
 }
 
 func parseTokenizer(data []byte) (vocabulary, error) {
-	var v vocabulary
-	if len(data) > maxFile {
-		return v, fmt.Errorf("%d bytes are more than the limit of %d", len(data), maxFile)
-	}
-	if !utf8.Valid(data) {
-		return v, errors.New("not valid UTF-8")
-	}
-	if !json.Valid(data) {
-		// Only Unmarshal's error says at which byte.
-		var any json.RawMessage
-		return v, json.Unmarshal(data, &any)
+	root, err := validJSON(data)
+	if err != nil {
+		return vocabulary{}, err
 	}
 	var added []AddedToken
-	var model modelFile
-	preTokenizer := false
-	err := checkObject("", data, map[string]rule{
+	var model, preTokenizer json.RawMessage
+	err = checkObject("", root, map[string]rule{
 		"version":    oneOf(`"1.0"`),
 		"truncation": oneOf("null"),
 		"padding":    oneOf("null"),
@@ -152,135 +144,117 @@ func parseTokenizer(data []byte) (vocabulary, error) {
 			return err
 		}),
 		"pre_tokenizer": func(value json.RawMessage) error {
-			preTokenizer = true
-			return checkByteLevel("pre_tokenizer", value, oneOf("false"))
+			preTokenizer = value
+			return checkByteLevel("pre_tokenizer.", value, oneOf("false"), oneOf("true"))
 		},
 		// As a post-processor ByteLevel moves the offsets that Hugging Face
 		// reports; ids stay as they are.
 		"post_processor": nullOr(func(value json.RawMessage) error {
-			return checkByteLevel("post_processor", value, anyBool)
+			return checkByteLevel("post_processor.", value, anyBool, anyBool)
 		}),
 		"decoder": func(value json.RawMessage) error {
-			return checkByteLevel("decoder", value, anyBool)
+			return checkByteLevel("decoder.", value, anyBool, anyBool)
 		},
-		"model": model.parse,
+		"model": func(value json.RawMessage) error {
+			model = value
+			return checkModel(value)
+		},
 	})
-	if err != nil {
-		return v, err
+	switch {
+	case err != nil:
+		return vocabulary{}, err
+	case preTokenizer == nil:
+		return vocabulary{}, errors.New(`pre_tokenizer is missing: only {"type": "ByteLevel"} is supported`)
+	case model == nil:
+		return vocabulary{}, errors.New("model is missing")
 	}
-	if !preTokenizer {
-		return v, errors.New(`pre_tokenizer is missing: only {"type": "ByteLevel"} is supported`)
-	}
-	if model.vocab == nil {
-		return v, errors.New("model.vocab is missing")
-	}
-	return model.vocabulary(added)
-}
-
-func checkByteLevel(where string, value json.RawMessage, addPrefixSpace rule) error {
-	var typ string
-	sawPrefix := false
-	// The type comes first in what is reported: the other keys of another type
-	// would be beside the point.
-	all, err := members(value)
-	if err != nil {
-		return fmt.Errorf("only ByteLevel is supported: %w", err)
-	}
-	for _, m := range all {
-		if m.key == "type" {
-			typ = string(m.value)
+	var vocab, merges json.RawMessage
+	for key, value := range elements(model, '{') {
+		switch unquote(string(key)) {
+		case "vocab":
+			vocab = value
+		case "merges":
+			merges = value
 		}
 	}
-	if typ != `"ByteLevel"` {
-		return fmt.Errorf("type %s is not supported, only ByteLevel", typ)
+	written, err := parseVocab(vocab)
+	if err != nil {
+		return vocabulary{}, fmt.Errorf("model.vocab: %w", err)
 	}
-	err = checkObject(where, value, map[string]rule{
+	v, err := newVocabulary(written, added)
+	if err != nil {
+		return vocabulary{}, fmt.Errorf("model.vocab: %w", err)
+	}
+	if v.merges, err = parseMerges(merges, written.ids); err != nil {
+		return vocabulary{}, fmt.Errorf("model.merges: %w", err)
+	}
+	return v, nil
+}
+
+// validJSON checks the size and the form of a file and returns its one value.
+func validJSON(data []byte) (json.RawMessage, error) {
+	if len(data) > maxFile {
+		return nil, fmt.Errorf("%d bytes are more than the limit of %d", len(data), maxFile)
+	}
+	if !utf8.Valid(data) {
+		return nil, errors.New("not valid UTF-8")
+	}
+	if !json.Valid(data) {
+		// Only Unmarshal says what is wrong, and at which byte.
+		var value json.RawMessage
+		err := json.Unmarshal(data, &value)
+		if syntax := (*json.SyntaxError)(nil); errors.As(err, &syntax) {
+			return nil, fmt.Errorf("byte %d: %w", syntax.Offset, err)
+		}
+		return nil, err
+	}
+	return json.RawMessage(bytes.TrimSpace(data)), nil
+}
+
+// checkByteLevel accepts an object of type ByteLevel whose add_prefix_space and
+// use_regex obey these rules.
+func checkByteLevel(where string, value json.RawMessage, addPrefixSpace, useRegex rule) error {
+	if err := checkType(value, `"ByteLevel"`); err != nil {
+		return err
+	}
+	prefixSpace := false
+	err := checkObject(where, value, map[string]rule{
 		"type": oneOf(`"ByteLevel"`),
 		"add_prefix_space": func(value json.RawMessage) error {
-			sawPrefix = true
+			prefixSpace = true
 			return addPrefixSpace(value)
 		},
 		"trim_offsets": anyBool,
-		"use_regex":    useRegex(where),
+		"use_regex":    useRegex, // absent is true
 	})
+	if err == nil && !prefixSpace {
+		err = fmt.Errorf("%sadd_prefix_space is missing", where)
+	}
+	return err
+}
+
+// checkType looks at an object's type before its other keys, which for another
+// type mean something else.
+func checkType(object json.RawMessage, want string) error {
+	all, err := members(object)
 	if err != nil {
 		return err
 	}
-	// Absent, Hugging Face refuses the file.
-	if !sawPrefix {
-		return fmt.Errorf("%s.add_prefix_space is missing", where)
+	for _, m := range all {
+		if m.key == "type" && string(m.value) != want {
+			return fmt.Errorf("type %s is not supported, only %s", shortValue(m.value), want)
+		}
 	}
 	return nil
 }
 
-// useRegex: without its regex, the pre-tokenizer does not cut at all.
-func useRegex(where string) rule {
-	if where == "pre_tokenizer" {
-		return oneOf("true")
-	}
-	return anyBool
-}
-
-func parseAdded(value json.RawMessage) ([]AddedToken, error) {
-	var list []json.RawMessage
-	if err := json.Unmarshal(value, &list); err != nil {
-		return nil, err
-	}
-	added := make([]AddedToken, 0, len(list))
-	for i, raw := range list {
-		a := AddedToken{ID: -1}
-		normalized := -1
-		err := checkObject(fmt.Sprintf("added_tokens[%d]", i), raw, map[string]rule{
-			"id":          into(&a.ID),
-			"content":     into(&a.Content),
-			"special":     into(&a.Special),
-			"single_word": oneOf("false"),
-			"lstrip":      oneOf("false"),
-			"rstrip":      oneOf("false"),
-			"normalized": func(value json.RawMessage) error {
-				var b bool
-				if err := json.Unmarshal(value, &b); err != nil {
-					return err
-				}
-				normalized = 0
-				if b {
-					normalized = 1
-				}
-				return nil
-			},
-		})
-		if err != nil {
-			return nil, err
-		}
-		if a.ID < 0 || a.Content == "" {
-			return nil, fmt.Errorf("added_tokens[%d]: id or content is missing", i)
-		}
-		if strings.ContainsRune(a.Content, utf8.RuneError) {
-			return nil, fmt.Errorf("added_tokens[%d].content is %q: a name with U+FFFD or a lone surrogate is not supported", i, a.Content)
-		}
-		a.Normalized = normalized == 1 || normalized < 0 && !a.Special
-		added = append(added, a)
-	}
-	return added, nil
-}
-
-// modelFile is the model of a tokenizer.json, or GPT-2's two files.
-type modelFile struct {
-	vocab  map[string]int32 // as written
-	merges [][2]string      // as written
-}
-
-func (m *modelFile) parse(value json.RawMessage) error {
-	all, err := members(value)
-	if err != nil {
+// checkModel accepts a BPE model, apart from its vocab and merges.
+func checkModel(value json.RawMessage) error {
+	if err := checkType(value, `"BPE"`); err != nil {
 		return err
 	}
-	for _, member := range all {
-		if member.key == "type" && string(member.value) != `"BPE"` {
-			return fmt.Errorf("type %s is not supported, only BPE", member.value)
-		}
-	}
-	return checkObject("model", value, map[string]rule{
+	vocab, merges := false, false
+	err := checkObject("model.", value, map[string]rule{
 		"type":    oneOf(`"BPE"`),
 		"dropout": oneOf("null"),
 		// Every byte has a token, so that the unknown token never comes up,
@@ -291,151 +265,199 @@ func (m *modelFile) parse(value json.RawMessage) error {
 		"end_of_word_suffix":        oneOf("null", `""`),
 		"byte_fallback":             oneOf("false"),
 		"ignore_merges":             oneOf("false"),
-		"vocab": func(value json.RawMessage) (err error) {
-			m.vocab, err = parseVocab(value)
-			return err
-		},
-		"merges": func(value json.RawMessage) (err error) {
-			m.merges, err = parseMerges(value)
-			return err
-		},
+		"vocab":                     func(json.RawMessage) error { vocab = true; return nil },
+		"merges":                    func(json.RawMessage) error { merges = true; return nil },
 	})
+	switch {
+	case err != nil:
+		return err
+	case !vocab:
+		return errors.New("model.vocab is missing")
+	case !merges:
+		return errors.New("model.merges is missing")
+	}
+	return nil
 }
 
-func parseVocab(object []byte) (map[string]int32, error) {
-	d := json.NewDecoder(bytes.NewReader(object))
-	d.UseNumber()
-	if err := openDelim(d, '{'); err != nil {
-		return nil, err
+func parseAdded(list json.RawMessage) ([]AddedToken, error) {
+	if !begins(list, '[') {
+		return nil, errors.New("a list should stand here")
 	}
-	vocab := make(map[string]int32)
-	for d.More() {
-		key, err := d.Token()
+	var added []AddedToken
+	for _, object := range elements(list, '[') {
+		where := fmt.Sprintf("added_tokens[%d].", len(added))
+		a := AddedToken{ID: -1}
+		normalized := false
+		err := checkObject(where, object, map[string]rule{
+			"id":          into(&a.ID),
+			"content":     into(&a.Content),
+			"special":     into(&a.Special),
+			"single_word": oneOf("false"),
+			"lstrip":      oneOf("false"),
+			"rstrip":      oneOf("false"),
+			"normalized": func(value json.RawMessage) error {
+				normalized = true
+				return json.Unmarshal(value, &a.Normalized)
+			},
+		})
 		if err != nil {
 			return nil, err
 		}
-		written := key.(string)
-		var id int32
-		if err := d.Decode(&id); err != nil {
-			return nil, fmt.Errorf("id of %q: %w", written, err)
+		if a.ID < 0 || a.Content == "" {
+			return nil, fmt.Errorf("%sid or %scontent is missing", where, where)
 		}
-		if _, twice := vocab[written]; twice {
-			return nil, fmt.Errorf("token %q comes twice", written)
+		if strings.ContainsRune(a.Content, utf8.RuneError) {
+			return nil, fmt.Errorf("%scontent is %q: a name with U+FFFD or a lone surrogate is not supported", where, a.Content)
 		}
-		if len(vocab) == maxVocab {
-			return nil, fmt.Errorf("more than %d tokens", maxVocab)
+		if !normalized {
+			a.Normalized = !a.Special
 		}
-		vocab[written] = id
+		added = append(added, a)
 	}
-	if _, err := d.Token(); err != nil {
-		return nil, err
+	return added, nil
+}
+
+// writtenTokens are the entries of a vocabulary file, in its order and by how
+// the tokens are written.
+type writtenTokens struct {
+	list []writtenToken
+	ids  map[string]int32
+}
+
+type writtenToken struct {
+	written string
+	id      int32
+}
+
+func parseVocab(object json.RawMessage) (*writtenTokens, error) {
+	if !begins(object, '{') {
+		return nil, fmt.Errorf("found %s where an object should stand", shortValue(object))
 	}
-	return vocab, atEnd(d)
+	n := count(object, '{')
+	if n > maxVocab {
+		return nil, fmt.Errorf("%d tokens are more than the limit of %d", n, maxVocab)
+	}
+	w := &writtenTokens{list: make([]writtenToken, 0, n), ids: make(map[string]int32, n)}
+	for key, value := range elements(object, '{') {
+		written := unquote(string(key))
+		id, err := strconv.ParseInt(string(value), 10, 32)
+		if err != nil {
+			return nil, fmt.Errorf("the id of %q is %s, which is no id", written, shortValue(value))
+		}
+		if other, twice := w.ids[written]; twice {
+			return nil, fmt.Errorf("token %q comes twice, as %d and %d", written, other, id)
+		}
+		w.ids[written] = int32(id)
+		w.list = append(w.list, writtenToken{written, int32(id)})
+	}
+	return w, nil
 }
 
 // parseMerges reads merges in either form: "a b", or since tokenizers 0.20
 // ["a", "b"].
-func parseMerges(value json.RawMessage) ([][2]string, error) {
-	d := json.NewDecoder(bytes.NewReader(value))
-	if err := openDelim(d, '['); err != nil {
-		return nil, err
+func parseMerges(list json.RawMessage, ids map[string]int32) ([]merge, error) {
+	if !begins(list, '[') {
+		return nil, fmt.Errorf("found %s where a list should stand", shortValue(list))
 	}
-	var merges [][2]string
-	for d.More() {
-		if len(merges) == maxVocab {
-			return nil, fmt.Errorf("more than %d merges", maxVocab)
-		}
-		first, err := d.Token()
+	n := count(list, '[')
+	if n > maxVocab {
+		return nil, fmt.Errorf("%d merges are more than the limit of %d", n, maxVocab)
+	}
+	merges := make([]merge, 0, n)
+	for _, value := range elements(list, '[') {
+		m, err := parseMerge(value, ids)
 		if err != nil {
-			return nil, err
+			return nil, fmt.Errorf("merge %d is %s: %w", len(merges), shortValue(value), err)
 		}
-		var pair [2]string
-		switch first := first.(type) {
-		case string:
-			if pair, err = splitMerge(first); err != nil {
-				return nil, fmt.Errorf("merge %d: %w", len(merges), err)
-			}
-		case json.Delim:
-			for i := range pair {
-				part, err := d.Token()
-				if err != nil {
-					return nil, err
-				}
-				s, ok := part.(string)
-				if !ok {
-					return nil, fmt.Errorf("merge %d: found %s where a token should stand", len(merges), shortValue(part))
-				}
-				pair[i] = s
-			}
-			if end, err := d.Token(); err != nil || end != json.Delim(']') {
-				return nil, fmt.Errorf("merge %d: not a pair", len(merges))
-			}
-		default:
-			return nil, fmt.Errorf("merge %d: found %s where a pair should stand", len(merges), shortValue(first))
-		}
-		merges = append(merges, pair)
+		merges = append(merges, m)
 	}
-	_, err := d.Token()
-	return merges, err
+	return merges, nil
 }
 
-func splitMerge(line string) ([2]string, error) {
+func parseMerge(value json.RawMessage, ids map[string]int32) (merge, error) {
+	if begins(value, '"') {
+		return lineMerge(unquote(string(value)), ids)
+	}
+	var parts [2]string
+	n := 0
+	for _, part := range elements(value, '[') {
+		if n == 2 || !begins(part, '"') {
+			return merge{}, errors.New("this is no pair of tokens")
+		}
+		parts[n] = unquote(string(part))
+		n++
+	}
+	if n != 2 {
+		return merge{}, errors.New("this is no pair of tokens")
+	}
+	return newMerge(parts[0], parts[1], ids)
+}
+
+// lineMerge makes a merge of two written tokens with a space between.
+func lineMerge(line string, ids map[string]int32) (merge, error) {
 	left, right, ok := strings.Cut(line, " ")
-	if !ok || left == "" || right == "" || strings.Contains(right, " ") {
-		return [2]string{}, fmt.Errorf("%q is not two tokens with a space between", line)
+	if !ok || strings.Contains(right, " ") {
+		return merge{}, errors.New("these are not two tokens with a space between")
 	}
-	return [2]string{left, right}, nil
+	return newMerge(left, right, ids)
 }
 
-// vocabulary puts the ids of tokens in place of their written forms.
-func (m *modelFile) vocabulary(added []AddedToken) (vocabulary, error) {
+func newMerge(left, right string, ids map[string]int32) (merge, error) {
+	var m merge
+	for _, part := range []struct {
+		written string
+		id      *int32
+	}{{left, &m.left}, {right, &m.right}, {left + right, &m.id}} {
+		id, ok := ids[part.written]
+		if !ok {
+			return m, fmt.Errorf("%q is not in the vocabulary", part.written)
+		}
+		*part.id = id
+	}
+	return m, nil
+}
+
+// newVocabulary puts tokens in the order of their ids, as the bytes that they
+// stand for.
+func newVocabulary(w *writtenTokens, added []AddedToken) (vocabulary, error) {
 	v := vocabulary{added: added}
-	names := make(map[string]int32, len(added))
-	size := len(m.vocab)
+	names := make(map[string]bool, len(added))
+	size := len(w.list)
 	for _, a := range added {
-		names[a.Content] = a.ID
+		names[a.Content] = true
 		switch a.Content {
 		case EndOfText:
 			v.eos = a.Content
 		case Pad:
 			v.pad = a.Content
 		}
-		if id, ok := m.vocab[a.Content]; !ok {
+		if id, ok := w.ids[a.Content]; !ok {
 			size++
 		} else if id != a.ID {
-			return v, fmt.Errorf("%q has id %d in model.vocab and %d in added_tokens", a.Content, id, a.ID)
+			return v, fmt.Errorf("%q has id %d here and %d in added_tokens", a.Content, id, a.ID)
 		}
 	}
 	v.tokens = make([]string, size)
 	var buf []byte
-	for written, id := range m.vocab {
+	for _, token := range w.list {
+		written, id := token.written, token.id
 		if id < 0 || int(id) >= size {
-			return v, fmt.Errorf("model.vocab: %q has id %d, outside 0 … %d; ids must have no holes", written, id, size-1)
+			return v, fmt.Errorf("%q has id %d, outside 0 … %d; ids must have no holes", written, id, size-1)
 		}
-		if _, ok := names[written]; ok {
+		if names[written] {
 			continue
 		}
 		var err error
 		if buf, err = appendUnwritten(buf[:0], written); err != nil {
-			return v, fmt.Errorf("model.vocab: %q (id %d): %w; if it is a special token, it is missing from added_tokens", written, id, err)
+			return v, fmt.Errorf("%q (id %d): %w; a special token would have to be in added_tokens", written, id, err)
 		}
 		if len(buf) == 0 {
-			return v, fmt.Errorf("model.vocab: token %d is empty", id)
+			return v, fmt.Errorf("the token of id %d is empty", id)
 		}
 		if v.tokens[id] != "" {
-			return v, fmt.Errorf("model.vocab: id %d is given to two tokens, one of them %q", id, written)
+			return v, fmt.Errorf("%q has id %d, which another token has already", written, id)
 		}
 		v.tokens[id] = string(buf)
-	}
-	v.merges = make([]merge, 0, len(m.merges))
-	for rank, pair := range m.merges {
-		left, ok1 := m.vocab[pair[0]]
-		right, ok2 := m.vocab[pair[1]]
-		id, ok3 := m.vocab[pair[0]+pair[1]]
-		if !ok1 || !ok2 || !ok3 {
-			return v, fmt.Errorf("model.merges: merge %d, %q with %q: the two and what they become must all be in model.vocab", rank, pair[0], pair[1])
-		}
-		v.merges = append(v.merges, merge{left, right, id})
 	}
 	return v, nil
 }
@@ -444,12 +466,20 @@ func (m *modelFile) vocabulary(added []AddedToken) (vocabulary, error) {
 // id, and merges.txt, a merge a line after a line that begins with "#version".
 // GPT-2's special token is "<|endoftext|>".
 func parseGPT2(vocab, merges []byte) (vocabulary, error) {
-	var m modelFile
-	var err error
-	if !utf8.Valid(vocab) {
-		return vocabulary{}, fmt.Errorf("%s: not valid UTF-8", vocabFile)
+	root, err := validJSON(vocab)
+	if err != nil {
+		return vocabulary{}, fmt.Errorf("%s: %w", vocabFile, err)
 	}
-	if m.vocab, err = parseVocab(vocab); err != nil {
+	written, err := parseVocab(root)
+	if err != nil {
+		return vocabulary{}, fmt.Errorf("%s: %w", vocabFile, err)
+	}
+	var added []AddedToken
+	if id, ok := written.ids[EndOfText]; ok {
+		added = []AddedToken{{ID: id, Content: EndOfText, Special: true}}
+	}
+	v, err := newVocabulary(written, added)
+	if err != nil {
 		return vocabulary{}, fmt.Errorf("%s: %w", vocabFile, err)
 	}
 	n := 0
@@ -459,31 +489,24 @@ func parseGPT2(vocab, merges []byte) (vocabulary, error) {
 		if line == "" || n == 1 && strings.HasPrefix(line, "#version") {
 			continue
 		}
-		pair, err := splitMerge(line)
+		m, err := lineMerge(line, written.ids)
 		if err != nil {
-			return vocabulary{}, fmt.Errorf("%s: line %d: %w", mergesFile, n, err)
+			return vocabulary{}, fmt.Errorf("%s: line %d is %q: %w", mergesFile, n, line, err)
 		}
-		m.merges = append(m.merges, pair)
+		v.merges = append(v.merges, m)
 	}
-	var added []AddedToken
-	if id, ok := m.vocab[EndOfText]; ok {
-		added = []AddedToken{{ID: id, Content: EndOfText, Special: true}}
-	}
-	return m.vocabulary(added)
+	return v, nil
 }
 
 // parseConfig takes from tokenizer_config.json what this package uses, and
 // refuses the keys that would change ids in a way it does not have. The many
 // other keys of such files concern the Python library's classes.
 func (v *vocabulary) parseConfig(data []byte) error {
-	if !utf8.Valid(data) {
-		return errors.New("not valid UTF-8")
-	}
-	var raw json.RawMessage
-	if err := json.Unmarshal(data, &raw); err != nil {
+	root, err := validJSON(data)
+	if err != nil {
 		return err
 	}
-	all, err := members(raw)
+	all, err := members(root)
 	if err != nil {
 		return err
 	}

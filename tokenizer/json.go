@@ -3,10 +3,12 @@ package tokenizer
 import (
 	"bytes"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"io"
+	"iter"
 )
+
+// The functions here read JSON without copying it: values are slices of the
+// file. They are for text that json.Valid has passed.
 
 // A member is a key of a JSON object with its value, still as text.
 type member struct {
@@ -17,49 +19,113 @@ type member struct {
 // members returns the members of a JSON object in their order. Unlike
 // encoding/json it fails on a key that comes twice.
 func members(object json.RawMessage) ([]member, error) {
-	d := json.NewDecoder(bytes.NewReader(object))
-	if err := openDelim(d, '{'); err != nil {
-		return nil, err
-	}
 	var all []member
 	seen := make(map[string]bool)
-	for d.More() {
-		key, err := d.Token()
-		if err != nil {
-			return nil, err
-		}
-		m := member{key: key.(string)}
+	for key, value := range elements(object, '{') {
+		m := member{key: unquote(string(key)), value: value}
 		if seen[m.key] {
 			return nil, fmt.Errorf("key %q comes twice", m.key)
 		}
 		seen[m.key] = true
-		if err := d.Decode(&m.value); err != nil {
-			return nil, err
-		}
 		all = append(all, m)
 	}
-	_, err := d.Token()
-	return all, err
+	if !begins(object, '{') {
+		return nil, fmt.Errorf("found %s where an object should stand", shortValue(object))
+	}
+	return all, nil
 }
 
-// openDelim reads the delimiter that a JSON object or array begins with.
-func openDelim(d *json.Decoder, want json.Delim) error {
-	got, err := d.Token()
-	if err != nil {
-		return err
+// begins reports whether a value begins with c.
+func begins(value json.RawMessage, c byte) bool { return len(value) > 0 && value[0] == c }
+
+// elements yields the members of an object (open is '{'; keys still quoted) or
+// the elements of an array ('[', without keys), and nothing for another value.
+func elements(value json.RawMessage, open byte) iter.Seq2[json.RawMessage, json.RawMessage] {
+	return func(yield func(key, value json.RawMessage) bool) {
+		if !begins(value, open) {
+			return
+		}
+		for i := skipSpace(value, 1); i < len(value) && value[i] != open+2; {
+			var key json.RawMessage
+			if open == '{' {
+				end := skipValue(value, i)
+				key = value[i:end]
+				i = skipSpace(value, skipSpace(value, end)+1) // past the colon
+			}
+			end := skipValue(value, i)
+			if !yield(key, value[i:end]) {
+				return
+			}
+			i = skipSpace(value, end)
+			if i < len(value) && value[i] == ',' {
+				i = skipSpace(value, i+1)
+			}
+		}
 	}
-	if got != want {
-		return fmt.Errorf("found %s where %q should begin", shortValue(got), want)
-	}
-	return nil
 }
 
-// atEnd fails if d has anything left to read.
-func atEnd(d *json.Decoder) error {
-	if _, err := d.Token(); !errors.Is(err, io.EOF) {
-		return errors.New("something follows the JSON value")
+func skipSpace(b []byte, i int) int {
+	for i < len(b) && (b[i] == ' ' || b[i] == '\n' || b[i] == '\r' || b[i] == '\t') {
+		i++
 	}
-	return nil
+	return i
+}
+
+// skipValue returns the end of the value that begins at b[i].
+func skipValue(b []byte, i int) int {
+	depth := 0
+	for i < len(b) {
+		switch b[i] {
+		case '"':
+			for i++; i < len(b) && b[i] != '"'; i++ {
+				if b[i] == '\\' {
+					i++
+				}
+			}
+			i++
+		case '{', '[':
+			depth++
+			i++
+		case '}', ']':
+			depth--
+			i++
+		default:
+			i++
+			if depth == 0 {
+				for i < len(b) && bytes.IndexByte([]byte(" \n\r\t,:]}"), b[i]) < 0 {
+					i++
+				}
+			}
+		}
+		if depth <= 0 {
+			break
+		}
+	}
+	return min(i, len(b))
+}
+
+// unquote returns the string that a JSON string says.
+func unquote(quoted string) string {
+	inner := quoted[1 : len(quoted)-1]
+	for i := range len(inner) {
+		if inner[i] == '\\' {
+			var s string
+			if json.Unmarshal([]byte(quoted), &s) != nil {
+				return inner // not reached for valid JSON
+			}
+			return s
+		}
+	}
+	return inner
+}
+
+// count returns how many elements an object or array has.
+func count(value json.RawMessage, open byte) int {
+	n := 0
+	for range elements(value, open) {
+		n++
+	}
+	return n
 }
 
 // A rule says what a key may hold. It returns an error that says what is wrong
@@ -72,13 +138,10 @@ type rule func(value json.RawMessage) error
 func checkObject(where string, object json.RawMessage, rules map[string]rule) error {
 	all, err := members(object)
 	if err != nil {
-		return fmt.Errorf("%s: %w", where, err)
+		return err
 	}
 	for _, m := range all {
-		at := where + "." + m.key
-		if where == "" {
-			at = m.key
-		}
+		at := where + m.key
 		r, ok := rules[m.key]
 		if !ok {
 			return fmt.Errorf("%s is %s: this key is not supported", at, shortValue(m.value))
@@ -93,18 +156,15 @@ func checkObject(where string, object json.RawMessage, rules map[string]rule) er
 // oneOf accepts the values listed, as compact JSON, and names them in its error.
 func oneOf(allowed ...string) rule {
 	return func(value json.RawMessage) error {
-		var b bytes.Buffer
-		if err := json.Compact(&b, value); err != nil {
-			return err
-		}
-		for _, a := range allowed {
-			if b.String() == a {
+		list := ""
+		for i, a := range allowed {
+			if string(value) == a {
 				return nil
 			}
-		}
-		list := allowed[0]
-		for _, a := range allowed[1:] {
-			list += " or " + a
+			if i > 0 {
+				list += " or "
+			}
+			list += a
 		}
 		return fmt.Errorf("only %s is supported", list)
 	}
@@ -121,7 +181,7 @@ func into(p any) rule {
 // nullOr accepts null, and otherwise what r accepts.
 func nullOr(r rule) rule {
 	return func(value json.RawMessage) error {
-		if string(bytes.TrimSpace(value)) == "null" {
+		if string(value) == "null" {
 			return nil
 		}
 		return r(value)
@@ -129,17 +189,16 @@ func nullOr(r rule) rule {
 }
 
 // shortValue is a JSON value as an error message shows it.
-func shortValue(v any) string {
-	raw, ok := v.(json.RawMessage)
-	if !ok {
-		var err error
-		if raw, err = json.Marshal(v); err != nil {
-			return fmt.Sprint(v)
-		}
-	}
+func shortValue(value json.RawMessage) string {
 	const most = 80
-	if len(raw) > most {
-		return string(bytes.ToValidUTF8(raw[:most], nil)) + "…"
+	short := value
+	if len(short) > 4*most {
+		short = short[:4*most]
 	}
-	return string(raw)
+	// White space outside strings says nothing, and a message is one line.
+	text := bytes.Join(bytes.Fields(short), []byte(" "))
+	if len(text) > most || len(short) < len(value) {
+		return string(bytes.ToValidUTF8(text[:min(most, len(text))], nil)) + "…"
+	}
+	return string(text)
 }
