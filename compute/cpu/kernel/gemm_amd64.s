@@ -896,7 +896,7 @@ replace:
 	RET
 
 // func gemm1x4(c *float32, ldc int, a *float32, lda int, b *float32, ldp int, kc int, add bool)
-// Requires: AVX, FMA3, MMX+
+// Requires: AVX, FMA3
 TEXT ·gemm1x4(SB), NOSPLIT, $0-57
 	MOVQ   c+0(FP), AX
 	MOVQ   ldc+8(FP), CX
@@ -921,10 +921,6 @@ TEXT ·gemm1x4(SB), NOSPLIT, $0-57
 
 step:
 	VBROADCASTSS (DX), Y0
-	PREFETCHT0   1024(SI)
-	PREFETCHT0   1024(SI)(DI*1)
-	PREFETCHT0   1024(SI)(DI*2)
-	PREFETCHT0   1024(SI)(CX*1)
 	VMOVUPS      (SI), Y9
 	VFMADD231PS  Y9, Y0, Y1
 	VMOVUPS      32(SI), Y9
@@ -969,7 +965,7 @@ replace:
 	RET
 
 // func gemm2x2(c *float32, ldc int, a *float32, lda int, b *float32, ldp int, kc int, add bool)
-// Requires: AVX, FMA3, MMX+
+// Requires: AVX, FMA3
 TEXT ·gemm2x2(SB), NOSPLIT, $0-57
 	MOVQ   c+0(FP), AX
 	MOVQ   ldc+8(FP), CX
@@ -995,8 +991,6 @@ TEXT ·gemm2x2(SB), NOSPLIT, $0-57
 step:
 	VBROADCASTSS (DX), Y0
 	VBROADCASTSS (DX)(BX*1), Y5
-	PREFETCHT0   1024(SI)
-	PREFETCHT0   1024(SI)(DI*1)
 	VMOVUPS      (SI), Y10
 	VFMADD231PS  Y10, Y0, Y1
 	VFMADD231PS  Y10, Y5, Y6
@@ -1037,7 +1031,7 @@ replace:
 	RET
 
 // func gemm3x2(c *float32, ldc int, a *float32, lda int, b *float32, ldp int, kc int, add bool)
-// Requires: AVX, FMA3, MMX+
+// Requires: AVX, FMA3
 TEXT ·gemm3x2(SB), NOSPLIT, $0-57
 	MOVQ   c+0(FP), AX
 	MOVQ   ldc+8(FP), CX
@@ -1068,8 +1062,6 @@ step:
 	VBROADCASTSS (DX), Y0
 	VBROADCASTSS (DX)(BX*1), Y5
 	VBROADCASTSS (DX)(BX*2), Y10
-	PREFETCHT0   1024(SI)
-	PREFETCHT0   1024(SI)(DI*1)
 	VMOVUPS      (SI), Y15
 	VFMADD231PS  Y15, Y0, Y1
 	VFMADD231PS  Y15, Y5, Y6

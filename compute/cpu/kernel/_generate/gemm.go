@@ -152,11 +152,6 @@ func genStrips(rows int) {
 	RET()
 }
 
-// prefetchAhead is how far before its use a line of a panel is asked for where
-// the panel comes from memory. The hardware's own prefetching stops at the end
-// of a page.
-const prefetchAhead = 1024
-
 // genFew writes gemmNxP: N rows of C times P neighbouring panels, for N too few
 // to fill the multipliers with one panel.
 func genFew(rows, panels int) {
@@ -204,9 +199,6 @@ func genFew(rows, panels int) {
 	Label("step")
 	for r := range rows {
 		VBROADCASTSS(at(a, lda, nil, r, 0), scalar[r])
-	}
-	for p := range panels {
-		PREFETCHT0(at(b, ldp, ldp3, p, prefetchAhead))
 	}
 	for i := range 2 * panels {
 		x := YMM()
