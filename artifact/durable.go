@@ -281,7 +281,7 @@ func (d Disk) MakeFolder(path string) error {
 		return failedAt("creating folder", path, 0, err)
 	}
 	if err := d.FS.SyncFolder(parent); err != nil {
-		return failedAt("syncing folder", parent, 0, err)
+		return failedAt("creating folder", path, 0, err)
 	}
 	return nil
 }

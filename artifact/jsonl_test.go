@@ -53,7 +53,7 @@ func TestJSONLPassesOverBadLinesAndSaysWhereTheyAre(t *testing.T) {
 	if want := []int{3, 4, 5, 6, 7}; !slices.Equal(bad, want) {
 		t.Errorf("bad lines %v, want %v", bad, want)
 	}
-	if !strings.HasPrefix(first.Error(), "reading f.jsonl:3 (byte 14)") {
+	if !strings.HasPrefix(first.Error(), "reading f.jsonl:3 (byte 13)") {
 		t.Errorf("error is %q", first)
 	}
 }

@@ -339,6 +339,9 @@ func (d Disk) Open(dir string, verify bool) (*Manifest, error) {
 	if err := unseal(path, data, &m); err != nil {
 		return nil, fmt.Errorf("opening artifact %s: %w", dir, err)
 	}
+	if m.Config, err = canonicalJSON(m.Config); err != nil { // take the indentation out
+		return nil, fmt.Errorf("opening artifact %s: configuration: %w", dir, err)
+	}
 	if m.Format != manifestFormat {
 		return nil, fmt.Errorf("opening artifact %s: %s has layout %d, this program reads %d; use the alma that wrote it (%s)", dir, manifestName, m.Format, manifestFormat, m.Alma)
 	}
