@@ -2,8 +2,7 @@ package kernel
 
 import "math"
 
-// adamWConstants are the scalars of one AdamW step, in the order in which the
-// assembly reads them.
+// adamWConstants are the scalars of one AdamW step.
 type adamWConstants struct {
 	gscale       float32 // factor of the gradient
 	keep         float32 // 1 − lr·decay
@@ -41,11 +40,11 @@ func AdamW(w, grad, m, v []float32, lr, beta1, beta2, eps, decay, c1, c2, gscale
 	}
 	for i := 0; i < len(w); i += chunkLen {
 		j := min(i+chunkLen, len(w))
-		vec().adamW(w[i:j], grad[i:j], m[i:j], v[i:j], &a)
+		vec().adamW(w[i:j], grad[i:j], m[i:j], v[i:j], a)
 	}
 }
 
-func adamWPortable(w, grad, m, v []float32, a *adamWConstants) {
+func adamWPortable(w, grad, m, v []float32, a adamWConstants) {
 	for i := range w {
 		g := float32(grad[i] * a.gscale)
 		m1 := m[i] + float32((g-m[i])*a.oneMinusBeta)

@@ -49,7 +49,7 @@ type vectorKernels struct {
 	expMoment func(x []float32, c, sub float32) (sum, moment float32) // Σ eᵗ, Σ t·eᵗ
 	expScale  func(x []float32, c, sub, scale float32)                // x ← eᵗ·scale
 
-	adamW  func(w, grad, m, v []float32, a *adamWConstants)
+	adamW  func(w, grad, m, v []float32, a adamWConstants)
 	rotate func(dst, x, cos, sin []float32, heads, headDim int)
 
 	attentionKernels
