@@ -1,0 +1,178 @@
+package dataset
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"github.com/seed-b72bdb6c/alma/tokenizer"
+)
+
+// ReadDialogues reads a JSONL file of dialogues as docs/formats/dialogues.md
+// draws it. The first line that is none ends it with an error that names file
+// and line: what tokenizer.CheckMessages refuses, or a dialogue without a turn
+// of the assistant.
+func ReadDialogues(path string) ([]tokenizer.Chat, error) {
+	var chats []tokenizer.Chat
+	err := readLines("dialogues", path, func(c tokenizer.Chat) error {
+		if err := checkDialogue(c); err != nil {
+			return err
+		}
+		chats = append(chats, c)
+		return nil
+	})
+	return chats, err
+}
+
+func checkDialogue(c tokenizer.Chat) error {
+	if len(c.Messages) == 0 {
+		return errors.New(`no "messages"; a dialogue is {"messages":[{"role":"user","content":"…"},{"role":"assistant","content":"…"}]}`)
+	}
+	if err := tokenizer.CheckMessages(c.Messages); err != nil {
+		return err
+	}
+	for _, m := range c.Messages {
+		if m.Role == tokenizer.Assistant {
+			return nil
+		}
+	}
+	return errors.New(`no message has the role "assistant", so there is nothing to learn; add the answer or leave the dialogue out`)
+}
+
+// WriteDialogues writes a file that ReadDialogues reads, durably.
+func WriteDialogues(path string, chats []tokenizer.Chat) error { return writeLines(path, chats) }
+
+// A Prompt is what a model is to answer.
+type Prompt struct {
+	// Messages end with the user's turn.
+	Messages []tokenizer.Message
+	// Prefill is the beginning of the answer that is given, or "".
+	Prefill string
+}
+
+// UserPrompt is a Prompt of one message of the user's.
+func UserPrompt(text, prefill string) Prompt {
+	return Prompt{Messages: []tokenizer.Message{{Role: tokenizer.User, Content: text}}, Prefill: prefill}
+}
+
+// Text returns the last message, the one to answer.
+func (p Prompt) Text() string {
+	if len(p.Messages) == 0 {
+		return ""
+	}
+	return p.Messages[len(p.Messages)-1].Content
+}
+
+// Check says what is wrong with a prompt: what tokenizer.CheckMessages refuses,
+// or a last turn that is not the user's.
+func (p Prompt) Check() error {
+	if len(p.Messages) == 0 {
+		return errors.New("the prompt is empty")
+	}
+	if err := tokenizer.CheckMessages(p.Messages); err != nil {
+		return fmt.Errorf("the prompt: %w", err)
+	}
+	if last := p.Messages[len(p.Messages)-1]; last.Role != tokenizer.User {
+		return fmt.Errorf("the prompt ends with a turn of the %s; it must end with the user's", last.Role)
+	}
+	return nil
+}
+
+// Dialogue is the prompt answered: prefill and completion make the assistant's
+// turn.
+func (p Prompt) Dialogue(completion string) tokenizer.Chat {
+	messages := append(p.Messages[:len(p.Messages):len(p.Messages)],
+		tokenizer.Message{Role: tokenizer.Assistant, Content: p.Prefill + completion, Prefill: p.Prefill})
+	return tokenizer.Chat{Messages: messages}
+}
+
+// turns is a prompt on a JSON line: a string, the user's turn alone, or an array
+// of messages.
+type turns []tokenizer.Message
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (t *turns) UnmarshalJSON(data []byte) error {
+	if bytes.HasPrefix(data, []byte(`"`)) {
+		var text string
+		if err := json.Unmarshal(data, &text); err != nil {
+			return err
+		}
+		*t = turns{{Role: tokenizer.User, Content: text}}
+		return nil
+	}
+	var messages []tokenizer.Message
+	if err := json.Unmarshal(data, &messages); err != nil {
+		return errors.New(`"prompt" must be a string or an array of messages`)
+	}
+	*t = messages
+	return nil
+}
+
+// MarshalJSON implements json.Marshaler.
+func (t turns) MarshalJSON() ([]byte, error) {
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false)
+	var v any = []tokenizer.Message(t)
+	if len(t) == 1 && t[0].Role == tokenizer.User && t[0].Prefill == "" {
+		v = t[0].Content
+	}
+	err := enc.Encode(v)
+	return bytes.TrimSpace(b.Bytes()), err
+}
+
+// promptLine is a line of a prompts file.
+type promptLine struct {
+	Prompt   turns               `json:"prompt,omitempty"`
+	Messages []tokenizer.Message `json:"messages,omitempty"`
+	Prefill  string              `json:"prefill,omitempty"`
+}
+
+// ReadPrompts reads a JSONL file of prompts as docs/formats/dialogues.md draws
+// it. The first line that is none ends it with an error that names file and
+// line.
+func ReadPrompts(path string) ([]Prompt, error) {
+	var prompts []Prompt
+	err := readLines("prompts", path, func(l promptLine) error {
+		if len(l.Prompt) > 0 && len(l.Messages) > 0 {
+			return errors.New(`both "prompt" and "messages"; give one of them`)
+		}
+		if len(l.Prompt)+len(l.Messages) == 0 {
+			return errors.New(`neither "prompt" nor "messages"; a prompt is {"prompt":"…"}`)
+		}
+		p := Prompt{Messages: append([]tokenizer.Message(l.Prompt), l.Messages...), Prefill: l.Prefill}
+		if err := p.Check(); err != nil {
+			return err
+		}
+		prompts = append(prompts, p)
+		return nil
+	})
+	return prompts, err
+}
+
+// WritePrompts writes a file that ReadPrompts reads, durably.
+func WritePrompts(path string, prompts []Prompt) error {
+	lines := make([]promptLine, len(prompts))
+	for i, p := range prompts {
+		lines[i] = promptLine{Prompt: p.Messages, Prefill: p.Prefill}
+	}
+	return writeLines(path, lines)
+}
+
+// TokenizePrompts renders prompts up to where the answer goes on, with
+// tokenizer.RenderPrompt. Those of more than maxTokens tokens are left out:
+// kept lists the indices of the others, one for each entry of ids.
+func TokenizePrompts(t *tokenizer.Tokenizer, prompts []Prompt, maxTokens int) (ids [][]int32, kept []int, err error) {
+	for i, p := range prompts {
+		tokens, err := t.RenderPrompt(p.Messages, p.Prefill)
+		if err != nil {
+			return nil, nil, fmt.Errorf("tokenizing prompt %d: %w", i, err)
+		}
+		if len(tokens) <= maxTokens {
+			ids = append(ids, tokens)
+			kept = append(kept, i)
+		}
+	}
+	return ids, kept, nil
+}

@@ -1,0 +1,147 @@
+package dataset
+
+import (
+	"fmt"
+
+	"github.com/seed-b72bdb6c/alma/compute"
+	"github.com/seed-b72bdb6c/alma/tokenizer"
+)
+
+// An Example is a dialogue as tokens.
+type Example struct {
+	Tokens []int32
+	// Trained [len(Tokens)] marks the tokens that the model is to learn to
+	// write: the assistant's, and the end token of each of its turns.
+	Trained []bool
+}
+
+// Learned is the number of trained tokens.
+func (e Example) Learned() int {
+	n := 0
+	for _, t := range e.Trained {
+		if t {
+			n++
+		}
+	}
+	return n
+}
+
+// Tokenize renders dialogues with tokenizer.RenderChat. Those of more than
+// maxTokens tokens do not fit and are left out: dropped lists their indices. The
+// error names the dialogue, counted from 0.
+func Tokenize(t *tokenizer.Tokenizer, chats []tokenizer.Chat, maxTokens int) (examples []Example, dropped []int, err error) {
+	for i, c := range chats {
+		ids, mask, err := t.RenderChat(c.Messages, false)
+		if err != nil {
+			return nil, nil, fmt.Errorf("tokenizing dialogue %d: %w", i, err)
+		}
+		if len(ids) > maxTokens {
+			dropped = append(dropped, i)
+			continue
+		}
+		examples = append(examples, Example{ids, mask})
+	}
+	return examples, dropped, nil
+}
+
+// openRows is how many rows Pack keeps open: enough that hardly a position is
+// wasted, and few enough that packing stays linear in the number of examples.
+const openRows = 64
+
+// Pack distributes examples of the given lengths over rows of T positions:
+// first fit, in order, over the rows opened last. The result lists the examples
+// of each row, in the order in which the rows were opened. Every example must
+// have 1 to T tokens.
+func Pack(lengths []int, T int) ([][]int, error) {
+	var rows [][]int
+	var room []int // of each row
+	first := 0     // the first row that is open
+	for i, n := range lengths {
+		if n < 1 || n > T {
+			return nil, fmt.Errorf("packing example %d: %d tokens for a row of %d; leave out those that do not fit", i, n, T)
+		}
+		row := first
+		for row < len(rows) && room[row] < n {
+			row++
+		}
+		if row == len(rows) {
+			rows = append(rows, nil)
+			room = append(room, T)
+			first = max(first, len(rows)-openRows)
+		}
+		rows[row] = append(rows[row], i)
+		room[row] -= n
+	}
+	return rows, nil
+}
+
+// PackEpoch is Pack with the examples in an order of their own for each
+// (seed, epoch). The rows list indices into lengths.
+func PackEpoch(lengths []int, T int, seed, epoch uint64) ([][]int, error) {
+	order := compute.Permutation(seed, compute.Stream("dialogues")+epoch, len(lengths))
+	shuffled := make([]int, len(lengths))
+	for i, x := range order {
+		shuffled[i] = lengths[x]
+	}
+	rows, err := Pack(shuffled, T)
+	if err != nil {
+		return nil, err
+	}
+	for _, row := range rows {
+		for i := range row {
+			row[i] = order[row[i]]
+		}
+	}
+	return rows, nil
+}
+
+// Packed is the arrays of a step over packed rows, each [B×T].
+type Packed struct {
+	B, T      int
+	Tokens    []int32 // padding holds the pad token
+	Positions []int32 // from 0 on in every segment; 0 in padding
+	Segments  []int32 // 0, 1, … in every row; -1 in padding
+	// Targets holds at each position the token that follows in the same
+	// segment, where that is trained on, else Ignored.
+	Targets []int32
+	// Learned is the number of targets that are not Ignored.
+	Learned int
+}
+
+// NewPacked makes the arrays once for many calls of Fill.
+func NewPacked(B, T int) *Packed {
+	n := B * T
+	return &Packed{B: B, T: T, Tokens: make([]int32, n), Positions: make([]int32, n), Segments: make([]int32, n), Targets: make([]int32, n)}
+}
+
+// Fill lays out up to B rows of examples, as Pack listed them; rows that are
+// missing are padding. What a row holds does not depend on the other rows.
+func (p *Packed) Fill(rows [][]int, examples []Example, pad int32) error {
+	if len(rows) > p.B {
+		return fmt.Errorf("laying out %d rows: there is room for %d", len(rows), p.B)
+	}
+	for i := range p.Tokens {
+		p.Tokens[i], p.Positions[i], p.Segments[i], p.Targets[i] = pad, 0, -1, Ignored
+	}
+	p.Learned = 0
+	for b, row := range rows {
+		at, end := b*p.T, (b+1)*p.T
+		for segment, x := range row {
+			e := examples[x]
+			if len(e.Trained) != len(e.Tokens) || len(e.Tokens) > end-at {
+				return fmt.Errorf("laying out example %d: %d tokens with %d marks in %d positions", x, len(e.Tokens), len(e.Trained), end-at)
+			}
+			for i, id := range e.Tokens {
+				p.Tokens[at+i] = id
+				p.Positions[at+i] = int32(i)
+				p.Segments[at+i] = int32(segment)
+				if i+1 < len(e.Tokens) && e.Trained[i+1] {
+					p.Targets[at+i] = e.Tokens[i+1]
+					p.Learned++
+				}
+			}
+			at += len(e.Tokens)
+		}
+	}
+	return nil
+}
