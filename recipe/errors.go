@@ -3,15 +3,13 @@ package recipe
 import (
 	"fmt"
 	"strings"
+
+	"github.com/seed-b72bdb6c/alma/artifact"
 )
 
-// Exit codes of the command line (documented for the alma command).
-const (
-	exitConfiguration = 4
-	exitNotFound      = 10
-)
-
-// Error is one thing wrong with a recipe or an override.
+// Error is one thing wrong with a recipe or an override. It is an
+// artifact.ErrNotFound when the recipe does not exist, else an
+// artifact.ErrUsage.
 type Error struct {
 	File    string // recipe; empty when Set is not
 	Line    int    // 1-based; 0 when the whole file or an override is meant
@@ -21,7 +19,7 @@ type Error struct {
 	Problem string // what was found and what is allowed
 	Nearest string // nearest known key, for unknown keys
 	Err     error  // cause, if another package found the fault
-	code    int    // exit code; 0 means exitConfiguration
+	missing bool   // the recipe does not exist
 }
 
 // Error writes `reading recipe FILE:LINE:COLUMN: KEY: PROBLEM`.
@@ -49,16 +47,16 @@ func (e *Error) Error() string {
 	return b.String()
 }
 
-// Unwrap returns the cause, nil if there is none.
-func (e *Error) Unwrap() error { return e.Err }
-
-// ExitCode returns 10 for a recipe that does not exist and 4 for everything
-// else.
-func (e *Error) ExitCode() int {
-	if e.code != 0 {
-		return e.code
+// Unwrap returns the kind of the error and its cause.
+func (e *Error) Unwrap() []error {
+	kind := artifact.ErrUsage
+	if e.missing {
+		kind = artifact.ErrNotFound
 	}
-	return exitConfiguration
+	if e.Err == nil {
+		return []error{kind}
+	}
+	return []error{kind, e.Err}
 }
 
 // Errors are all faults found in one reading, in the order of the file, then
@@ -87,9 +85,6 @@ func (e Errors) Unwrap() []error {
 	}
 	return out
 }
-
-// ExitCode returns that of the first fault.
-func (e Errors) ExitCode() int { return e[0].ExitCode() }
 
 // nearest returns the candidate with the smallest edit distance to name, or ""
 // when none is near enough to be meant. The first of equals wins.

@@ -65,7 +65,7 @@ func unreadable(path string, err error) *Error {
 		e.Err = pathError.Err // the path is in File already
 	}
 	if errors.Is(err, fs.ErrNotExist) {
-		e.code, e.Problem = exitNotFound, "give the path of a recipe such as recipes/godoc.yaml"
+		e.missing, e.Problem = true, "give the path of a recipe such as recipes/godoc.yaml"
 	}
 	return e
 }

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/seed-b72bdb6c/alma/artifact"
 )
 
 // The configuration of the tests: the shapes that stages have.
@@ -219,9 +221,8 @@ func TestErrorsNamePlaceKeyFoundAndAllowed(t *testing.T) {
 			if err.Error() != c.want {
 				t.Errorf("got  %s\nwant %s", err, c.want)
 			}
-			var coded interface{ ExitCode() int }
-			if !errors.As(err, &coded) || coded.ExitCode() != 4 {
-				t.Errorf("the exit code is not 4")
+			if code := artifact.ExitCode(err); code != 4 {
+				t.Errorf("the exit code is %d, want 4", code)
 			}
 			if r != nil || !reflect.DeepEqual(got, defaults()) {
 				t.Errorf("the configuration changed in spite of the error")
@@ -415,8 +416,7 @@ func TestLoadReadsAFileAndNamesOneThatIsAbsent(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "x.yaml")
 	c := defaults()
 	_, err := Load(path, &c, Options{})
-	var faults Errors
-	if !errors.As(err, &faults) || faults.ExitCode() != 10 || !errors.Is(err, os.ErrNotExist) {
+	if artifact.ExitCode(err) != 10 || !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("an absent file gave %v", err)
 	}
 	if err := os.WriteFile(path, []byte("name: hello\n"), 0o600); err != nil {
@@ -505,8 +505,8 @@ func FuzzLoad(f *testing.F) {
 		r, err := Load(path, &c, Options{Set: []string{set}})
 		if err != nil {
 			var faults Errors
-			if !errors.As(err, &faults) || faults.ExitCode() != 4 || faults.Error() == "" {
-				t.Fatalf("error without exit code: %v", err)
+			if !errors.As(err, &faults) || artifact.ExitCode(err) != 4 || faults.Error() == "" {
+				t.Fatalf("not a usage error: %v", err)
 			}
 			return
 		}
