@@ -1,0 +1,131 @@
+package cpu
+
+import (
+	"runtime"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/seed-b72bdb6c/alma/compute"
+	"github.com/seed-b72bdb6c/alma/compute/cpu/kernel"
+)
+
+// Options choose how an Engine runs.
+type Options struct {
+	// Threads is the number of workers, 0 for as many as Go may use
+	// processors (GOMAXPROCS). It changes no result.
+	Threads int
+	// Profile keeps the time of every operator, see [Engine.Profile].
+	Profile bool
+}
+
+// Engine compiles Programs for the processors of this machine. Runs of all its
+// executables follow one another: each of them has all the workers.
+type Engine struct {
+	pool *pool
+
+	mu sync.Mutex // held by Compile and Run
+	// arena is shared by the executables; generation changes when it moves.
+	arena      []float32
+	generation int
+	scratch    [][]float32 // of each worker
+	rotations  []*rotation
+
+	profile map[string]*OperatorTime // nil unless asked for
+}
+
+// OperatorTime is what one kind of operator cost since the engine was made.
+type OperatorTime struct {
+	Kind  string
+	Count int64
+	Time  time.Duration
+	FLOPs int64 // by the operators' own count
+}
+
+// New starts an engine. Close ends its workers.
+func New(options Options) *Engine {
+	threads := options.Threads
+	if threads <= 0 {
+		threads = runtime.GOMAXPROCS(0)
+	}
+	e := &Engine{pool: newPool(threads), scratch: make([][]float32, threads)}
+	if options.Profile {
+		e.profile = map[string]*OperatorTime{}
+	}
+	return e
+}
+
+// Close ends the workers and returns nil. The engine and its executables must
+// not be used afterwards; its stores may be.
+func (e *Engine) Close() error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.pool.close()
+	return nil
+}
+
+// Name is "cpu avx2" or "cpu portable", by the kernels that run.
+func (e *Engine) Name() string { return "cpu " + kernel.Name() }
+
+// Threads is the number of workers.
+func (e *Engine) Threads() int { return e.pool.workers }
+
+// NewStore returns an empty Store.
+func (e *Engine) NewStore() compute.Store { return &Store{arrays: map[string]*array{}} }
+
+// Profile lists what each kind of operator cost so far, the dearest first. It
+// is empty without [Options.Profile].
+func (e *Engine) Profile() []OperatorTime {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	var times []OperatorTime
+	for _, t := range e.profile {
+		times = append(times, *t)
+	}
+	slices.SortFunc(times, func(a, b OperatorTime) int {
+		if a.Time != b.Time {
+			return int(b.Time - a.Time)
+		}
+		if a.Kind < b.Kind {
+			return -1
+		}
+		return 1
+	})
+	return times
+}
+
+// MeasurePeak returns the multiply-adds that the workers can do at most, in
+// 10⁹ floating-point operations a second: what kernels are compared with. It
+// takes about a tenth of a second.
+func (e *Engine) MeasurePeak() float64 {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	const steps, tasks = 1 << 14, 64
+	flops := make([]int, e.pool.workers)
+	j := &job{tasks, func(_, worker int) { flops[worker] += kernel.Peak(steps) }}
+	best := 0.0
+	for start := time.Now(); time.Since(start) < 100*time.Millisecond; {
+		clear(flops)
+		begin := time.Now()
+		e.pool.do(j)
+		total := 0
+		for _, n := range flops {
+			total += n
+		}
+		best = max(best, float64(total)/float64(time.Since(begin).Nanoseconds()))
+	}
+	return best
+}
+
+// reserve makes the arena and the workers' scratch at least this large.
+func (e *Engine) reserve(arena, scratch int) {
+	if len(e.arena) < arena {
+		e.arena = aligned(arena)
+		e.generation++
+	}
+	for i := range e.scratch {
+		if len(e.scratch[i]) < scratch {
+			e.scratch[i] = aligned(scratch)
+		}
+	}
+}

@@ -1,0 +1,212 @@
+package cpu
+
+import (
+	"github.com/seed-b72bdb6c/alma/compute"
+	"github.com/seed-b72bdb6c/alma/compute/cpu/kernel"
+)
+
+// headRows is the number of rows whose logits one task of a vocabulary
+// operator holds.
+const headRows = 48
+
+// head is what the vocabulary operators share: the rows that count, those
+// with a token ≥ 0, are gathered, so that the others cost nothing.
+type head struct {
+	hidden, tokens *storage
+	rows, d, v     int
+	perTask        int
+}
+
+func (c *compiler) headOf(n *compute.Node, outIn bool) head {
+	hidden := n.Inputs[0].Shape
+	h := head{hidden: c.in(n.Inputs[0]), tokens: c.in(n.Inputs[2]), rows: hidden[0], d: hidden[1]}
+	h.v = n.Inputs[1].Shape.Size() / h.d
+	h.perTask = min(headRows, roundUp(max(1, h.rows/(2*c.pool.workers)), kernel.MR))
+	c.checkBelow(n, "token", h.tokens, h.v)
+	return h
+}
+
+// forward makes the job of a forward pass: row gets the logits of each row
+// that counts, skip the other rows.
+func (c *compiler) headForward(n *compute.Node, h head, outIn bool, row func(r int, logits []float32, token int), skip func(r int)) {
+	w := c.weightOf(n.Inputs[1], h.d, h.v, outIn)
+	c.needScratch(h.perTask * (h.d + h.v))
+	pool, engine := c.pool, c.engine
+	var packed []float32
+	product := &job{(h.rows + h.perTask - 1) / h.perTask, func(task, worker int) {
+		lo := task * h.perTask
+		hi := min(lo+h.perTask, h.rows)
+		hidden, logits := engine.scratch[worker][:h.perTask*h.d], engine.scratch[worker][h.perTask*h.d:]
+		count := 0
+		for r := lo; r < hi; r++ {
+			if h.tokens.i[r] < 0 {
+				skip(r)
+				continue
+			}
+			copy(hidden[count*h.d:(count+1)*h.d], h.hidden.f[r*h.d:])
+			count++
+		}
+		kernel.Gemm(logits, h.v, hidden, h.d, packed, h.d, h.v, 0, count, 0, panelCount(h.v), false)
+		at := 0
+		for r := lo; r < hi; r++ {
+			if token := h.tokens.i[r]; token >= 0 {
+				row(r, logits[at*h.v:(at+1)*h.v], int(token))
+				at++
+			}
+		}
+	}}
+	c.emitFunc(n, func() {
+		packed = w.ready(pool)
+		pool.do(product)
+	})
+}
+
+func panelCount(n int) int { return (n + kernel.NR - 1) / kernel.NR }
+
+func (c *compiler) crossEntropy(n *compute.Node, o compute.LinearCrossEntropyOp) {
+	loss, lse := c.out(n, 0), c.out(n, 1)
+	c.headForward(n, c.headOf(n, o.OutIn), o.OutIn, func(r int, logits []float32, token int) {
+		loss.f[r], lse.f[r] = kernel.CrossEntropyRow(logits, token)
+	}, func(r int) {
+		loss.f[r], lse.f[r] = 0, 0
+	})
+}
+
+func (c *compiler) tokenLogProb(n *compute.Node, o compute.TokenLogProbOp) {
+	logProb, entropy, lse := c.out(n, 0), c.out(n, 1), c.out(n, 2)
+	c.headForward(n, c.headOf(n, o.OutIn), o.OutIn, func(r int, logits []float32, token int) {
+		logProb.f[r], entropy.f[r], lse.f[r] = kernel.LogProbRow(logits, token, o.Temperature)
+	}, func(r int) {
+		logProb.f[r], entropy.f[r], lse.f[r] = 0, 0, 0
+	})
+}
+
+func (c *compiler) crossEntropyGrad(n *compute.Node, o compute.LinearCrossEntropyGradOp) {
+	lse, dloss := c.in(n.Inputs[3]), c.in(n.Inputs[4])
+	c.headBackward(n, o.OutIn, func(r int, logits []float32, token int) {
+		kernel.CrossEntropyGradRow(logits, token, lse.f[r], dloss.f[r])
+	})
+}
+
+func (c *compiler) tokenLogProbGrad(n *compute.Node, o compute.TokenLogProbGradOp) {
+	lse, dout := c.in(n.Inputs[3]), c.in(n.Inputs[4])
+	c.headBackward(n, o.OutIn, func(r int, logits []float32, token int) {
+		kernel.LogProbGradRow(logits, token, lse.f[r], o.Temperature, dout.f[r])
+	})
+}
+
+// headBackward goes through the rows in blocks of compute.HeadBlock. The rows
+// of a block that count are gathered; for them the logits are computed again,
+// grad turns them into their gradients, and these give dhidden row by row and
+// then, all rows together, the block's part of dw. A row that does not count
+// would add zeros, so leaving it out changes no bit.
+func (c *compiler) headBackward(n *compute.Node, outIn bool, grad func(r int, logits []float32, token int)) {
+	h := c.headOf(n, outIn)
+	dhidden, dw := c.out(n, 0), c.out(n, 1)
+	needW := c.needed(n.Outputs[1])
+	added := c.added(n.Outputs[1])
+	forward := c.weightOf(n.Inputs[1], h.d, h.v, outIn)
+	backward := c.weightOf(n.Inputs[1], h.v, h.d, !outIn)
+	block := min(compute.HeadBlock, h.rows)
+	perTask := min(headRows, roundUp((block+2*c.pool.workers-1)/(2*c.pool.workers), kernel.MR))
+	logits := c.temporary(block * h.v)
+	hidden := c.temporary(block * h.d)
+	dgathered := c.temporary(block * h.d)
+
+	// The state of the block that the jobs work on.
+	var (
+		counting  = make([]int, 0, block) // rows
+		base      int
+		first     bool
+		forwardP  []float32
+		backwardP []float32
+	)
+	rowsJob := &job{0, func(task, _ int) {
+		lo := task * perTask
+		hi := min(lo+perTask, len(counting))
+		for i, r := range counting[lo:hi] {
+			copy(hidden.f[(lo+i)*h.d:(lo+i+1)*h.d], h.hidden.f[r*h.d:])
+		}
+		kernel.Gemm(logits.f, h.v, hidden.f, h.d, forwardP, h.d, h.v, lo, hi, 0, panelCount(h.v), false)
+		for i, r := range counting[lo:hi] {
+			grad(r, logits.f[(lo+i)*h.v:(lo+i+1)*h.v], int(h.tokens.i[r]))
+		}
+		kernel.Gemm(dgathered.f, h.d, logits.f, h.v, backwardP, h.v, h.d, lo, hi, 0, panelCount(h.d), false)
+		for i, r := range counting[lo:hi] {
+			copy(dhidden.f[r*h.d:(r+1)*h.d], dgathered.f[(lo+i)*h.d:])
+		}
+	}}
+	zeroJob := byRows(h.rows, h.d, func(lo, hi int) {
+		for r := lo; r < hi; r++ {
+			if h.tokens.i[r] < 0 {
+				clear(dhidden.f[r*h.d : (r+1)*h.d])
+			}
+		}
+	})
+	gradW := c.headWeightGrad(h, outIn, dw, logits, hidden, block)
+	pool := c.pool
+	c.emitFunc(n, func() {
+		forwardP, backwardP = forward.ready(pool), backward.ready(pool)
+		pool.do(zeroJob)
+		first = !added
+		for base = 0; base < h.rows; base += compute.HeadBlock {
+			counting = counting[:0]
+			for r := base; r < min(base+compute.HeadBlock, h.rows); r++ {
+				if h.tokens.i[r] >= 0 {
+					counting = append(counting, r)
+				}
+			}
+			if len(counting) == 0 {
+				continue
+			}
+			rowsJob.tasks = (len(counting) + perTask - 1) / perTask
+			pool.do(rowsJob)
+			if needW {
+				gradW(len(counting), !first)
+				first = false
+			}
+		}
+		if needW && first {
+			clear(dw.f)
+		}
+	})
+}
+
+// headWeightGrad returns a function that adds one block's part of dw, or sets
+// dw to it, from the gradients of the logits and the hidden rows.
+func (c *compiler) headWeightGrad(h head, outIn bool, dw, logits, hidden *storage, block int) func(rows int, add bool) {
+	c.needScratch(kernel.GemmATScratch())
+	pool, engine := c.pool, c.engine
+	var (
+		rows int
+		add  bool
+	)
+	if outIn { // dw [V, D] = dlogitsᵀ·hidden
+		packed := c.temporary(kernel.PackedSize(block, h.d))
+		packing := &job{panelCount(h.d), func(p, _ int) {
+			kernel.PackB(packed.f, hidden.f, h.d, rows, h.d, p, p+1)
+		}}
+		tiles := pool.tile(h.v, h.d)
+		product := &job{tiles.tasks, func(task, worker int) {
+			m0, m1, p0, p1 := tiles.at(task)
+			kernel.GemmAT(dw.f, h.d, logits.f, h.v, packed.f, rows, h.d, m0, m1, p0, p1, add, engine.scratch[worker])
+		}}
+		return func(r int, a bool) {
+			rows, add = r, a
+			pool.do(packing)
+			pool.do(product)
+		}
+	}
+	// dw [D, V] = hiddenᵀ·dlogits; each task packs the panels it reads.
+	packed := c.temporary(kernel.PackedSize(block, h.v))
+	tiles := pool.tile(kernel.MR, h.v)
+	product := &job{tiles.tasks, func(task, worker int) {
+		_, _, p0, p1 := tiles.at(task)
+		kernel.PackB(packed.f, logits.f, h.v, rows, h.v, p0, p1)
+		kernel.GemmAT(dw.f, h.v, hidden.f, h.d, packed.f, rows, h.v, 0, h.d, p0, p1, add, engine.scratch[worker])
+	}}
+	return func(r int, a bool) {
+		rows, add = r, a
+		pool.do(product)
+	}
+}

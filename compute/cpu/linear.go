@@ -1,0 +1,188 @@
+package cpu
+
+import (
+	"github.com/seed-b72bdb6c/alma/compute"
+	"github.com/seed-b72bdb6c/alma/compute/cpu/kernel"
+)
+
+// tiling cuts a matrix of m rows and a number of panels into tasks.
+type tiling struct {
+	m, panels     int
+	rows, columns int // rows and panels of a task
+	across, tasks int // tasks side by side, all tasks
+}
+
+// taskRows is the most rows of a task: with an inner dimension of kernel.KC
+// they fill half of a core's second-level cache.
+const taskRows = 96
+
+// tasksPerWorker are aimed at, so that no worker waits long for the last one.
+const tasksPerWorker = 4
+
+// tile cuts the product's output [m, n] into tasks. It cuts rows first, since
+// the panels of a narrow range of rows are read but once, then panels until
+// all workers have something to do.
+func (p *pool) tile(m, n int) tiling {
+	t := tiling{m: m, panels: (n + kernel.NR - 1) / kernel.NR}
+	t.rows = min(taskRows, roundUp(max(1, m), kernel.MR))
+	down := (m + t.rows - 1) / t.rows
+	across := 1
+	if want := tasksPerWorker * p.workers; p.workers > 1 && down < want {
+		across = min(t.panels, (want+down-1)/down)
+	}
+	t.columns = (t.panels + across - 1) / across
+	t.across = (t.panels + t.columns - 1) / t.columns
+	t.tasks = down * t.across
+	return t
+}
+
+// at returns the rows and panels of a task.
+func (t tiling) at(task int) (m0, m1, p0, p1 int) {
+	m0 = task / t.across * t.rows
+	p0 = task % t.across * t.columns
+	return m0, min(m0+t.rows, t.m), p0, min(p0+t.columns, t.panels)
+}
+
+// panels is a matrix [k, n] in the order of the kernels.
+type panels struct {
+	k, n       int
+	transposed bool // packed from [n, k]
+	data       []float32
+	version    uint64 // of the array that they were packed from
+}
+
+// weight is the packed right-hand side of a product.
+type weight struct {
+	k, n   int
+	source *storage
+	cached *panels  // of a variable, nil for a computed weight
+	packed *storage // of a computed weight
+	job    *job
+}
+
+// weightOf returns the weight of node input w as a matrix [k, n], packed from
+// [n, k] if transposed.
+func (c *compiler) weightOf(w *compute.Tensor, k, n int, transposed bool) *weight {
+	out := &weight{k: k, n: n, source: c.in(w)}
+	size := kernel.PackedSize(k, n)
+	var data func() []float32
+	if a := c.arrays[root(w)]; a != nil {
+		out.cached = a.panelsOf(k, n, transposed)
+		data = func() []float32 { return out.cached.data }
+	} else {
+		out.packed = c.temporary(size)
+		data = func() []float32 { return out.packed.f }
+	}
+	out.job = packJob(data, out.source, k, n, transposed)
+	return out
+}
+
+// packJob packs a matrix [k, n], or [n, k] if transposed.
+func packJob(data func() []float32, source *storage, k, n int, transposed bool) *job {
+	count := (n + kernel.NR - 1) / kernel.NR
+	each := max(1, 2*chunk/(kernel.NR*max(1, k)))
+	return &job{(count + each - 1) / each, func(task, _ int) {
+		p0 := task * each
+		p1 := min(p0+each, count)
+		if transposed {
+			kernel.PackBT(data(), source.f, k, k, n, p0, p1)
+		} else {
+			kernel.PackB(data(), source.f, n, k, n, p0, p1)
+		}
+	}}
+}
+
+// ready packs the weight unless its panels are as new as the variable.
+func (w *weight) ready(p *pool) []float32 {
+	if w.cached == nil {
+		p.do(w.job)
+		return w.packed.f
+	}
+	if w.cached.version != w.source.array.version {
+		if w.cached.data == nil {
+			w.cached.data = aligned(kernel.PackedSize(w.k, w.n))
+		}
+		p.do(w.job)
+		w.cached.version = w.source.array.version
+	}
+	return w.cached.data
+}
+
+// panelsOf returns the cache of an array's panels in one form.
+func (a *array) panelsOf(k, n int, transposed bool) *panels {
+	for _, p := range a.panels {
+		if p.k == k && p.n == n && p.transposed == transposed {
+			return p
+		}
+	}
+	p := &panels{k: k, n: n, transposed: transposed}
+	a.panels = append(a.panels, p)
+	return p
+}
+
+func (c *compiler) linear(n *compute.Node, o compute.LinearOp) {
+	x, y := c.in(n.Inputs[0]), c.out(n, 0)
+	m, k, width := n.Inputs[0].Shape.Rows(), n.Inputs[0].Shape.Last(), n.Outputs[0].Shape.Last()
+	w := c.weightOf(n.Inputs[1], k, width, o.OutIn)
+	var bias *storage
+	if o.Bias {
+		bias = c.in(n.Inputs[2])
+	}
+	tiles := c.pool.tile(m, width)
+	var packed []float32
+	product := &job{tiles.tasks, func(task, _ int) {
+		m0, m1, p0, p1 := tiles.at(task)
+		kernel.Gemm(y.f, width, x.f, k, packed, k, width, m0, m1, p0, p1, false)
+		if bias == nil {
+			return
+		}
+		lo, hi := p0*kernel.NR, min(p1*kernel.NR, width)
+		for i := m0; i < m1; i++ {
+			row := y.f[i*width+lo : i*width+hi]
+			kernel.Add(row, row, bias.f[lo:hi])
+		}
+	}}
+	pool := c.pool
+	c.emitFunc(n, func() {
+		packed = w.ready(pool)
+		pool.do(product)
+	})
+}
+
+// linearWeightGrad computes Xᵀ·dY, or dYᵀ·X with OutIn, one sequence after the
+// other: the left matrix is transposed by the kernel, the right one packed.
+func (c *compiler) linearWeightGrad(n *compute.Node, o compute.LinearWeightGradOp) {
+	left, right := n.Inputs[0], n.Inputs[1]
+	if o.OutIn {
+		left, right = right, left
+	}
+	a, b, y := c.in(left), c.in(right), c.out(n, 0)
+	added := c.added(n.Outputs[0])
+	m, width := left.Shape.Last(), right.Shape.Last()
+	rows, length := n.Inputs[0].Shape.Rows(), sequenceLength(n.Inputs[0].Shape)
+	if length%kernel.KC == 0 {
+		length = rows // the kernel's blocks end where sequences do
+	}
+	count := rows / length
+	size := kernel.PackedSize(length, width)
+	packed := c.temporary(count * size)
+	c.needScratch(kernel.GemmATScratch())
+
+	panelCount := (width + kernel.NR - 1) / kernel.NR
+	each := max(1, 2*chunk/(kernel.NR*length))
+	across := (panelCount + each - 1) / each
+	packing := &job{count * across, func(task, _ int) {
+		s, p0 := task/across, task%across*each
+		kernel.PackB(packed.f[s*size:(s+1)*size], b.f[s*length*width:], width, length, width, p0, min(p0+each, panelCount))
+	}}
+	tiles := c.pool.tile(m, width)
+	scratch := c.engine.scratch
+	product := &job{tiles.tasks, func(task, worker int) {
+		m0, m1, p0, p1 := tiles.at(task)
+		for s := range count {
+			kernel.GemmAT(y.f, width, a.f[s*length*m:], m, packed.f[s*size:(s+1)*size],
+				length, width, m0, m1, p0, p1, added || s > 0, scratch[worker])
+		}
+	}}
+	c.emit(n, packing, product)
+}
