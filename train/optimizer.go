@@ -212,3 +212,25 @@ func (o *Optimizer) Load(name string, data []byte) error {
 	o.steps = int(steps[0])
 	return nil
 }
+
+// Gradient returns the accumulated gradient of a parameter, its parts added
+// up.
+func Gradient(m *model.Model, p model.Parameter) ([]float32, error) {
+	sum := make([]float32, compute.Shape(p.Shape).Size())
+	part := make([]float32, len(sum))
+	for j := 0; ; j++ {
+		name := gradientName(p.Name, j)
+		if _, ok := m.Store.Shape(name); !ok {
+			if j == 0 {
+				return nil, fmt.Errorf("reading gradient: no program accumulates the gradient of %s", p.Name)
+			}
+			return sum, nil
+		}
+		if err := m.Store.Read(name, part); err != nil {
+			return nil, err
+		}
+		for i, v := range part {
+			sum[i] += v
+		}
+	}
+}
