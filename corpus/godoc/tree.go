@@ -16,6 +16,7 @@ import (
 	"sort"
 	"strings"
 
+	"github.com/seed-b72bdb6c/alma/artifact"
 	"github.com/seed-b72bdb6c/alma/corpus"
 )
 
@@ -59,7 +60,7 @@ func FindRoot(explicit string) (string, error) {
 	if root == "" {
 		out, err := exec.Command("go", "env", "GOROOT").Output()
 		if err != nil {
-			return "", fmt.Errorf("finding the Go source tree: running go env GOROOT: %w; install Go, or name the folder that holds Go's src", err)
+			return "", artifact.Errorf(artifact.ErrNotFound, "finding the Go source tree: running go env GOROOT: %w; install Go, or name the folder that holds Go's src", err)
 		}
 		root, from = strings.TrimSpace(string(out)), "from go env GOROOT"
 	}
@@ -67,7 +68,7 @@ func FindRoot(explicit string) (string, error) {
 		if err == nil {
 			err = errors.New("not a folder")
 		}
-		return "", fmt.Errorf("finding the Go source tree: %s (%s) has no src/fmt: %w; name the folder of a Go installation with sources", root, from, err)
+		return "", artifact.Errorf(artifact.ErrNotFound, "finding the Go source tree: %s (%s) has no src/fmt: %w; name the folder of a Go installation with sources", root, from, err)
 	}
 	return root, nil
 }

@@ -257,3 +257,42 @@ func TestInstalledTree(t *testing.T) {
 		t.Errorf("real comments score %.3f: the rule has lost touch with what people write", mean)
 	}
 }
+
+// TestInstalledTreeAsACorpus builds the corpus of the Go installation that runs
+// the test. With -v it prints what each split holds.
+func TestInstalledTreeAsACorpus(t *testing.T) {
+	if testing.Short() {
+		t.Skip("reads all of GOROOT/src")
+	}
+	for _, budget := range []int64{0, 16 << 20} {
+		src, err := NewSource(Options{MaxBytes: budget})
+		if err != nil {
+			t.Fatal(err)
+		}
+		out := t.TempDir()
+		report, err := corpus.Build(context.Background(), []corpus.Source{src}, corpus.Options{Out: out})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, s := range report.Splits {
+			t.Logf("budget %d: %s: %d files, %d bytes, %d packages", budget, s.Split, s.Documents, s.Bytes, s.Groups)
+			if s.Documents == 0 {
+				t.Errorf("the %s split is empty", s.Split)
+			}
+		}
+		for _, r := range report.Refused {
+			t.Logf("budget %d: %d refused as %s, %d bytes", budget, r.Refused, r.Reason, r.Bytes)
+		}
+		last := 2.0
+		for d, err := range corpus.Documents(filepath.Join(out, report.Of(corpus.Train).File)) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			if d.CommentShare > last {
+				t.Fatalf("%s with comment share %.3f comes after one with %.3f", d.ID, d.CommentShare, last)
+			}
+			last = d.CommentShare
+		}
+		t.Logf("budget %d: the lowest comment share is %.3f", budget, last)
+	}
+}
