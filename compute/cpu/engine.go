@@ -34,7 +34,7 @@ type Engine struct {
 	profile map[string]*OperatorTime // nil unless asked for
 }
 
-// OperatorTime is what one kind of operator cost since the engine was made.
+// OperatorTime is what one kind of operator cost, over all executables.
 type OperatorTime struct {
 	Kind  string
 	Count int64
@@ -73,8 +73,15 @@ func (e *Engine) Threads() int { return e.pool.workers }
 // NewStore returns an empty Store.
 func (e *Engine) NewStore() compute.Store { return &Store{arrays: map[string]*array{}} }
 
-// Profile lists what each kind of operator cost so far, the dearest first. It
-// is empty without [Options.Profile].
+// ResetProfile forgets what was measured so far.
+func (e *Engine) ResetProfile() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	clear(e.profile)
+}
+
+// Profile lists what each kind of operator cost since the engine was made or
+// the profile reset, the dearest first. It is empty without [Options.Profile].
 func (e *Engine) Profile() []OperatorTime {
 	e.mu.Lock()
 	defer e.mu.Unlock()

@@ -1,6 +1,8 @@
 package cpu
 
 import (
+	"slices"
+
 	"github.com/seed-b72bdb6c/alma/compute"
 	"github.com/seed-b72bdb6c/alma/compute/cpu/kernel"
 )
@@ -12,28 +14,58 @@ type tiling struct {
 	across, tasks int // tasks side by side, all tasks
 }
 
-// taskRows is the most rows of a task: with an inner dimension of kernel.KC
-// they fill half of a core's second-level cache.
-const taskRows = 96
+const (
+	// taskRows is the most rows of a task: with an inner dimension of
+	// kernel.KC they fill half of a core's second-level cache.
+	taskRows = 96
+	// tasksPerWorker bounds the tasks of a small product.
+	tasksPerWorker = 16
 
-// tasksPerWorker are aimed at, so that no worker waits long for the last one.
-const tasksPerWorker = 4
+	// Costs beside the multiply-adds, in those of one row and panel: reading
+	// a panel into the first-level cache, touching a row (packing it, where
+	// the left matrix is transposed), and claiming a task.
+	panelCost = 3
+	rowCost   = 1
+	claimCost = 4
+)
 
-// tile cuts the product's output [m, n] into tasks. It cuts rows first, since
-// the panels of a narrow range of rows are read but once, then panels until
-// all workers have something to do.
+// tile cuts the product's output [m, n] into tasks, such that the worker that
+// is last to finish finishes early.
 func (p *pool) tile(m, n int) tiling {
-	t := tiling{m: m, panels: (n + kernel.NR - 1) / kernel.NR}
-	t.rows = min(taskRows, roundUp(max(1, m), kernel.MR))
-	down := (m + t.rows - 1) / t.rows
-	across := 1
-	if want := tasksPerWorker * p.workers; p.workers > 1 && down < want {
-		across = min(t.panels, (want+down-1)/down)
+	panels := (n + kernel.NR - 1) / kernel.NR
+	most := max(tasksPerWorker*p.workers, (m+taskRows-1)/taskRows)
+	var best tiling
+	bestTime := -1
+	for rows := min(taskRows, roundUp(max(1, m), kernel.MR)); rows > 0; rows -= kernel.MR {
+		for across := 1; across <= min(panels, tasksPerWorker*p.workers); across++ {
+			t := tiling{m: m, panels: panels, rows: rows, columns: (panels + across - 1) / across}
+			t.across = (panels + t.columns - 1) / t.columns
+			t.tasks = (m + rows - 1) / rows * t.across
+			if t.across != across || t.tasks > most {
+				continue
+			}
+			if time := t.time(p.workers); bestTime < 0 || time < bestTime {
+				best, bestTime = t, time
+			}
+		}
 	}
-	t.columns = (t.panels + across - 1) / across
-	t.across = (t.panels + t.columns - 1) / t.columns
-	t.tasks = down * t.across
-	return t
+	return best
+}
+
+// time is when the last of the workers finishes, if all are equally fast.
+func (t tiling) time(workers int) int {
+	busy := make([]int, workers)
+	for task := range t.tasks {
+		m0, m1, p0, p1 := t.at(task)
+		free := 0
+		for w := range busy {
+			if busy[w] < busy[free] {
+				free = w
+			}
+		}
+		busy[free] += (m1-m0+panelCost)*(p1-p0) + rowCost*(m1-m0) + claimCost
+	}
+	return slices.Max(busy)
 }
 
 // at returns the rows and panels of a task.
