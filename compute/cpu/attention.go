@@ -1,21 +1,17 @@
 package cpu
 
 import (
-	"errors"
 	"fmt"
 
 	"github.com/seed-b72bdb6c/alma/compute"
 	"github.com/seed-b72bdb6c/alma/compute/cpu/kernel"
 )
 
-func attentionOf(o compute.AttentionOp, q, k compute.Shape) (kernel.Attention, error) {
-	if o.Window > 0 && !o.Causal {
-		return kernel.Attention{}, errors.New("the cpu engine has a window only in causal attention")
-	}
+func attentionOf(o compute.AttentionOp, q, k compute.Shape) kernel.Attention {
 	return kernel.Attention{
 		Batch: q[0], Positions: q[1], Heads: q[2], KVHeads: k[2], HeadDim: q[3],
 		Causal: o.Causal, Window: o.Window, Scale: o.Scale,
-	}, nil
+	}
 }
 
 // segmentsOf returns the segments, if the node has that input.
@@ -27,37 +23,38 @@ func (c *compiler) segmentsOf(n *compute.Node, input int) *storage {
 }
 
 // attention has one task for each head of each row.
-func (c *compiler) attention(n *compute.Node, o compute.AttentionOp) error {
+func (c *compiler) attention(n *compute.Node, o compute.AttentionOp) {
 	q, k, v, segments := c.in(n.Inputs[0]), c.in(n.Inputs[1]), c.in(n.Inputs[2]), c.segmentsOf(n, 3)
 	out, lse := c.out(n, 0), c.out(n, 1)
-	at, err := attentionOf(o, n.Inputs[0].Shape, n.Inputs[1].Shape)
-	if err != nil {
-		return err
+	at := attentionOf(o, n.Inputs[0].Shape, n.Inputs[1].Shape)
+	forward, scratch := at.Forward, at.ForwardScratch()
+	if at.Window > 0 && !at.Causal {
+		forward, scratch = windowed{at}.forward, at.Positions
 	}
-	c.needScratch(at.ForwardScratch())
+	c.needScratch(scratch)
 	engine := c.engine
 	c.emit(n, &job{at.Batch * at.Heads, func(task, worker int) {
-		at.Forward(out.f, lse.f, q.f, k.f, v.f, segments.i, task/at.Heads, task%at.Heads, engine.scratch[worker])
+		forward(out.f, lse.f, q.f, k.f, v.f, segments.i, task/at.Heads, task%at.Heads, engine.scratch[worker])
 	}})
-	return nil
 }
 
 // attentionGrad has one task for each key head of each row: the query heads
 // that share it add to the same dk and dv.
-func (c *compiler) attentionGrad(n *compute.Node, o compute.AttentionOp) error {
+func (c *compiler) attentionGrad(n *compute.Node, o compute.AttentionOp) {
 	q, k, v := c.in(n.Inputs[0]), c.in(n.Inputs[1]), c.in(n.Inputs[2])
 	out, lse, do, segments := c.in(n.Inputs[3]), c.in(n.Inputs[4]), c.in(n.Inputs[5]), c.segmentsOf(n, 6)
 	dq, dk, dv := c.out(n, 0), c.out(n, 1), c.out(n, 2)
-	at, err := attentionOf(o, n.Inputs[0].Shape, n.Inputs[1].Shape)
-	if err != nil {
-		return err
-	}
+	at := attentionOf(o, n.Inputs[0].Shape, n.Inputs[1].Shape)
 	c.needScratch(at.BackwardScratch())
 	engine := c.engine
 	c.emit(n, &job{at.Batch * at.KVHeads, func(task, worker int) {
-		at.Backward(dq.f, dk.f, dv.f, q.f, k.f, v.f, out.f, lse.f, do.f, segments.i, task/at.KVHeads, task%at.KVHeads, engine.scratch[worker])
+		b, g := task/at.KVHeads, task%at.KVHeads
+		if at.Window > 0 && !at.Causal {
+			windowed{at}.backward(dq.f, dk.f, dv.f, q.f, k.f, v.f, out.f, lse.f, do.f, segments.i, b, g)
+			return
+		}
+		at.Backward(dq.f, dk.f, dv.f, q.f, k.f, v.f, out.f, lse.f, do.f, segments.i, b, g, engine.scratch[worker])
 	}})
-	return nil
 }
 
 // cachedAttention writes the new keys and values of all rows, then has one

@@ -40,9 +40,9 @@ func (c *compiler) lower(n *compute.Node) error {
 	case compute.RoPEOp:
 		c.rope(n, o)
 	case compute.AttentionOp:
-		return c.attention(n, o)
+		c.attention(n, o)
 	case compute.AttentionGradOp:
-		return c.attentionGrad(n, compute.AttentionOp(o))
+		c.attentionGrad(n, compute.AttentionOp(o))
 	case compute.CachedAttentionOp:
 		c.cachedAttention(n, o)
 	case compute.LinearCrossEntropyOp:
