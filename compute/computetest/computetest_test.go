@@ -72,7 +72,7 @@ func testSlopes(t *testing.T, c testCase) {
 			}
 			// A part in a million of a typical component, and what rounding of
 			// the loss makes of a difference.
-			allowed := 1e-6*math.Max(math.Abs(want), norm/math.Sqrt(float64(len(x)))) + 1e-10
+			allowed := 1e-6*math.Max(math.Abs(want), norm/math.Sqrt(float64(len(x)))) + 5e-14*(1+math.Abs(loss()))/h
 			if !(math.Abs(got-want) <= allowed) {
 				t.Errorf("along direction %d of %s the gradient gives %.9g and the loss rises by %.9g (allowed %.2g)", probe, w.Name, got, want, allowed)
 			}
