@@ -35,19 +35,31 @@ type checkpointContent struct {
 
 // A Checkpoint is a whole checkpoint folder.
 type Checkpoint struct {
-	Path  string      // the folder
 	Step  int         // optimizer steps done
 	Files []FileEntry // by name
+
+	path string
 }
 
-// File returns the path of one of the checkpoint's files.
-func (c *Checkpoint) File(name string) string { return filepath.Join(c.Path, name) }
+// Path returns the checkpoint's folder.
+func (c *Checkpoint) Path() string { return c.path }
 
-// A DamagedCheckpoint is a checkpoint that was passed over.
+// File returns the path of one of the checkpoint's files.
+func (c *Checkpoint) File(name string) string { return filepath.Join(c.path, name) }
+
+// A DamagedCheckpoint is the error of a checkpoint that was passed over. It is
+// an [ErrCorrupt].
 type DamagedCheckpoint struct {
 	Path string
 	Err  error // names the damaged file
 }
+
+func (d *DamagedCheckpoint) Error() string {
+	return fmt.Sprintf("reading checkpoint %s: %v", d.Path, d.Err)
+}
+
+// Unwrap returns what was found.
+func (d *DamagedCheckpoint) Unwrap() error { return d.Err }
 
 var (
 	stepCheckpointFolder     = newDurableStep("checkpoint.make-folder")
@@ -79,23 +91,24 @@ func parseCheckpointName(name string) (step int, aside, ok bool) {
 	return step, aside, true
 }
 
-// WriteCheckpoint writes the checkpoint of a step into dir, which is created if
-// missing, and returns its folder. Each file's content comes from its
-// function. The folder gets its name only when it is complete and durable:
+// WriteCheckpoint writes the checkpoint of a step into the folder of that step
+// (see [CheckpointName]) in dir, which is created if missing. Each file's
+// content comes from its function. Once the checkpoint is durable, older ones
+// beyond the keep newest whole ones are removed; see [PruneCheckpoints]. The folder gets its name only when it is complete and durable:
 // until then it is a temporary, and a failure or a crash leaves the
 // checkpoints that were there before. A whole checkpoint of the same step is
 // kept if its files are the same and replaced if not.
-func WriteCheckpoint(dir string, step int, files map[string]func(io.Writer) error) (string, error) {
-	return disk.WriteCheckpoint(dir, step, files)
+func WriteCheckpoint(dir string, step int, files map[string]func(io.Writer) error, keep int) error {
+	return disk.WriteCheckpoint(dir, step, files, keep)
 }
 
 // WriteCheckpointBytes is [WriteCheckpoint] for contents in memory.
-func WriteCheckpointBytes(dir string, step int, files map[string][]byte) (string, error) {
-	return disk.WriteCheckpointBytes(dir, step, files)
+func WriteCheckpointBytes(dir string, step int, files map[string][]byte, keep int) error {
+	return disk.WriteCheckpointBytes(dir, step, files, keep)
 }
 
 // WriteCheckpointBytes is [WriteCheckpointBytes] on d.
-func (d Disk) WriteCheckpointBytes(dir string, step int, files map[string][]byte) (string, error) {
+func (d Disk) WriteCheckpointBytes(dir string, step int, files map[string][]byte, keep int) error {
 	functions := make(map[string]func(io.Writer) error, len(files))
 	for name, data := range files {
 		functions[name] = func(w io.Writer) error {
@@ -103,22 +116,22 @@ func (d Disk) WriteCheckpointBytes(dir string, step int, files map[string][]byte
 			return err
 		}
 	}
-	return d.WriteCheckpoint(dir, step, functions)
+	return d.WriteCheckpoint(dir, step, functions, keep)
 }
 
 // WriteCheckpoint is [WriteCheckpoint] on d.
-func (d Disk) WriteCheckpoint(dir string, step int, files map[string]func(io.Writer) error) (path string, err error) {
-	path = filepath.Join(dir, CheckpointName(step))
+func (d Disk) WriteCheckpoint(dir string, step int, files map[string]func(io.Writer) error, keep int) (err error) {
+	path := filepath.Join(dir, CheckpointName(step))
 	names := make([]string, 0, len(files))
 	for name := range files {
 		if name == "" || filepath.Base(name) != name || !filepath.IsLocal(name) || name == checkpointManifest || isTemporary(name) {
-			return "", fmt.Errorf("writing checkpoint %s: %q cannot be the name of a file in a checkpoint", path, name)
+			return fmt.Errorf("writing checkpoint %s: %q cannot be the name of a file in a checkpoint", path, name)
 		}
 		names = append(names, name)
 	}
 	slices.Sort(names)
 	if err := d.MakeFolder(dir); err != nil {
-		return "", fmt.Errorf("writing checkpoint %s: %w", path, err)
+		return fmt.Errorf("writing checkpoint %s: %w", path, err)
 	}
 
 	temporary := temporaryName(path)
@@ -131,7 +144,7 @@ func (d Disk) WriteCheckpoint(dir string, step int, files map[string]func(io.Wri
 	}()
 	err = stepCheckpointFolder.do(func() error { return d.FS.Mkdir(temporary) })
 	if err != nil {
-		return "", failedAt("writing checkpoint", path, 0, err)
+		return failedAt("writing checkpoint", path, 0, err)
 	}
 	content := checkpointContent{Format: manifestFormat, Step: step, Files: []FileEntry{}}
 	for _, name := range names {
@@ -142,13 +155,13 @@ func (d Disk) WriteCheckpoint(dir string, step int, files map[string]func(io.Wri
 			return err
 		})
 		if err != nil {
-			return "", failedAt("writing checkpoint file", filepath.Join(path, name), entry.Size, err)
+			return failedAt("writing checkpoint file", filepath.Join(path, name), entry.Size, err)
 		}
 		content.Files = append(content.Files, entry)
 	}
 	sealed, err := seal(content)
 	if err != nil {
-		return "", fmt.Errorf("writing checkpoint %s: encoding the manifest: %w", path, err)
+		return fmt.Errorf("writing checkpoint %s: encoding the manifest: %w", path, err)
 	}
 	err = stepCheckpointManifest.do(func() error {
 		_, err := d.writeNewFile(filepath.Join(temporary, checkpointManifest), checkpointManifest, func(w io.Writer) error {
@@ -161,12 +174,13 @@ func (d Disk) WriteCheckpoint(dir string, step int, files map[string]func(io.Wri
 		err = stepCheckpointSyncFolder.do(func() error { return d.FS.SyncFolder(temporary) })
 	}
 	if err != nil {
-		return "", failedAt("writing checkpoint file", filepath.Join(path, checkpointManifest), int64(len(sealed)), err)
+		return failedAt("writing checkpoint file", filepath.Join(path, checkpointManifest), int64(len(sealed)), err)
 	}
 	if err := d.publishCheckpoint(temporary, path, content.Files); err != nil {
-		return "", failedAt("writing checkpoint", path, totalSize(content.Files), err)
+		return failedAt("writing checkpoint", path, totalSize(content.Files), err)
 	}
-	return path, nil
+	_, err = d.PruneCheckpoints(dir, keep)
+	return err
 }
 
 func totalSize(files []FileEntry) (total int64) {
@@ -306,35 +320,35 @@ func (d Disk) openCheckpoint(path string) (*Checkpoint, error) {
 	if err := d.verifyFiles(path, content.Files, true); err != nil {
 		return nil, err
 	}
-	return &Checkpoint{Path: path, Step: content.Step, Files: content.Files}, nil
+	return &Checkpoint{path: path, Step: content.Step, Files: content.Files}, nil
 }
 
 // LatestCheckpoint returns the newest whole checkpoint in dir, every byte of it
 // verified, and the newer ones that were passed over because they are damaged,
 // which the caller reports. Without any checkpoint it returns nil and no
 // error; if all are damaged, an [ErrCorrupt].
-func LatestCheckpoint(dir string) (*Checkpoint, []DamagedCheckpoint, error) {
+func LatestCheckpoint(dir string) (*Checkpoint, []*DamagedCheckpoint, error) {
 	return disk.LatestCheckpoint(dir)
 }
 
 // LatestCheckpoint is [LatestCheckpoint] on d.
-func (d Disk) LatestCheckpoint(dir string) (*Checkpoint, []DamagedCheckpoint, error) {
+func (d Disk) LatestCheckpoint(dir string) (*Checkpoint, []*DamagedCheckpoint, error) {
 	paths, err := d.listCheckpoints(dir)
 	if err != nil {
 		return nil, nil, err
 	}
-	var damaged []DamagedCheckpoint
+	var damaged []*DamagedCheckpoint
 	for _, path := range paths {
 		c, err := d.openCheckpoint(path)
 		if err == nil {
 			return c, damaged, nil
 		}
-		damaged = append(damaged, DamagedCheckpoint{path, err})
+		damaged = append(damaged, &DamagedCheckpoint{path, err})
 	}
 	if len(damaged) > 0 {
 		all := []error{fmt.Errorf("reading checkpoints in %s: none of %d is whole; move them away to start from the beginning", dir, len(damaged))}
 		for _, one := range damaged {
-			all = append(all, one.Err)
+			all = append(all, one)
 		}
 		return nil, damaged, Mark(ErrCorrupt, errors.Join(all...))
 	}
@@ -379,7 +393,7 @@ func (d Disk) listCheckpoints(dir string) ([]string, error) {
 // PruneCheckpoints removes old checkpoints from dir until only the keep newest
 // whole ones are left, at least two, and returns the removed folders. A
 // damaged checkpoint counts for nothing and goes when it is older than those
-// kept. It is called after a new checkpoint is durable.
+// kept.
 func PruneCheckpoints(dir string, keep int) ([]string, error) {
 	return disk.PruneCheckpoints(dir, keep)
 }
@@ -405,7 +419,7 @@ func (d Disk) PruneCheckpoints(dir string, keep int) ([]string, error) {
 		}
 		err := stepCheckpointPrune.do(func() error { return d.removeCheckpoint(path) })
 		if err != nil {
-			return removed, fmt.Errorf("removing old checkpoint %s: %w", path, err)
+			return removed, failedAt("removing old checkpoint", path, 0, err)
 		}
 		removed = append(removed, path)
 	}
@@ -417,15 +431,15 @@ func (d Disk) PruneCheckpoints(dir string, keep int) ([]string, error) {
 func (c *Checkpoint) ReadFile(name string) ([]byte, error) {
 	i := slices.IndexFunc(c.Files, func(f FileEntry) bool { return f.Name == name })
 	if i < 0 {
-		return nil, Errorf(ErrNotFound, "reading checkpoint %s: it has no file %q", c.Path, name)
+		return nil, Errorf(ErrNotFound, "reading checkpoint %s: it has no file %q", c.path, name)
 	}
 	data, err := disk.readFile(c.File(name), c.Files[i].Size)
 	if err != nil {
-		return nil, fmt.Errorf("reading checkpoint %s: %w", c.Path, err)
+		return nil, fmt.Errorf("reading checkpoint %s: %w", c.path, err)
 	}
 	sum := sha256.Sum256(data)
 	if want, err := hex.DecodeString(c.Files[i].SHA256); err != nil || !bytes.Equal(sum[:], want) {
-		return nil, fmt.Errorf("reading checkpoint %s: %w", c.Path, &CorruptError{Path: c.File(name), Reason: "checksum differs from manifest"})
+		return nil, fmt.Errorf("reading checkpoint %s: %w", c.path, &CorruptError{Path: c.File(name), Reason: "checksum differs from manifest"})
 	}
 	return data, nil
 }

@@ -12,10 +12,11 @@ import (
 	"github.com/seed-b72bdb6c/alma/artifact"
 )
 
+// writeCheckpoints writes whole checkpoints and removes none.
 func writeCheckpoints(t *testing.T, dir string, steps ...int) {
 	t.Helper()
 	for _, step := range steps {
-		if _, err := artifact.WriteCheckpointBytes(dir, step, checkpointFiles(step)); err != nil {
+		if err := artifact.WriteCheckpointBytes(dir, step, checkpointFiles(step), 100); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -33,7 +34,7 @@ func TestLatestCheckpointIsTheNewestByStep(t *testing.T) {
 		}
 	}
 	c, damaged, err := artifact.LatestCheckpoint(dir)
-	if err != nil || len(damaged) > 0 || c.Step != 100_000_000 || filepath.Base(c.Path) != "step-100000000" {
+	if err != nil || len(damaged) > 0 || c.Step != 100_000_000 || filepath.Base(c.Path()) != "step-100000000" {
 		t.Fatalf("latest is %v, damaged %v, %v", c, damaged, err)
 	}
 	for name, want := range checkpointFiles(c.Step) {
@@ -134,7 +135,7 @@ func TestPruningKeepsWholeCheckpoints(t *testing.T) {
 
 func TestCheckpointRefusesNamesThatAreNoFiles(t *testing.T) {
 	for _, name := range []string{"", ".", "..", "a/b", "../x", "checkpoint.json", ".alma-tmp-1-1-x"} {
-		if _, err := artifact.WriteCheckpointBytes(t.TempDir(), 1, map[string][]byte{name: nil}); err == nil {
+		if err := artifact.WriteCheckpointBytes(t.TempDir(), 1, map[string][]byte{name: nil}, 2); err == nil {
 			t.Errorf("%q was taken", name)
 		}
 	}

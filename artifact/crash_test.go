@@ -115,16 +115,13 @@ func TestPowerLossNeverLosesACheckpoint(t *testing.T) {
 	durable := []int{0}                          // durable[i] is the number of operations after which the i-th write had returned
 	var steps []int
 	write := func(step int, files map[string][]byte) {
-		path, err := d.WriteCheckpointBytes("run/sft", step, files)
-		if err != nil {
+		path := "run/sft/" + artifact.CheckpointName(step)
+		if err := d.WriteCheckpointBytes("run/sft", step, files, 2); err != nil {
 			t.Fatal(err)
 		}
 		contents[path] = append(contents[path], files)
 		steps = append(steps, step)
 		durable = append(durable, memory.Operations())
-		if _, err := d.PruneCheckpoints("run/sft", 2); err != nil {
-			t.Fatal(err)
-		}
 	}
 	for _, step := range []int{1, 2, 3, 4} {
 		write(step, checkpointFiles(step))
@@ -162,7 +159,7 @@ func TestPowerLossNeverLosesACheckpoint(t *testing.T) {
 				found = found || same
 			}
 			if !found {
-				t.Errorf("%s holds none of the contents written", latest.Path)
+				t.Errorf("%s holds none of the contents written", latest.Path())
 			}
 		}
 		noTemporaries(t, after, ".")
@@ -173,12 +170,12 @@ func TestPowerLossTwiceInARowKeepsTheCheckpoint(t *testing.T) {
 	memory := faultfs.NewMemory()
 	d := artifact.Disk{FS: memory}
 	for step := 1; step <= 2; step++ {
-		if _, err := d.WriteCheckpointBytes("run", step, checkpointFiles(step)); err != nil {
+		if err := d.WriteCheckpointBytes("run", step, checkpointFiles(step), 2); err != nil {
 			t.Fatal(err)
 		}
 	}
 	from := memory.Operations()
-	if _, err := d.WriteCheckpointBytes("run", 3, checkpointFiles(3)); err != nil {
+	if err := d.WriteCheckpointBytes("run", 3, checkpointFiles(3), 2); err != nil {
 		t.Fatal(err)
 	}
 	for operations := from; operations <= memory.Operations(); operations++ {
@@ -188,10 +185,7 @@ func TestPowerLossTwiceInARowKeepsTheCheckpoint(t *testing.T) {
 		if _, err := again.CleanTemporaries("run"); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := again.WriteCheckpointBytes("run", 3, checkpointFiles(3)); err != nil {
-			t.Fatal(err)
-		}
-		if _, err := again.PruneCheckpoints("run", 2); err != nil {
+		if err := again.WriteCheckpointBytes("run", 3, checkpointFiles(3), 2); err != nil {
 			t.Fatal(err)
 		}
 		for second := begun; second <= first.Operations(); second++ {
@@ -274,12 +268,10 @@ func TestEveryCallThatFailsLeavesTheOldAndNamesFileAndBytes(t *testing.T) {
 		{
 			name: "checkpoint",
 			prepare: func(d artifact.Disk) error {
-				_, err := d.WriteCheckpointBytes("run", 1, checkpointFiles(1))
-				return err
+				return d.WriteCheckpointBytes("run", 1, checkpointFiles(1), 2)
 			},
 			write: func(d artifact.Disk) error {
-				_, err := d.WriteCheckpointBytes("run", 2, checkpointFiles(2))
-				return err
+				return d.WriteCheckpointBytes("run", 2, checkpointFiles(2), 2)
 			},
 			check: func(t *testing.T, d artifact.Disk, memory *faultfs.Memory, failed bool) {
 				latest, damaged, err := d.LatestCheckpoint("run")
@@ -292,12 +284,10 @@ func TestEveryCallThatFailsLeavesTheOldAndNamesFileAndBytes(t *testing.T) {
 		{
 			name: "checkpoint of the same step",
 			prepare: func(d artifact.Disk) error {
-				_, err := d.WriteCheckpointBytes("run", 1, checkpointFiles(1))
-				return err
+				return d.WriteCheckpointBytes("run", 1, checkpointFiles(1), 2)
 			},
 			write: func(d artifact.Disk) error {
-				_, err := d.WriteCheckpointBytes("run", 1, checkpointFiles(2))
-				return err
+				return d.WriteCheckpointBytes("run", 1, checkpointFiles(2), 2)
 			},
 			check: func(t *testing.T, d artifact.Disk, memory *faultfs.Memory, failed bool) {
 				latest, damaged, err := d.LatestCheckpoint("run")
@@ -419,9 +409,9 @@ func TestWriterStopsAtItsFirstError(t *testing.T) {
 func TestCheckpointPassesOnTheErrorOfItsSource(t *testing.T) {
 	memory := faultfs.NewMemory()
 	cause := errors.New("no such tensor")
-	_, err := artifact.Disk{FS: memory}.WriteCheckpoint("run", 1, map[string]func(io.Writer) error{
+	err := artifact.Disk{FS: memory}.WriteCheckpoint("run", 1, map[string]func(io.Writer) error{
 		"model.safetensors": func(io.Writer) error { return cause },
-	})
+	}, 2)
 	if !errors.Is(err, cause) || !strings.Contains(err.Error(), "run/step-00000001/model.safetensors") {
 		t.Errorf("error is %v", err)
 	}

@@ -32,7 +32,7 @@ func TestFullDiskEndsWithExitCode13AndAllCheckpointsWhole(t *testing.T) {
 			t.Fatalf("latest is %v, damaged %v, %v", latest, damaged, err)
 		}
 		if got, err := latest.ReadFile("state"); err != nil || !bytes.Equal(got, pattern(latest.Step, 100_000)) {
-			t.Fatalf("%s: %d bytes, %v", latest.Path, len(got), err)
+			t.Fatalf("%s: %d bytes, %v", latest.Path(), len(got), err)
 		}
 		noTemporaries(t, artifact.OS{}, dir)
 	}
