@@ -11,6 +11,7 @@ import (
 
 	"github.com/seed-b72bdb6c/alma/artifact"
 	"github.com/seed-b72bdb6c/alma/compute"
+	"github.com/seed-b72bdb6c/alma/dataset"
 	"github.com/seed-b72bdb6c/alma/generate"
 	"github.com/seed-b72bdb6c/alma/model"
 	"github.com/seed-b72bdb6c/alma/train"
@@ -95,7 +96,7 @@ type replay struct {
 	ok     bool
 	golden golden
 	model  *model.Model
-	rows   *train.Rows
+	rows   *dataset.Packed
 	labels []int32
 	lm     *train.LanguageModel
 }
@@ -142,7 +143,10 @@ func (r *replay) read() error {
 		return artifact.Errorf(artifact.ErrCorrupt, "reading %s: input_ids, labels and attention_mask must have %d×%d elements", path, g.B, g.T)
 	}
 	r.labels = labels
-	r.rows = train.NewRows(g.B, g.T)
+	r.rows = dataset.NewPacked(g.B, g.T)
+	if err := r.rows.Fill(nil, nil, 0); err != nil { // all padding
+		return err
+	}
 	copy(r.rows.Tokens, tokens)
 	for i := range tokens {
 		at := i % g.T
@@ -153,6 +157,9 @@ func (r *replay) read() error {
 		// A causal model predicts the next token's label.
 		if at+1 < g.T {
 			r.rows.Targets[i] = labels[i+1]
+			if labels[i+1] >= 0 {
+				r.rows.Learned++
+			}
 		}
 	}
 	return nil
@@ -196,7 +203,7 @@ func (r *replay) gradients(context.Context) error {
 	if r.lm, err = train.NewLanguageModel(r.model, r.rows.B, r.rows.T); err != nil {
 		return err
 	}
-	loss, err := r.lm.Accumulate(r.rows, 1/float64(r.rows.TargetCount()))
+	loss, err := r.lm.Accumulate(r.rows, 1/float64(r.rows.Learned))
 	if err != nil {
 		return err
 	}
@@ -235,7 +242,7 @@ func (r *replay) steps(ctx context.Context) error {
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
-		loss, err := r.lm.Accumulate(r.rows, 1/float64(r.rows.TargetCount()))
+		loss, err := r.lm.Accumulate(r.rows, 1/float64(r.rows.Learned))
 		if err != nil {
 			return err
 		}

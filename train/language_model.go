@@ -2,47 +2,9 @@ package train
 
 import (
 	"github.com/seed-b72bdb6c/alma/compute"
+	"github.com/seed-b72bdb6c/alma/dataset"
 	"github.com/seed-b72bdb6c/alma/model"
 )
-
-// Rows is a batch of packed rows: B rows of T positions, flattened row by row.
-// dataset.Pack and the pretraining sampler fill it.
-type Rows struct {
-	B, T      int
-	Tokens    []int32
-	Positions []int32 // position within the sequence
-	Segments  []int32 // sequence within the row, −1 padding
-	Targets   []int32 // next token, negative where there is no loss
-}
-
-// NewRows returns rows of padding.
-func NewRows(b, t int) *Rows {
-	r := &Rows{B: b, T: t}
-	r.Tokens, r.Positions = make([]int32, b*t), make([]int32, b*t)
-	r.Segments, r.Targets = make([]int32, b*t), make([]int32, b*t)
-	r.Clear()
-	return r
-}
-
-// Clear makes every position padding.
-func (r *Rows) Clear() {
-	clear(r.Tokens)
-	clear(r.Positions)
-	for i := range r.Segments {
-		r.Segments[i], r.Targets[i] = -1, compute.IgnoreTarget
-	}
-}
-
-// TargetCount is the number of positions with a loss.
-func (r *Rows) TargetCount() int {
-	n := 0
-	for _, t := range r.Targets {
-		if t >= 0 {
-			n++
-		}
-	}
-	return n
-}
 
 // LanguageModel is the objective of pretraining, of supervised fine-tuning
 // and of PPO's pretraining mix: −Σ log p(target | what stands before it).
@@ -89,7 +51,7 @@ func lossProgram(name string, m *model.Model, b, t int) (*compute.Program, *comp
 // Accumulate adds the gradients of scale·Σ loss over the rows to the model's
 // gradients and returns scale·Σ loss. With scale = 1/(target tokens of the
 // whole step) the micro-batches add up to the mean.
-func (l *LanguageModel) Accumulate(rows *Rows, scale float64) (loss float64, err error) {
+func (l *LanguageModel) Accumulate(rows *dataset.Packed, scale float64) (loss float64, err error) {
 	FillRows(l.step, rows)
 	l.step.Floats("scale")[0] = float32(scale)
 	if err := l.step.Run(); err != nil {
@@ -100,7 +62,7 @@ func (l *LanguageModel) Accumulate(rows *Rows, scale float64) (loss float64, err
 
 // Losses returns the loss of each position [B·T] in nats, 0 where there is no
 // target. The slice is valid until the next call.
-func (l *LanguageModel) Losses(rows *Rows) ([]float32, error) {
+func (l *LanguageModel) Losses(rows *dataset.Packed) ([]float32, error) {
 	FillRows(l.forward, rows)
 	if err := l.forward.Run(); err != nil {
 		return nil, err
@@ -116,7 +78,7 @@ func (l *LanguageModel) ForwardFLOPs() int64 { return l.forward.FLOPs() }
 
 // FillRows copies rows to the inputs of a Program that was built with
 // [model.NewBatch] and a "targets" input.
-func FillRows(x compute.Executable, rows *Rows) {
+func FillRows(x compute.Executable, rows *dataset.Packed) {
 	copy(x.Ints("tokens"), rows.Tokens)
 	copy(x.Ints("positions"), rows.Positions)
 	copy(x.Ints("segments"), rows.Segments)

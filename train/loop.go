@@ -47,6 +47,7 @@ type StepReport struct {
 	Metrics []Metric // in the order of metrics.jsonl
 	Tokens  int64    // that went through the model
 	FLOPs   int64
+	Fields  []string // more for the progress line
 }
 
 // Totals is the work of a stage, over all of its runs.
@@ -100,7 +101,7 @@ func (l *Loop) Run(ctx context.Context) (Totals, error) {
 	if err != nil {
 		return Totals{}, err
 	}
-	run, err := l.Log.begin(l, state.Step, state.Totals)
+	run, err := l.Log.begin(l, state.Step)
 	if err != nil {
 		return Totals{}, err
 	}
@@ -145,7 +146,7 @@ func (l *Loop) Run(ctx context.Context) (Totals, error) {
 			if bad.policy == StopBad {
 				return state.Totals, err
 			}
-			run.warn(err)
+			run.Warn(err)
 			if bad.policy == RollBackBad {
 				if err := l.rollBack(&state, step); err != nil {
 					return state.Totals, err
@@ -174,7 +175,7 @@ func (l *Loop) Run(ctx context.Context) (Totals, error) {
 		elapsed := time.Since(started)
 		state.Totals.Seconds += elapsed.Seconds()
 		state.Totals.Last = metrics
-		if err := run.step(state.Step, metrics, report, elapsed); err != nil {
+		if err := run.step(state.Step, report, metrics, elapsed); err != nil {
 			return state.Totals, err
 		}
 		if err := failAfterStep.Hit(); err != nil {
@@ -237,9 +238,6 @@ func (l *Loop) resume(state *trainerState) (found bool, err error) {
 		l.Log.Warn(fmt.Errorf("%w; passed over", d))
 	}
 	if checkpoint == nil {
-		if len(damaged) > 0 {
-			return false, artifact.Errorf(artifact.ErrCorrupt, "resuming %s: every checkpoint in %s is damaged; delete the folder to begin again", l.Stage, l.folder())
-		}
 		return false, nil
 	}
 	data, err := checkpoint.ReadFile("trainer.json")

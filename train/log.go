@@ -1,0 +1,110 @@
+package train
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+)
+
+// Log is where a stage tells what it does: progress for people, metrics for
+// programs.
+type Log struct {
+	Progress *Progress
+	// PeakFLOPS is the machine's measured peak in FLOP/s, for the share of it
+	// that a step reaches; 0: unknown.
+	PeakFLOPS float64
+}
+
+// Warn tells of something that went wrong without ending the work.
+func (l *Log) Warn(err error) { l.Progress.Print("warning: " + err.Error()) }
+
+// Printf tells a line that stays.
+func (l *Log) Printf(format string, args ...any) { l.Progress.Print(fmt.Sprintf(format, args...)) }
+
+// loopLog is the record of one run of a Loop.
+type loopLog struct {
+	*Log
+	label   string
+	total   int
+	metrics *MetricsFile
+	events  *EventFile
+	names   map[string]float64 // of the last step, for the progress line
+
+	// Sums since the last line shown, for its rates.
+	tokens, flops int64
+	elapsed       time.Duration
+}
+
+// MetricsName is the file of a stage's metrics.
+const MetricsName = "metrics.jsonl"
+
+func (l *Log) begin(loop *Loop, step int) (*loopLog, error) {
+	if err := os.MkdirAll(loop.Folder, 0o777); err != nil {
+		return nil, fmt.Errorf("making folder of %s: %w", loop.Stage, err)
+	}
+	after := step
+	if step == 0 {
+		after = -1
+	}
+	metrics, err := OpenMetrics(filepath.Join(loop.Folder, MetricsName), after)
+	if err != nil {
+		return nil, err
+	}
+	events, err := CreateEvents(loop.Folder, step, time.Now())
+	if err != nil {
+		metrics.Close()
+		return nil, err
+	}
+	if step > 0 {
+		l.Printf("%s: continuing from step %s of %s", loop.Stage, FormatCount(int64(step)), FormatCount(int64(loop.Steps)))
+	}
+	return &loopLog{Log: l, label: loop.Stage + " step", total: loop.Steps, metrics: metrics, events: events, names: make(map[string]float64)}, nil
+}
+
+// record writes the metrics of a step.
+func (l *loopLog) record(step int, metrics []Metric) error {
+	for _, m := range metrics {
+		l.names[m.Name] = m.Value
+	}
+	if len(metrics) == 0 {
+		return nil
+	}
+	if err := l.metrics.Write(step, metrics); err != nil {
+		return err
+	}
+	return l.events.Write(step, metrics, time.Now())
+}
+
+func (l *loopLog) step(step int, report StepReport, metrics []Metric, elapsed time.Duration) error {
+	if err := l.record(step, metrics); err != nil {
+		return err
+	}
+	// Rates over about the last seconds: older steps count ever less.
+	const memory = 0.9
+	l.tokens = int64(memory*float64(l.tokens)) + report.Tokens
+	l.flops = int64(memory*float64(l.flops)) + report.FLOPs
+	l.elapsed = time.Duration(memory*float64(l.elapsed)) + elapsed
+	seconds := l.elapsed.Seconds()
+	share := 0.0
+	if l.PeakFLOPS > 0 {
+		share = float64(l.flops) / seconds / l.PeakFLOPS
+	}
+	fields := TrainingFields(l.names["loss"], l.names["grad_norm"], l.names["lr"], float64(l.tokens)/seconds, share, ResidentMemory())
+	for _, extra := range report.Fields {
+		fields = append(fields, extra)
+	}
+	l.Progress.Show(ProgressLine{Label: l.label, Done: int64(step), Total: int64(l.total), Fields: fields})
+	return nil
+}
+
+// rewind takes the record back to the checkpoint that a run returned to.
+func (l *loopLog) rewind(step int) error { return l.metrics.Rewind(step) }
+
+func (l *loopLog) sync() error { return l.metrics.Sync() }
+
+func (l *loopLog) close() {
+	l.metrics.Close()
+	l.events.Close()
+	l.Progress.Done()
+}
