@@ -11,9 +11,10 @@ import (
 // testCase is a small Program with the numbers that it runs on.
 type testCase struct {
 	name string
-	// tolerance bounds |got − want| by tolerance·(|want| + rms of all want).
-	tolerance float64
-	build     func(b *builder)
+	// |got − want| is bounded by tolerance·(|want| + rms of all want) + floor,
+	// the floor for results that cancel from numbers near 1.
+	tolerance, floor float64
+	build            func(b *builder)
 	// forwardOnly: the operator has no gradient.
 	forwardOnly bool
 }

@@ -11,9 +11,10 @@ type numbers struct {
 	values []float32
 }
 
-// closeTo says where got differs from want by more than the tolerance allows,
-// "" if nowhere. NaN is close to NaN, an infinity to itself.
-func closeTo(got, want []numbers, tolerance float64) string {
+// closeTo says where got differs from want by more than
+// tolerance·(|want| + rms of all want) + floor, "" if nowhere. NaN is close to
+// NaN, an infinity to itself.
+func closeTo(got, want []numbers, tolerance, floor float64) string {
 	if len(got) != len(want) {
 		return fmt.Sprintf("%d arrays, want %d", len(got), len(want))
 	}
@@ -28,7 +29,7 @@ func closeTo(got, want []numbers, tolerance float64) string {
 			if g == v || math.IsNaN(g) && math.IsNaN(v) {
 				continue
 			}
-			off := math.Abs(g-v) / (math.Abs(v) + scale)
+			off := (math.Abs(g-v) - floor) / (math.Abs(v) + scale)
 			if !(off <= tolerance) {
 				if bad == 0 || off > worst {
 					worst, where = off, i

@@ -125,7 +125,7 @@ func TestComparisonSeesEveryDifference(t *testing.T) {
 		{"an element short", array(1), array(1, 2), false, false},
 		{"an array short", nil, array(1), false, false},
 	} {
-		if got := closeTo(c.got, c.want, 1e-6) == ""; got != c.close {
+		if got := closeTo(c.got, c.want, 1e-6, 0) == ""; got != c.close {
 			t.Errorf("%s: close is %v, want %v", c.name, got, c.close)
 		}
 		if got := sameBits(c.got, c.want) == ""; got != c.bits {
