@@ -47,9 +47,9 @@ func LogSigmoid(dst, x []float32) {
 const (
 	geluTwoRoot = 2 * 0.7978845608028654 // 2√(2/π)
 	geluCubic   = 0.044715
-	// geluFlat is where the gradient has reached 0 or 1 in float32; beyond
-	// it the kernels use its value here, so that no x² overflows.
-	geluFlat = 16
+	// geluFlat is where the gradient is 1, or within 1e-35 of 0; beyond it
+	// the kernels use its value here, so that nothing overflows.
+	geluFlat = 10
 )
 
 // GELU sets dst[i] to the tanh form of GELU at x[i]. dst may be x.

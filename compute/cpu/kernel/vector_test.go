@@ -258,7 +258,7 @@ func TestSpecialValues(t *testing.T) {
 				test.run(dst, x)
 				for i, want := range test.want {
 					got := float64(dst[pad+i])
-					if math.IsNaN(want) != math.IsNaN(got) || !math.IsNaN(want) && math.Abs(got-float64(float32(want))) > 1e-37 {
+					if math.IsNaN(want) != math.IsNaN(got) || !math.IsNaN(want) && math.Abs(got-float64(float32(want))) > 1e-34 {
 						t.Errorf("%s(%v) is %v, want %v", test.name, test.x[i], got, want)
 					}
 				}

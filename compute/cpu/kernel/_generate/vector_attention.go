@@ -1,0 +1,464 @@
+package main
+
+import (
+	. "github.com/mmcloughlin/avo/build"
+	. "github.com/mmcloughlin/avo/operand"
+	"github.com/mmcloughlin/avo/reg"
+)
+
+// genTiles writes the three tile products of attention. Each element is one
+// chain of fused multiply-adds over k.
+func genTiles() {
+	genTile("tileSetAVX2", "func(c []float32, ldc int, a []float32, rs, ks int, b []float32, ldb, bps, k, mt, nt int)", "set",
+		"tileSetAVX2 sets the tiles of C to A·B; mt, nt ≥ 1.")
+	genTile("tileAddAVX2", "func(c []float32, ldc int, a []float32, rs, ks int, b []float32, ldb, bps, k, mt, nt int)", "add",
+		"tileAddAVX2 adds A·B to the tiles of C; mt, nt ≥ 1.")
+	genTile("tileRescaleAVX2", "func(c []float32, ldc int, rowScale, a []float32, rs, ks int, b []float32, ldb, bps, k, mt, nt int)", "rescale",
+		"tileRescaleAVX2 multiplies the rows of C by rowScale and adds A·B; mt, nt ≥ 1.")
+}
+
+func genTile(name, signature, mode, doc string) {
+	function(name, signature, doc)
+	ldc, rs, ks, ldb := integer("ldc"), integer("rs"), integer("ks"), integer("ldb")
+	for _, r := range []reg.GPVirtual{ldc, rs, ks, ldb} {
+		SHLQ(U8(2), r)
+	}
+	cPanel, bPanel := base("c"), base("b")
+	c, cHigh, a := GP64(), GP64(), GP64()
+	aLow, aHigh, bAt, count := GP64(), GP64(), GP64(), GP64()
+	row := func(low, high, stride reg.GPVirtual, r, disp int) Mem {
+		b := low
+		if r >= 3 {
+			b, r = high, r-3
+		}
+		m := Mem{Base: b, Disp: disp}
+		if r > 0 {
+			m.Index, m.Scale = stride, uint8(r)
+		}
+		return m
+	}
+	acc := [maxRows][2]vec{}
+	for r := range acc {
+		acc[r] = [2]vec{YMM(), YMM()}
+	}
+
+	// Counters live in their parameters' stack slots; the loops need every
+	// register.
+	nt, mt := address("nt"), address("mt")
+	scaleAt := GP64()
+	tiles := GP64()
+
+	Label("panel")
+	MOVQ(cPanel, c)
+	Load(Param("a").Base(), a)
+	if mode == "rescale" {
+		Load(Param("rowScale").Base(), scaleAt)
+	}
+	MOVQ(mt, tiles)
+	Label("tile")
+	LEAQ(Mem{Base: c, Index: ldc, Scale: 2}, cHigh)
+	ADDQ(ldc, cHigh)
+	for r := range acc {
+		switch mode {
+		case "set":
+			VXORPS(acc[r][0], acc[r][0], acc[r][0])
+			VXORPS(acc[r][1], acc[r][1], acc[r][1])
+		case "add":
+			VMOVUPS(row(c, cHigh, ldc, r, 0), acc[r][0])
+			VMOVUPS(row(c, cHigh, ldc, r, 32), acc[r][1])
+		case "rescale":
+			s := broadcast(Mem{Base: scaleAt, Disp: 4 * r})
+			VMULPS(row(c, cHigh, ldc, r, 0), s, acc[r][0])
+			VMULPS(row(c, cHigh, ldc, r, 32), s, acc[r][1])
+		}
+	}
+	MOVQ(a, aLow)
+	LEAQ(Mem{Base: a, Index: rs, Scale: 2}, aHigh)
+	ADDQ(rs, aHigh)
+	MOVQ(bPanel, bAt)
+	Load(Param("k"), count)
+	TESTQ(count, count)
+	JZ(LabelRef("store"))
+	b0, b1 := YMM(), YMM()
+	scalar := [2]vec{YMM(), YMM()}
+	Label("step")
+	VMOVUPS(Mem{Base: bAt}, b0)
+	VMOVUPS(Mem{Base: bAt, Disp: 32}, b1)
+	for r := range acc {
+		s := scalar[r%2]
+		VBROADCASTSS(row(aLow, aHigh, rs, r, 0), s)
+		VFMADD231PS(b0, s, acc[r][0])
+		VFMADD231PS(b1, s, acc[r][1])
+	}
+	ADDQ(ks, aLow)
+	ADDQ(ks, aHigh)
+	ADDQ(ldb, bAt)
+	DECQ(count)
+	JNZ(LabelRef("step"))
+	Label("store")
+	for r := range acc {
+		VMOVUPS(acc[r][0], row(c, cHigh, ldc, r, 0))
+		VMOVUPS(acc[r][1], row(c, cHigh, ldc, r, 32))
+	}
+	LEAQ(Mem{Base: cHigh, Index: ldc, Scale: 2}, c)
+	ADDQ(ldc, c)
+	LEAQ(Mem{Base: a, Index: rs, Scale: 4}, a)
+	LEAQ(Mem{Base: a, Index: rs, Scale: 2}, a)
+	if mode == "rescale" {
+		ADDQ(I8(4*maxRows), scaleAt)
+	}
+	DECQ(tiles)
+	JNZ(LabelRef("tile"))
+	ADDQ(I8(panelBytes), cPanel)
+	Load(Param("bps"), count)
+	LEAQ(Mem{Base: bPanel, Index: count, Scale: 4}, bPanel)
+	DECQ(nt)
+	JNZ(LabelRef("panel"))
+	finish()
+}
+
+// columnRange is the loop over the columns [lo, hi) of a row of scratch that is
+// cols wide, in whole vectors.
+type columnRange struct {
+	from, to reg.GPVirtual // clamped to [0, cols]
+	first    reg.GPVirtual // from, rounded down to a vector
+	inner    reg.GPVirtual // to, rounded down
+	last     reg.GPVirtual // to, rounded up
+	low      vec           // from − 1 in every lane
+	high     vec           // to in every lane
+}
+
+// newColumnRange clamps lo and hi, which it leaves as they are. A range that
+// is empty ends where it begins.
+func newColumnRange(lo, hi, cols reg.GPVirtual) columnRange {
+	r := columnRange{GP64(), GP64(), GP64(), GP64(), GP64(), YMM(), YMM()}
+	none := GP64()
+	XORQ(none, none)
+	MOVQ(hi, r.to)
+	CMPQ(r.to, none)
+	CMOVQLT(none, r.to)
+	CMPQ(r.to, cols)
+	CMOVQGT(cols, r.to)
+	MOVQ(lo, r.from)
+	CMPQ(r.from, none)
+	CMOVQLT(none, r.from)
+	CMPQ(r.from, r.to)
+	CMOVQGT(r.to, r.from)
+	MOVQ(r.from, r.first)
+	ANDQ(I8(-8), r.first)
+	MOVQ(r.to, r.inner)
+	ANDQ(I8(-8), r.inner)
+	LEAQ(Mem{Base: r.to, Disp: 7}, r.last)
+	ANDQ(I8(-8), r.last)
+	LEAQ(Mem{Base: r.from, Disp: -1}, none)
+	VMOVD(none.As32(), r.low.AsX())
+	VPBROADCASTD(r.low.AsX(), r.low)
+	VMOVD(r.to.As32(), r.high.AsX())
+	VPBROADCASTD(r.high.AsX(), r.high)
+	return r
+}
+
+// mask returns the lanes of the vector at column j that lie in the range.
+func (r columnRange) mask(j reg.GPVirtual) vec {
+	index, below := YMM(), YMM()
+	VMOVD(j.As32(), index.AsX())
+	VPBROADCASTD(index.AsX(), index)
+	VPADDD(counting(), index, index)
+	VPCMPGTD(index, r.high, below)
+	VPCMPGTD(r.low, index, index)
+	VPAND(below, index, index)
+	return index
+}
+
+// each runs body on the vectors that hold columns of the range: without a mask
+// where all lanes do. Vectors before the last one are masked only when the
+// range begins after column 0, which takes a window.
+func (r columnRange) each(label string, body func(j reg.GPVirtual, mask *vec)) {
+	j := GP64()
+	MOVQ(r.first, j)
+	TESTQ(r.from, r.from)
+	JNZ(LabelRef(label + "masked"))
+	Label(label)
+	CMPQ(j, r.inner)
+	JGE(LabelRef(label + "masked"))
+	body(j, nil)
+	ADDQ(I8(8), j)
+	JMP(LabelRef(label))
+	Label(label + "masked")
+	CMPQ(j, r.last)
+	JGE(LabelRef(label + "end"))
+	mask := r.mask(j)
+	body(j, &mask)
+	ADDQ(I8(8), j)
+	JMP(LabelRef(label + "masked"))
+	Label(label + "end")
+}
+
+// clearOutside zeroes the vectors up to cols that hold no column of the range.
+func (r columnRange) clearOutside(label string, cols reg.GPVirtual, rows ...reg.GPVirtual) {
+	j, none := GP64(), zero()
+	XORQ(j, j)
+	for _, part := range []struct {
+		name string
+		end  reg.GPVirtual
+	}{{"before", r.first}, {"after", cols}} {
+		if part.name == "after" {
+			MOVQ(r.last, j)
+		}
+		name := label + part.name
+		Label(name)
+		CMPQ(j, part.end)
+		JGE(LabelRef(name + "end"))
+		for _, row := range rows {
+			VMOVUPS(none, Mem{Base: row, Index: j, Scale: 4})
+		}
+		ADDQ(I8(8), j)
+		JMP(LabelRef(name))
+		Label(name + "end")
+	}
+}
+
+func genSoftmaxTile() {
+	function("softmaxTileAVX2", "func(s []float32, ld, rows, cols, lo, hi, step int, scale2 float32, m, l, rescale []float32)",
+		"softmaxTileAVX2 makes weights of scores and updates the running maxima and sums; rows ≥ 1.")
+	s, ld, rows, cols := base("s"), integer("ld"), integer("rows"), integer("cols")
+	m, l := base("m"), base("l")
+	scale := broadcast(address("scale2"))
+	SHLQ(U8(2), ld)
+
+	Label("row")
+	lo, hi := integer("lo"), integer("hi")
+	r := newColumnRange(lo, hi, cols)
+	before, top := broadcast(Mem{Base: m}), YMM()
+	VMOVAPS(before, top)
+	r.each("max", func(j reg.GPVirtual, mask *vec) {
+		v := YMM()
+		VMULPS(Mem{Base: s, Index: j, Scale: 4}, scale, v)
+		if mask != nil {
+			VBLENDVPS(*mask, v, before, v)
+		}
+		// The second source is the maximum, which replaces a NaN.
+		VMAXPS(top, v, top)
+	})
+	maxVector(top)
+	VMOVSS(top.AsX(), Mem{Base: m})
+	VBROADCASTSS(top.AsX(), top)
+	VSUBPS(top, before, before)
+	exp2(before)
+	sum := zero()
+	r.each("exp", func(j reg.GPVirtual, mask *vec) {
+		v := load(Mem{Base: s, Index: j, Scale: 4})
+		VFMSUB213PS(top, scale, v)
+		exp2(v)
+		if mask != nil {
+			VANDPS(*mask, v, v)
+		}
+		VMOVUPS(v, Mem{Base: s, Index: j, Scale: 4})
+		VADDPS(v, sum, sum)
+	})
+	sumVector(sum)
+	old := YMM()
+	VMOVSS(Mem{Base: l}, old.AsX())
+	VFMADD213SS(sum.AsX(), before.AsX(), old.AsX())
+	VMOVSS(old.AsX(), Mem{Base: l})
+	rescale := base("rescale")
+	VMOVSS(before.AsX(), Mem{Base: rescale})
+	r.clearOutside("clear", cols, s)
+
+	advance(rows, []string{"rescale"})
+	ADDQ(I8(4), m)
+	ADDQ(I8(4), l)
+	ADDQ(ld, s)
+	DECQ(rows)
+	JNZ(LabelRef("row"))
+	finish()
+}
+
+// advance moves what a loop over rows keeps in its parameters' stack slots:
+// the columns' bounds by step, and pointers that have no register.
+func advance(rows reg.GPVirtual, pointers []string) {
+	step := integer("step")
+	ADDQ(step, address("lo"))
+	ADDQ(step, address("hi"))
+	for _, name := range pointers {
+		b, err := Param(name).Base().Resolve()
+		if err != nil {
+			panic(err)
+		}
+		ADDQ(I8(4), b.Addr)
+	}
+}
+
+func genGradTile() {
+	function("gradTileAVX2", "func(s, dp []float32, ld, rows, cols, lo, hi, step int, scale2 float32, lse2, delta []float32)",
+		"gradTileAVX2 makes weights of scores and their gradients of dp; rows ≥ 1.")
+	s, dp, ld, rows, cols := base("s"), base("dp"), integer("ld"), integer("rows"), integer("cols")
+	scale := broadcast(address("scale2"))
+	SHLQ(U8(2), ld)
+
+	Label("row")
+	lo, hi := integer("lo"), integer("hi")
+	r := newColumnRange(lo, hi, cols)
+	lse2, delta := base("lse2"), base("delta")
+	sub, mean := broadcast(Mem{Base: lse2}), broadcast(Mem{Base: delta})
+	r.each("exp", func(j reg.GPVirtual, mask *vec) {
+		p := load(Mem{Base: s, Index: j, Scale: 4})
+		d := load(Mem{Base: dp, Index: j, Scale: 4})
+		VFMSUB213PS(sub, scale, p)
+		exp2(p)
+		VSUBPS(mean, d, d)
+		VMULPS(p, d, d)
+		if mask != nil {
+			VANDPS(*mask, p, p)
+			VANDPS(*mask, d, d)
+		}
+		VMOVUPS(p, Mem{Base: s, Index: j, Scale: 4})
+		VMOVUPS(d, Mem{Base: dp, Index: j, Scale: 4})
+	})
+	r.clearOutside("clear", cols, s, dp)
+	advance(rows, []string{"lse2", "delta"})
+	ADDQ(ld, s)
+	ADDQ(ld, dp)
+	DECQ(rows)
+	JNZ(LabelRef("row"))
+	finish()
+}
+
+// genKeyDots multiplies four keys at a time by the query, then what is left
+// over one by one, each in eight lanes added in the same tree.
+func genKeyDots() {
+	function("keyDotsAVX2", "func(s, q, k []float32, stride int)",
+		"keyDotsAVX2 sets s[j] to the product of q and the j-th row of k.")
+	s, q, k, n, stride := base("s"), base("q"), base("k"), length("s"), integer("stride")
+	SHLQ(U8(2), stride)
+	stride3 := GP64()
+	LEAQ(Mem{Base: stride, Index: stride, Scale: 2}, stride3)
+	for _, keys := range []int{4, 1} {
+		name := map[int]string{4: "four", 1: "one"}[keys]
+		Label(name)
+		CMPQ(n, I8(int8(keys)))
+		JL(LabelRef(name + "end"))
+		acc := make([]vec, keys)
+		at := make([]reg.GPVirtual, keys)
+		for i := range acc {
+			acc[i], at[i] = zero(), GP64()
+			switch i {
+			case 0:
+				MOVQ(k, at[i])
+			case 3:
+				LEAQ(Mem{Base: k, Index: stride3, Scale: 1}, at[i])
+			default:
+				LEAQ(Mem{Base: k, Index: stride, Scale: uint8(i)}, at[i])
+			}
+		}
+		dim := length("q")
+		each(name+"dim", dim, 1, func(p place) {
+			x := p.load(q)
+			for i := range acc {
+				if p.mask == nil {
+					VFMADD231PS(p.mem(at[i]), x, acc[i])
+				} else {
+					y := p.load(at[i])
+					VFMADD231PS(y, x, acc[i])
+				}
+			}
+		})
+		high := YMM()
+		if keys == 4 {
+			VHADDPS(acc[1], acc[0], acc[0])
+			VHADDPS(acc[3], acc[2], acc[2])
+			VHADDPS(acc[2], acc[0], acc[0])
+		} else {
+			VHADDPS(acc[0], acc[0], acc[0])
+			VHADDPS(acc[0], acc[0], acc[0])
+		}
+		VEXTRACTF128(U8(1), acc[0], high.AsX())
+		VADDPS(high.AsX(), acc[0].AsX(), acc[0].AsX())
+		if keys == 4 {
+			VMOVUPS(acc[0].AsX(), Mem{Base: s})
+			LEAQ(Mem{Base: k, Index: stride, Scale: 4}, k)
+		} else {
+			VMOVSS(acc[0].AsX(), Mem{Base: s})
+			ADDQ(stride, k)
+		}
+		ADDQ(I8(int8(4*keys)), s)
+		SUBQ(I8(int8(keys)), n)
+		JMP(LabelRef(name))
+		Label(name + "end")
+	}
+	finish()
+}
+
+// genValueSum keeps up to 32 columns in registers, rows of even and of odd
+// number apart, since one chain of additions would wait for itself.
+func genValueSum() {
+	function("valueSumAVX2", "func(o, p, v []float32, stride int)",
+		"valueSumAVX2 adds the sum of p[j] times the j-th row of v to o.")
+	o, v, dim, stride := base("o"), base("v"), length("o"), integer("stride")
+	SHLQ(U8(2), stride)
+	down := func(label string, vectors int, mask *vec) {
+		even, odd := make([]vec, vectors), make([]vec, vectors)
+		for u := range even {
+			even[u], odd[u] = YMM(), zero()
+			if mask == nil {
+				VMOVUPS(Mem{Base: o, Disp: 32 * u}, even[u])
+			} else {
+				VMASKMOVPS(Mem{Base: o}, *mask, even[u])
+			}
+		}
+		p, n, at := base("p"), length("p"), GP64()
+		MOVQ(v, at)
+		row := func(disp int, acc []vec) {
+			w := broadcast(Mem{Base: p, Disp: disp})
+			for u := range acc {
+				if mask == nil {
+					VFMADD231PS(Mem{Base: at, Disp: 32 * u}, w, acc[u])
+				} else {
+					x := YMM()
+					VMASKMOVPS(Mem{Base: at}, *mask, x)
+					VFMADD231PS(x, w, acc[u])
+				}
+			}
+			ADDQ(stride, at)
+		}
+		Label(label)
+		CMPQ(n, I8(2))
+		JL(LabelRef(label + "last"))
+		row(0, even)
+		row(4, odd)
+		ADDQ(I8(8), p)
+		SUBQ(I8(2), n)
+		JMP(LabelRef(label))
+		Label(label + "last")
+		TESTQ(n, n)
+		JZ(LabelRef(label + "end"))
+		row(0, even)
+		Label(label + "end")
+		for u := range even {
+			VADDPS(odd[u], even[u], even[u])
+			if mask == nil {
+				VMOVUPS(even[u], Mem{Base: o, Disp: 32 * u})
+			} else {
+				VMASKMOVPS(even[u], *mask, Mem{Base: o})
+			}
+		}
+	}
+	for _, vectors := range []int{4, 1} {
+		name := map[int]string{4: "four", 1: "one"}[vectors]
+		Label(name)
+		CMPQ(dim, I8(int8(8*vectors)))
+		JL(LabelRef(name + "end"))
+		down(name+"rows", vectors, nil)
+		ADDQ(I32(int32(32*vectors)), o)
+		ADDQ(I32(int32(32*vectors)), v)
+		SUBQ(I8(int8(8*vectors)), dim)
+		JMP(LabelRef(name))
+		Label(name + "end")
+	}
+	TESTQ(dim, dim)
+	JZ(LabelRef("done"))
+	mask := tailMask(dim)
+	down("mask", 1, &mask)
+	Label("done")
+	finish()
+}
