@@ -115,6 +115,21 @@ func TestSafetensorsBytesDoNotDependOnTheOrderOfTensors(t *testing.T) {
 	}
 }
 
+// The bytes are those drawn in docs/formats/safetensors.md, which Hugging
+// Face's own library reads as [1, -2].
+func TestSafetensorsFileIsAsDocumented(t *testing.T) {
+	var got bytes.Buffer
+	if err := artifact.WriteSafetensors(&got, []artifact.Tensor{{Name: "w", Shape: []int{2}, Data: []float32{1, -2}}}, nil); err != nil {
+		t.Fatal(err)
+	}
+	want := "X\x00\x00\x00\x00\x00\x00\x00" +
+		`{"__metadata__":{"format":"pt"},"w":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}}   ` +
+		"\x00\x00\x80\x3f\x00\x00\x00\xc0"
+	if got.String() != want {
+		t.Errorf("got\n%q\nwant\n%q", &got, want)
+	}
+}
+
 func TestSafetensorsReaderRefusesEveryMalformedFile(t *testing.T) {
 	entry := `"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}`
 	valid := file(`{`+entry+`}`, "1234")
