@@ -53,8 +53,8 @@ func appendWritten(dst []byte, token string) []byte {
 
 // appendUnwritten appends the bytes that the vocabulary entry written stands
 // for. It fails on a character that stands for no byte.
-func appendUnwritten(dst []byte, written string) ([]byte, error) {
-	for _, r := range written {
+func appendUnwritten(dst, written []byte) ([]byte, error) {
+	for _, r := range string(written) {
 		if int(r) >= len(runeByte) || runeByte[r] < 0 {
 			return dst, fmt.Errorf("character %q (%U) stands for no byte in the byte-level alphabet", r, r)
 		}

@@ -161,7 +161,7 @@ const (
 	maxCachedBytes = 24
 	maxCachedIDs   = 9
 	cacheBits      = 15 // 2 MiB an encoder
-	maxIdle        = 64 // encoders kept for later calls
+	maxIdle        = 16 // encoders kept for later calls
 )
 
 func (t *Tokenizer) borrow() *encoder {
@@ -304,8 +304,7 @@ func (e *encoder) mergeShort(dst []int32, piece string) []int32 {
 	pairs := &e.t.pairs
 	ranks := e.ranks[:0]
 	for i := range len(ids) - 1 {
-		rank, _ := pairs.lookup(ids[i], ids[i+1])
-		ranks = append(ranks, rank)
+		ranks = append(ranks, pairs.rank(ids[i], ids[i+1]))
 	}
 	e.ranks = ranks
 	for len(ranks) > 0 {
@@ -322,10 +321,10 @@ func (e *encoder) mergeShort(dst []int32, piece string) []int32 {
 		ids = append(ids[:at+1], ids[at+2:]...)
 		ranks = append(ranks[:at], ranks[at+1:]...)
 		if at > 0 {
-			ranks[at-1], _ = pairs.lookup(ids[at-1], ids[at])
+			ranks[at-1] = pairs.rank(ids[at-1], ids[at])
 		}
 		if at < len(ranks) {
-			ranks[at], _ = pairs.lookup(ids[at], ids[at+1])
+			ranks[at] = pairs.rank(ids[at], ids[at+1])
 		}
 	}
 	return dst[:start+len(ids)]
@@ -370,7 +369,7 @@ func (l *longPiece) merge(t *Tokenizer, dst []int32, piece string) []int32 {
 		l.prev[i], l.next[i] = i-1, i+1
 	}
 	for i := range n - 1 {
-		if rank, _ := t.pairs.lookup(l.ids[i], l.ids[i+1]); rank != noRank {
+		if rank := t.pairs.rank(l.ids[i], l.ids[i+1]); rank != noRank {
 			l.push(candidate{i, rank})
 		}
 	}
@@ -390,12 +389,12 @@ func (l *longPiece) merge(t *Tokenizer, dst []int32, piece string) []int32 {
 		l.next[left] = after
 		if after < n {
 			l.prev[after] = left
-			if rank, _ := t.pairs.lookup(m.id, l.ids[after]); rank != noRank {
+			if rank := t.pairs.rank(m.id, l.ids[after]); rank != noRank {
 				l.push(candidate{left, rank})
 			}
 		}
 		if before := l.prev[left]; before >= 0 {
-			if rank, _ := t.pairs.lookup(l.ids[before], m.id); rank != noRank {
+			if rank := t.pairs.rank(l.ids[before], m.id); rank != noRank {
 				l.push(candidate{before, rank})
 			}
 		}

@@ -170,7 +170,7 @@ func parseTokenizer(data []byte) (vocabulary, error) {
 	}
 	var vocab, merges json.RawMessage
 	for key, value := range elements(model, '{') {
-		switch unquote(string(key)) {
+		switch string(unquote(key)) {
 		case "vocab":
 			vocab = value
 		case "merges":
@@ -317,16 +317,11 @@ func parseAdded(list json.RawMessage) ([]AddedToken, error) {
 	return added, nil
 }
 
-// writtenTokens are the entries of a vocabulary file, in its order and by how
-// the tokens are written.
+// writtenTokens are a vocabulary file's ids by how their tokens are written, and
+// the object that they stand in.
 type writtenTokens struct {
-	list []writtenToken
-	ids  map[string]int32
-}
-
-type writtenToken struct {
-	written string
-	id      int32
+	object json.RawMessage
+	ids    map[string]int32
 }
 
 func parseVocab(object json.RawMessage) (*writtenTokens, error) {
@@ -337,9 +332,9 @@ func parseVocab(object json.RawMessage) (*writtenTokens, error) {
 	if n > maxVocab {
 		return nil, fmt.Errorf("%d tokens are more than the limit of %d", n, maxVocab)
 	}
-	w := &writtenTokens{list: make([]writtenToken, 0, n), ids: make(map[string]int32, n)}
+	w := &writtenTokens{object: object, ids: make(map[string]int32, n)}
 	for key, value := range elements(object, '{') {
-		written := unquote(string(key))
+		written := string(unquote(key))
 		id, err := strconv.ParseInt(string(value), 10, 32)
 		if err != nil {
 			return nil, fmt.Errorf("the id of %q is %s, which is no id", written, shortValue(value))
@@ -348,7 +343,6 @@ func parseVocab(object json.RawMessage) (*writtenTokens, error) {
 			return nil, fmt.Errorf("token %q comes twice, as %d and %d", written, other, id)
 		}
 		w.ids[written] = int32(id)
-		w.list = append(w.list, writtenToken{written, int32(id)})
 	}
 	return w, nil
 }
@@ -376,15 +370,15 @@ func parseMerges(list json.RawMessage, ids map[string]int32) ([]merge, error) {
 
 func parseMerge(value json.RawMessage, ids map[string]int32) (merge, error) {
 	if begins(value, '"') {
-		return lineMerge(unquote(string(value)), ids)
+		return lineMerge(unquote(value), ids)
 	}
-	var parts [2]string
+	var parts [2][]byte
 	n := 0
 	for _, part := range elements(value, '[') {
 		if n == 2 || !begins(part, '"') {
 			return merge{}, errors.New("this is no pair of tokens")
 		}
-		parts[n] = unquote(string(part))
+		parts[n] = unquote(part)
 		n++
 	}
 	if n != 2 {
@@ -394,27 +388,26 @@ func parseMerge(value json.RawMessage, ids map[string]int32) (merge, error) {
 }
 
 // lineMerge makes a merge of two written tokens with a space between.
-func lineMerge(line string, ids map[string]int32) (merge, error) {
-	left, right, ok := strings.Cut(line, " ")
-	if !ok || strings.Contains(right, " ") {
+func lineMerge(line []byte, ids map[string]int32) (merge, error) {
+	left, right, ok := bytes.Cut(line, []byte(" "))
+	if !ok || bytes.IndexByte(right, ' ') >= 0 {
 		return merge{}, errors.New("these are not two tokens with a space between")
 	}
 	return newMerge(left, right, ids)
 }
 
-func newMerge(left, right string, ids map[string]int32) (merge, error) {
-	var m merge
-	for _, part := range []struct {
-		written string
-		id      *int32
-	}{{left, &m.left}, {right, &m.right}, {left + right, &m.id}} {
-		id, ok := ids[part.written]
-		if !ok {
-			return m, fmt.Errorf("%q is not in the vocabulary", part.written)
+func newMerge(left, right []byte, ids map[string]int32) (m merge, err error) {
+	var joined [64]byte
+	find := func(written []byte) int32 {
+		id, ok := ids[string(written)]
+		if !ok && err == nil {
+			err = fmt.Errorf("%q is not in the vocabulary", string(written)) // a copy, so that joined stays on the stack
 		}
-		*part.id = id
+		return id
 	}
-	return m, nil
+	m.left, m.right = find(left), find(right)
+	m.id = find(append(append(joined[:0], left...), right...))
+	return m, err
 }
 
 // newVocabulary puts tokens in the order of their ids, as the bytes that they
@@ -422,7 +415,7 @@ func newMerge(left, right string, ids map[string]int32) (merge, error) {
 func newVocabulary(w *writtenTokens, added []AddedToken) (vocabulary, error) {
 	v := vocabulary{added: added}
 	names := make(map[string]bool, len(added))
-	size := len(w.list)
+	size := len(w.ids)
 	for _, a := range added {
 		names[a.Content] = true
 		switch a.Content {
@@ -439,12 +432,13 @@ func newVocabulary(w *writtenTokens, added []AddedToken) (vocabulary, error) {
 	}
 	v.tokens = make([]string, size)
 	var buf []byte
-	for _, token := range w.list {
-		written, id := token.written, token.id
+	for key := range elements(w.object, '{') {
+		written := unquote(key)
+		id := w.ids[string(written)]
 		if id < 0 || int(id) >= size {
 			return v, fmt.Errorf("%q has id %d, outside 0 … %d; ids must have no holes", written, id, size-1)
 		}
-		if names[written] {
+		if names[string(written)] {
 			continue
 		}
 		var err error
@@ -489,7 +483,7 @@ func parseGPT2(vocab, merges []byte) (vocabulary, error) {
 		if line == "" || n == 1 && strings.HasPrefix(line, "#version") {
 			continue
 		}
-		m, err := lineMerge(line, written.ids)
+		m, err := lineMerge([]byte(line), written.ids)
 		if err != nil {
 			return vocabulary{}, fmt.Errorf("%s: line %d is %q: %w", mergesFile, n, line, err)
 		}

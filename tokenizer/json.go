@@ -22,7 +22,7 @@ func members(object json.RawMessage) ([]member, error) {
 	var all []member
 	seen := make(map[string]bool)
 	for key, value := range elements(object, '{') {
-		m := member{key: unquote(string(key)), value: value}
+		m := member{key: string(unquote(key)), value: value}
 		if seen[m.key] {
 			return nil, fmt.Errorf("key %q comes twice", m.key)
 		}
@@ -104,19 +104,18 @@ func skipValue(b []byte, i int) int {
 	return min(i, len(b))
 }
 
-// unquote returns the string that a JSON string says.
-func unquote(quoted string) string {
+// unquote returns what a JSON string says, without a copy where it has no
+// escapes.
+func unquote(quoted json.RawMessage) []byte {
 	inner := quoted[1 : len(quoted)-1]
-	for i := range len(inner) {
-		if inner[i] == '\\' {
-			var s string
-			if json.Unmarshal([]byte(quoted), &s) != nil {
-				return inner // not reached for valid JSON
-			}
-			return s
-		}
+	if bytes.IndexByte(inner, '\\') < 0 {
+		return inner
 	}
-	return inner
+	var s string
+	if json.Unmarshal(quoted, &s) != nil {
+		return inner // not reached for valid JSON
+	}
+	return []byte(s)
 }
 
 // count returns how many elements an object or array has.

@@ -150,7 +150,7 @@ func newTokenizer(v vocabulary) (*Tokenizer, error) {
 				return nil, fmt.Errorf("merge %d uses id %d, which is no ordinary token", rank, id)
 			}
 		}
-		if !t.pairs.insert(m.left, m.right, uint32(rank), m.id) {
+		if !t.pairs.insert(m.left, m.right, uint32(rank)) {
 			return nil, fmt.Errorf("merge %d joins %q and %q a second time", rank, t.token(m.left), t.token(m.right))
 		}
 	}
@@ -219,12 +219,9 @@ type pairTable struct {
 }
 
 type pairSlot struct {
-	key  uint64 // left<<32 | right, or noPair
-	rank uint32
-	id   int32
+	left, right int32 // left is -1 in an empty slot
+	rank        uint32
 }
-
-const noPair = ^uint64(0)
 
 func newPairTable(n int) pairTable {
 	bits := uint(4)
@@ -233,20 +230,20 @@ func newPairTable(n int) pairTable {
 	}
 	p := pairTable{slots: make([]pairSlot, 1<<bits), shift: 64 - bits}
 	for i := range p.slots {
-		p.slots[i].key = noPair
+		p.slots[i].left = -1
 	}
 	return p
 }
 
 // insert reports whether the pair was not there yet.
-func (p *pairTable) insert(left, right int32, rank uint32, id int32) bool {
-	key := pairKey(left, right)
-	for i := pairHash(key) >> p.shift; ; i = (i + 1) & uint64(len(p.slots)-1) {
-		switch p.slots[i].key {
-		case noPair:
-			p.slots[i] = pairSlot{key, rank, id}
+func (p *pairTable) insert(left, right int32, rank uint32) bool {
+	for i := pairHash(pairKey(left, right)) >> p.shift; ; i = (i + 1) & uint64(len(p.slots)-1) {
+		s := &p.slots[i]
+		if s.left < 0 {
+			*s = pairSlot{left, right, rank}
 			return true
-		case key:
+		}
+		if s.left == left && s.right == right {
 			return false
 		}
 	}
@@ -255,18 +252,16 @@ func (p *pairTable) insert(left, right int32, rank uint32, id int32) bool {
 // noRank is the rank of two tokens that no merge joins.
 const noRank = ^uint32(0)
 
-// lookup returns the rank and the result of the merge of two tokens, noRank
-// where there is none.
-func (p *pairTable) lookup(left, right int32) (rank uint32, id int32) {
-	key := pairKey(left, right)
+// rank returns the rank of the merge of two tokens, noRank where there is none.
+func (p *pairTable) rank(left, right int32) uint32 {
 	mask := uint64(len(p.slots) - 1)
-	for i := pairHash(key) >> p.shift; ; i++ {
+	for i := pairHash(pairKey(left, right)) >> p.shift; ; i++ {
 		s := &p.slots[i&mask]
-		if s.key == key {
-			return s.rank, s.id
+		if s.left == left && s.right == right {
+			return s.rank
 		}
-		if s.key == noPair {
-			return noRank, -1
+		if s.left < 0 {
+			return noRank
 		}
 	}
 }
