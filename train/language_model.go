@@ -84,3 +84,13 @@ func FillRows(x compute.Executable, rows *dataset.Packed) {
 	copy(x.Ints("segments"), rows.Segments)
 	copy(x.Ints("targets"), rows.Targets)
 }
+
+// NewTextRows returns rows of running text: one segment of T positions a row.
+// The tokens and targets are to be filled in.
+func NewTextRows(b, t int) *dataset.Packed {
+	rows := dataset.NewPacked(b, t)
+	for i := range rows.Positions {
+		rows.Positions[i] = int32(i % t)
+	}
+	return rows
+}

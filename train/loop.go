@@ -322,3 +322,14 @@ func flatten(prefix string, value json.RawMessage, into map[string]string) {
 	}
 	into[prefix] = compact.String()
 }
+
+// Fill writes the work and the last metrics of a stage into its manifest.
+func (t Totals) Fill(m *artifact.Manifest) {
+	m.Tokens, m.FLOPs, m.WallSeconds = t.Tokens, float64(t.FLOPs), t.Seconds
+	if m.Metrics == nil {
+		m.Metrics = make(artifact.Metrics)
+	}
+	for _, metric := range t.Last {
+		m.Metrics[metric.Name] = metric.Value
+	}
+}

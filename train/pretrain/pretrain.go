@@ -1,0 +1,327 @@
+// Package pretrain trains a language model from random weights on the text of
+// a corpus: rows of T tokens cut from documents that end with <|endoftext|>,
+// the next token as the target of each.
+package pretrain
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"math"
+	"os"
+	"path/filepath"
+
+	"github.com/seed-b72bdb6c/alma/artifact"
+	"github.com/seed-b72bdb6c/alma/corpus"
+	"github.com/seed-b72bdb6c/alma/dataset"
+	"github.com/seed-b72bdb6c/alma/model"
+	"github.com/seed-b72bdb6c/alma/tokenizer"
+	"github.com/seed-b72bdb6c/alma/train"
+)
+
+// Config configures the stage.
+type Config struct {
+	Family      string  `yaml:"family" json:"family" doc:"kind of the blocks" enum:"gpt2,llama,qwen3"`
+	Layers      int     `yaml:"layers" json:"layers" doc:"Transformer blocks" min:"1"`
+	Width       int     `yaml:"width" json:"width" doc:"size of a hidden state" min:"1"`
+	Heads       int     `yaml:"heads" json:"heads" doc:"attention heads" min:"1"`
+	KVHeads     int     `yaml:"kv_heads" json:"kv_heads" doc:"key and value heads; 0: as many as heads" min:"0"`
+	FeedForward int     `yaml:"feed_forward" json:"feed_forward" doc:"size of the feed-forward layer; 0: 4 × width, and 8/3 of it with SwiGLU" min:"0"`
+	Context     int     `yaml:"context" json:"context" doc:"T: tokens of a row, and positions of the model" min:"2"`
+	InitRange   float64 `yaml:"init_range" json:"init_range" doc:"standard deviation of the initial weights" above:"0"`
+
+	Steps       int `yaml:"steps" json:"steps" doc:"optimizer steps" min:"1"`
+	BatchTokens int `yaml:"batch_tokens" json:"batch_tokens" doc:"tokens of a step, accumulated over micro-batches" min:"1"`
+	MicroRows   int `yaml:"micro_rows" json:"micro_rows" doc:"B: rows of a micro-batch" min:"1"`
+
+	train.OptimizerConfig `yaml:",inline"`
+
+	EvalEvery int    `yaml:"eval_every" json:"eval_every" doc:"steps between two measurements on the validation text" min:"1"`
+	EvalRows  int    `yaml:"eval_rows" json:"eval_rows" doc:"rows of a measurement; the last takes all" min:"1"`
+	Seed      uint64 `yaml:"seed" json:"seed" doc:"of the initial weights and the order of the text"`
+}
+
+// Defaults is a small model that two cores train in minutes.
+func Defaults() Config {
+	return Config{
+		Family: "llama", Layers: 4, Width: 256, Heads: 8, Context: 256, InitRange: .02,
+		Steps: 1000, BatchTokens: 2048, MicroRows: 8,
+		OptimizerConfig: train.DefaultOptimizer(3e-3),
+		EvalEvery:       200, EvalRows: 64,
+	}
+}
+
+// Model returns the architecture for a vocabulary.
+func (c Config) Model(t *tokenizer.Tokenizer) (model.Config, error) {
+	m := model.Config{
+		Family: model.Family(c.Family), Head: model.LanguageModel, Vocabulary: t.VocabSize(), Context: c.Context,
+		Width: c.Width, Layers: c.Layers, Heads: c.Heads, KVHeads: c.KVHeads, FeedForward: c.FeedForward,
+		Epsilon: 1e-5, Tied: true, InitRange: c.InitRange, BOS: -1, EOS: -1, Pad: -1,
+	}
+	if c.Width%c.Heads != 0 {
+		return m, artifact.Errorf(artifact.ErrUsage, "configuring the model: width %d is not a multiple of %d heads", c.Width, c.Heads)
+	}
+	m.HeadDim = c.Width / c.Heads
+	if m.KVHeads == 0 {
+		m.KVHeads = c.Heads
+	}
+	if m.Family != model.GPT2 {
+		m.RoPETheta = 10000
+	}
+	if m.FeedForward == 0 {
+		m.FeedForward = 4 * c.Width
+		if m.Family != model.GPT2 {
+			// As many weights in three matrices as GPT-2 has in two, in steps of 64.
+			m.FeedForward = (8*c.Width/3 + 63) / 64 * 64
+		}
+	}
+	if id, ok := t.EOS(); ok {
+		m.EOS = int(id)
+	}
+	if id, ok := t.Pad(); ok {
+		m.Pad = int(id)
+	}
+	return m, m.Validate()
+}
+
+// rowsPerStep is the number of rows of a step.
+func (c Config) rowsPerStep() (int, error) {
+	if c.BatchTokens%c.Context != 0 {
+		return 0, artifact.Errorf(artifact.ErrUsage, "configuring pretraining: batch_tokens %d is not a multiple of context %d", c.BatchTokens, c.Context)
+	}
+	rows := c.BatchTokens / c.Context
+	if rows%c.MicroRows != 0 {
+		return 0, artifact.Errorf(artifact.ErrUsage, "configuring pretraining: %d rows a step (batch_tokens/context) are not a multiple of micro_rows %d", rows, c.MicroRows)
+	}
+	return rows, nil
+}
+
+// Inputs are the artifacts that the stage reads.
+type Inputs struct {
+	Corpus    string // folder of corpus.Build
+	Tokenizer string // folder with tokenizer.json
+}
+
+// Run trains a model into the folder out, continuing where an earlier run
+// stopped.
+func Run(ctx context.Context, env train.Environment, c Config, in Inputs, out string) (*artifact.Manifest, error) {
+	rows, err := c.rowsPerStep()
+	if err != nil {
+		return nil, err
+	}
+	tok, err := tokenizer.Load(in.Tokenizer)
+	if err != nil {
+		return nil, err
+	}
+	config, err := c.Model(tok)
+	if err != nil {
+		return nil, err
+	}
+	stage, err := artifact.Begin(out, "pretrain", c)
+	if err != nil {
+		return nil, err
+	}
+	for name, path := range map[string]string{"corpus": in.Corpus, "tokenizer": in.Tokenizer} {
+		if err := stage.AddInput(name, path); err != nil {
+			return nil, err
+		}
+	}
+	training, err := openShards(ctx, env, in.Corpus, stage.Path("shards/train"), corpus.Train, tok)
+	if err != nil {
+		return nil, err
+	}
+	defer training.Close()
+	validation, err := openShards(ctx, env, in.Corpus, stage.Path("shards/validation"), corpus.Validation, tok)
+	if err != nil {
+		return nil, err
+	}
+	defer validation.Close()
+	stream, err := dataset.NewStream(training, dataset.StreamOptions{T: c.Context, Seed: c.Seed, Shuffle: true})
+	if err != nil {
+		return nil, err
+	}
+
+	m, err := model.New(env.Engine, config, c.Seed)
+	if err != nil {
+		return nil, err
+	}
+	lm, err := train.NewLanguageModel(m, c.MicroRows, c.Context)
+	if err != nil {
+		return nil, err
+	}
+	optimizer, err := train.NewOptimizer(m, c.AdamW())
+	if err != nil {
+		return nil, err
+	}
+	evaluation, err := NewEvaluation(lm, validation, tok)
+	if err != nil {
+		return nil, err
+	}
+	env.Log.Printf("pretrain: %s parameters, %s tokens of training text, %s of validation text, %s a step × %s steps",
+		train.FormatCount(config.ParameterCount()), train.FormatCount(training.Tokens()), train.FormatCount(validation.Tokens()),
+		train.FormatCount(int64(c.BatchTokens)), train.FormatCount(int64(c.Steps)))
+
+	guard := c.Guard()
+	schedule := c.Schedule(c.Steps)
+	batch := train.NewTextRows(c.MicroRows, c.Context)
+	lengths := tok.ByteLengths()
+	extra, err := tok.Files()
+	if err != nil {
+		return nil, err
+	}
+	loop := &train.Loop{
+		Stage: "pretrain", Folder: out, Steps: c.Steps, Config: c, Guard: guard, Log: env.Log, CheckpointSteps: env.CheckpointSteps,
+		States: []train.State{train.ModelState{Model: m, Optimizer: optimizer, Extra: extra, EOS: train.EndTokens(tok)}},
+		Step: func(_ context.Context, step int) (train.StepReport, error) {
+			first := uint64(step) * uint64(rows)
+			var loss float64
+			var bytes int64
+			for micro := 0; micro < rows; micro += c.MicroRows {
+				if err := stream.Batch(first+uint64(micro), batch.Tokens, batch.Targets); err != nil {
+					return train.StepReport{}, err
+				}
+				part, err := lm.Accumulate(batch, 1/float64(c.BatchTokens))
+				if err != nil {
+					return train.StepReport{}, err
+				}
+				loss += part
+				bytes += dataset.CountBytes(batch.Targets, lengths)
+			}
+			lr := schedule.At(step)
+			norm, err := guard.Apply(optimizer, lr, loss, func() string {
+				return fmt.Sprintf("rows %d to %d of the training text (epoch %d)", first, first+uint64(rows)-1, first/uint64(stream.RowsPerEpoch()))
+			})
+			return train.StepReport{
+				Metrics: []train.Metric{
+					{Name: "loss", Value: loss},
+					{Name: "bits_per_byte", Value: loss * float64(c.BatchTokens) / math.Ln2 / float64(max(1, bytes))},
+					{Name: "grad_norm", Value: norm},
+					{Name: "lr", Value: lr},
+				},
+				Tokens: int64(c.BatchTokens),
+				FLOPs:  int64(rows/c.MicroRows)*lm.FLOPs() + optimizer.FLOPs(),
+			}, err
+		},
+		EvaluateEvery: c.EvalEvery,
+		Evaluate: func(ctx context.Context, step int) ([]train.Metric, error) {
+			limit := c.EvalRows
+			if step == c.Steps {
+				limit = 0
+			}
+			loss, bpb, err := evaluation.Run(ctx, limit)
+			return []train.Metric{{Name: "validation/loss", Value: loss}, {Name: "validation/bits_per_byte", Value: bpb}}, err
+		},
+	}
+	totals, err := loop.Run(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if err := train.SaveModel(out, m, tok, 1); err != nil {
+		return nil, err
+	}
+	totals.Fill(&stage.Manifest)
+	stage.Manifest.Metrics["parameters"] = float64(config.ParameterCount())
+	return stage.Finish()
+}
+
+// Evaluation measures a language model on validation text.
+type Evaluation struct {
+	lm      *train.LanguageModel
+	stream  *dataset.Stream
+	lengths []int32
+	rows    *dataset.Packed
+}
+
+// NewEvaluation prepares the measurement on shards with a compiled objective.
+func NewEvaluation(lm *train.LanguageModel, shards *dataset.Shards, t *tokenizer.Tokenizer) (*Evaluation, error) {
+	stream, err := dataset.NewStream(shards, dataset.StreamOptions{T: lm.T})
+	if err != nil {
+		return nil, err
+	}
+	return &Evaluation{lm, stream, t.ByteLengths(), train.NewTextRows(lm.B, lm.T)}, nil
+}
+
+// Run returns the mean loss in nats per token and in bits per byte over the
+// first limit rows, 0 for all.
+func (e *Evaluation) Run(ctx context.Context, limit int) (loss, bitsPerByte float64, err error) {
+	total := e.stream.RowsPerEpoch()
+	if limit > 0 {
+		total = min(total, limit)
+	}
+	var tokens, bytes int64
+	for row := 0; row < total; row += e.lm.B {
+		if ctx.Err() != nil {
+			return 0, 0, context.Cause(ctx)
+		}
+		for b := range e.lm.B {
+			at, end := b*e.lm.T, (b+1)*e.lm.T
+			if row+b >= total { // past the last row: no targets
+				for i := at; i < end; i++ {
+					e.rows.Targets[i] = dataset.Ignored
+				}
+				continue
+			}
+			if err := e.stream.Row(uint64(row+b), e.rows.Tokens[at:end], e.rows.Targets[at:end]); err != nil {
+				return 0, 0, err
+			}
+			tokens += int64(e.lm.T)
+		}
+		losses, err := e.lm.Losses(e.rows)
+		if err != nil {
+			return 0, 0, err
+		}
+		for _, l := range losses {
+			loss += float64(l)
+		}
+		bytes += dataset.CountBytes(e.rows.Targets, e.lengths)
+	}
+	return loss / float64(tokens), loss / math.Ln2 / float64(max(1, bytes)), nil
+}
+
+// openShards tokenises a split of the corpus into shards, unless an earlier
+// run did.
+func openShards(ctx context.Context, env train.Environment, from, to string, split corpus.Split, tok *tokenizer.Tokenizer) (*dataset.Shards, error) {
+	if _, err := os.Stat(filepath.Join(to, "shards.json")); err == nil {
+		return dataset.OpenShards(to)
+	} else if !errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("opening token shards: %w", err)
+	}
+	end, ok := tok.TokenID(tokenizer.EndOfText)
+	if !ok {
+		return nil, artifact.Errorf(artifact.ErrUsage, "tokenising the corpus: the tokenizer has no %s, which ends documents", tokenizer.EndOfText)
+	}
+	report, err := corpus.ReadReport(from)
+	if err != nil {
+		return nil, err
+	}
+	if report.Of(split).Documents == 0 {
+		return nil, artifact.Errorf(artifact.ErrUsage, "tokenising the corpus %s: its %s split is empty; give more text, or change the shares held out", from, split)
+	}
+	w, err := dataset.NewShardWriter(to, dataset.ShardOptions{VocabSize: tok.VocabSize(), EndToken: end})
+	if err != nil {
+		return nil, err
+	}
+	var ids []int32
+	var n int64
+	for doc, err := range corpus.Documents(filepath.Join(from, report.Of(split).File)) {
+		if err == nil && ctx.Err() != nil {
+			err = context.Cause(ctx)
+		}
+		if err == nil {
+			ids = tok.AppendEncode(ids[:0], doc.Text)
+			err = w.Append(ids)
+		}
+		if err != nil {
+			w.Abort()
+			return nil, err
+		}
+		n++
+		env.Log.Progress.Show(train.ProgressLine{Label: "tokenising " + string(split) + " documents", Done: n, Total: int64(report.Of(split).Documents)})
+	}
+	env.Log.Progress.Done()
+	if _, err := w.Close(); err != nil {
+		return nil, err
+	}
+	return dataset.OpenShards(to)
+}

@@ -1,0 +1,248 @@
+// Package sft fine-tunes a language model on dialogues: the objective of
+// pretraining on another training set, with a loss only on what the assistant
+// says and on the token that ends its turn (Ouyang et al. 2022, section 3.5).
+package sft
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/seed-b72bdb6c/alma/artifact"
+	"github.com/seed-b72bdb6c/alma/compute"
+	"github.com/seed-b72bdb6c/alma/dataset"
+	"github.com/seed-b72bdb6c/alma/tokenizer"
+	"github.com/seed-b72bdb6c/alma/train"
+)
+
+// Config configures the stage.
+type Config struct {
+	Epochs    float64 `yaml:"epochs" json:"epochs" doc:"times that each dialogue is seen" above:"0"`
+	BatchRows int     `yaml:"batch_rows" json:"batch_rows" doc:"packed rows of a step" min:"1"`
+	MicroRows int     `yaml:"micro_rows" json:"micro_rows" doc:"rows of a micro-batch" min:"1"`
+	Context   int     `yaml:"context" json:"context" doc:"tokens of a packed row; a longer dialogue is left out; 0: the model's context" min:"0"`
+
+	train.OptimizerConfig `yaml:",inline"`
+
+	EvalEvery int    `yaml:"eval_every" json:"eval_every" doc:"steps between two measurements on the validation dialogues" min:"1"`
+	Seed      uint64 `yaml:"seed" json:"seed" doc:"of the order of the dialogues"`
+}
+
+// Defaults suit a model of a few million parameters; for large ones lower the
+// rate (InstructGPT: 16 epochs at 9.65e-6 for 1.3B parameters).
+func Defaults() Config {
+	c := Config{Epochs: 2, BatchRows: 8, MicroRows: 8, OptimizerConfig: train.DefaultOptimizer(1.5e-3), EvalEvery: 100}
+	c.WeightDecay = 0.01
+	return c
+}
+
+// Inputs are the artifacts that the stage reads.
+type Inputs struct {
+	Base       string // model folder
+	Train      string // dialogues, JSONL
+	Validation string // dialogues, JSONL; may be empty
+}
+
+// Run fine-tunes the base model into the folder out, continuing where an
+// earlier run stopped.
+func Run(ctx context.Context, env train.Environment, c Config, in Inputs, out string) (*artifact.Manifest, error) {
+	if c.BatchRows%c.MicroRows != 0 {
+		return nil, artifact.Errorf(artifact.ErrUsage, "configuring sft: batch_rows %d is not a multiple of micro_rows %d", c.BatchRows, c.MicroRows)
+	}
+	stage, err := artifact.Begin(out, "sft", c)
+	if err != nil {
+		return nil, err
+	}
+	m, tok, err := train.LoadModel(env.Engine, in.Base)
+	if err != nil {
+		return nil, err
+	}
+	length := c.Context
+	if length == 0 {
+		length = m.Context
+	}
+	if length > m.Context {
+		return nil, artifact.Errorf(artifact.ErrUsage, "configuring sft: context %d is longer than the model's, which is %d", length, m.Context)
+	}
+	inputs := map[string]string{"base": in.Base, "dialogues": in.Train}
+	if in.Validation != "" {
+		inputs["validation"] = in.Validation
+	}
+	for name, path := range inputs {
+		if err := stage.AddInput(name, path); err != nil {
+			return nil, err
+		}
+	}
+	examples, dropped, err := load(tok, in.Train, length)
+	if err != nil {
+		return nil, err
+	}
+	var held []dataset.Example
+	if in.Validation != "" {
+		if held, _, err = load(tok, in.Validation, length); err != nil {
+			return nil, err
+		}
+	}
+	schedule, err := plan(examples, c, length)
+	if err != nil {
+		return nil, err
+	}
+	pad, _ := tok.Pad()
+
+	lm, err := train.NewLanguageModel(m, c.MicroRows, length)
+	if err != nil {
+		return nil, err
+	}
+	optimizer, err := train.NewOptimizer(m, c.AdamW())
+	if err != nil {
+		return nil, err
+	}
+	env.Log.Printf("sft: %s dialogues (%s do not fit in %d tokens), %s steps of %d rows",
+		train.FormatCount(int64(len(examples))), train.FormatCount(int64(dropped)), length, train.FormatCount(int64(len(schedule))), c.BatchRows)
+
+	guard, rates := c.Guard(), c.Schedule(len(schedule))
+	micro := dataset.NewPacked(c.MicroRows, length)
+	extra, err := tok.Files()
+	if err != nil {
+		return nil, err
+	}
+	loop := &train.Loop{
+		Stage: "sft", Folder: out, Steps: len(schedule), Config: c, Guard: guard, Log: env.Log, CheckpointSteps: env.CheckpointSteps,
+		States: []train.State{train.ModelState{Model: m, Optimizer: optimizer, Extra: extra, EOS: train.EndTokens(tok)}},
+		Step: func(_ context.Context, step int) (train.StepReport, error) {
+			rows := schedule[step]
+			targets := learned(rows, examples)
+			var loss float64
+			var tokens, flops int64
+			for at := 0; at < len(rows); at += c.MicroRows {
+				if err := micro.Fill(rows[at:min(at+c.MicroRows, len(rows))], examples, pad); err != nil {
+					return train.StepReport{}, err
+				}
+				part, err := lm.Accumulate(micro, 1/float64(targets))
+				if err != nil {
+					return train.StepReport{}, err
+				}
+				loss += part
+				flops += lm.FLOPs()
+				tokens += int64(used(micro))
+			}
+			lr := rates.At(step)
+			norm, err := guard.Apply(optimizer, lr, loss, func() string { return fmt.Sprintf("dialogues %v", rows) })
+			return train.StepReport{
+				Metrics: []train.Metric{{Name: "loss", Value: loss}, {Name: "grad_norm", Value: norm}, {Name: "lr", Value: lr}, {Name: "learned_tokens", Value: float64(targets)}},
+				Tokens:  tokens,
+				FLOPs:   flops + optimizer.FLOPs(),
+			}, err
+		},
+		EvaluateEvery: c.EvalEvery,
+	}
+	if len(held) > 0 {
+		loop.Evaluate = func(ctx context.Context, _ int) ([]train.Metric, error) {
+			loss, err := Loss(ctx, lm, held, pad)
+			return []train.Metric{{Name: "validation/loss", Value: loss}}, err
+		}
+	}
+	totals, err := loop.Run(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if err := train.SaveModel(out, m, tok, 1); err != nil {
+		return nil, err
+	}
+	totals.Fill(&stage.Manifest)
+	stage.Manifest.Metrics["dialogues"] = float64(len(examples))
+	stage.Manifest.Metrics["dropped"] = float64(dropped)
+	return stage.Finish()
+}
+
+func load(tok *tokenizer.Tokenizer, path string, length int) ([]dataset.Example, int, error) {
+	chats, err := dataset.ReadDialogues(path)
+	if err != nil {
+		return nil, 0, err
+	}
+	examples, dropped, err := dataset.Tokenize(tok, chats, length)
+	if err != nil {
+		return nil, 0, fmt.Errorf("%s: %w", path, err)
+	}
+	if len(examples) == 0 {
+		return nil, 0, artifact.Errorf(artifact.ErrUsage, "reading dialogues %s: none of %d fits into %d tokens; give a longer context or shorter dialogues", path, len(chats), length)
+	}
+	return examples, len(dropped), nil
+}
+
+// plan lists the packed rows of each step: whole epochs in orders of their
+// own, one after the other, and the share of a last one.
+func plan(examples []dataset.Example, c Config, length int) ([][][]int, error) {
+	lengths := make([]int, len(examples))
+	for i, e := range examples {
+		lengths[i] = len(e.Tokens)
+	}
+	var steps [][][]int
+	for epoch := 0; float64(epoch) < c.Epochs; epoch++ {
+		rows, err := dataset.PackEpoch(lengths, length, c.Seed, uint64(epoch))
+		if err != nil {
+			return nil, err
+		}
+		if share := c.Epochs - float64(epoch); share < 1 {
+			rows = rows[:max(1, int(share*float64(len(rows))))]
+		}
+		for at := 0; at < len(rows); at += c.BatchRows {
+			steps = append(steps, rows[at:min(at+c.BatchRows, len(rows))])
+		}
+	}
+	return steps, nil
+}
+
+// learned counts the targets of rows.
+func learned(rows [][]int, examples []dataset.Example) int {
+	n := 0
+	for _, row := range rows {
+		for _, x := range row {
+			n += examples[x].Learned()
+		}
+	}
+	return n
+}
+
+func used(p *dataset.Packed) int {
+	n := 0
+	for _, s := range p.Segments {
+		if s >= 0 {
+			n++
+		}
+	}
+	return n
+}
+
+// Loss is the mean loss of the assistant's tokens in nats.
+func Loss(ctx context.Context, lm *train.LanguageModel, examples []dataset.Example, pad int32) (float64, error) {
+	lengths := make([]int, len(examples))
+	for i, e := range examples {
+		lengths[i] = len(e.Tokens)
+	}
+	rows, err := dataset.Pack(lengths, lm.T)
+	if err != nil {
+		return 0, err
+	}
+	micro := dataset.NewPacked(lm.B, lm.T)
+	var sum float64
+	var n int
+	for at := 0; at < len(rows); at += lm.B {
+		if ctx.Err() != nil {
+			return 0, context.Cause(ctx)
+		}
+		if err := micro.Fill(rows[at:min(at+lm.B, len(rows))], examples, pad); err != nil {
+			return 0, err
+		}
+		losses, err := lm.Losses(micro)
+		if err != nil {
+			return 0, err
+		}
+		for i, l := range losses {
+			if micro.Targets[i] != compute.IgnoreTarget {
+				sum += float64(l)
+				n++
+			}
+		}
+	}
+	return sum / float64(n), nil
+}
