@@ -15,12 +15,15 @@ type head struct {
 	hidden, tokens *storage
 	rows, d, v     int
 	perTask        int
+	stride         int // of a row of logits
 }
 
 func (c *compiler) headOf(n *compute.Node, outIn bool) head {
 	hidden := n.Inputs[0].Shape
 	h := head{hidden: c.in(n.Inputs[0]), tokens: c.in(n.Inputs[2]), rows: hidden[0], d: hidden[1]}
 	h.v = n.Inputs[1].Shape.Size() / h.d
+	// Rows at a distance of a power of two would share their cache lines' sets.
+	h.stride = roundUp(h.v, alignment) + alignment
 	h.perTask = min(headRows, roundUp(max(1, h.rows/(2*c.pool.workers)), kernel.MR))
 	c.checkBelow(n, "token", h.tokens, h.v)
 	return h
@@ -30,7 +33,7 @@ func (c *compiler) headOf(n *compute.Node, outIn bool) head {
 // that counts, skip the other rows.
 func (c *compiler) headForward(n *compute.Node, h head, outIn bool, row func(r int, logits []float32, token int), skip func(r int)) {
 	w := c.weightOf(n.Inputs[1], h.d, h.v, outIn)
-	c.needScratch(h.perTask * (h.d + h.v))
+	c.needScratch(h.perTask * (h.d + h.stride))
 	pool, engine := c.pool, c.engine
 	var packed []float32
 	product := &job{(h.rows + h.perTask - 1) / h.perTask, func(task, worker int) {
@@ -46,11 +49,11 @@ func (c *compiler) headForward(n *compute.Node, h head, outIn bool, row func(r i
 			copy(hidden[count*h.d:(count+1)*h.d], h.hidden.f[r*h.d:])
 			count++
 		}
-		kernel.Gemm(logits, h.v, hidden, h.d, packed, h.d, h.v, 0, count, 0, panelCount(h.v), false)
+		gemm(logits, h.stride, hidden, h.d, packed, h.d, h.v, 0, count, 0, panelCount(h.v))
 		at := 0
 		for r := lo; r < hi; r++ {
 			if token := h.tokens.i[r]; token >= 0 {
-				row(r, logits[at*h.v:(at+1)*h.v], int(token))
+				row(r, logits[at*h.stride:][:h.v], int(token))
 				at++
 			}
 		}
@@ -60,8 +63,6 @@ func (c *compiler) headForward(n *compute.Node, h head, outIn bool, row func(r i
 		pool.do(product)
 	})
 }
-
-func panelCount(n int) int { return (n + kernel.NR - 1) / kernel.NR }
 
 func (c *compiler) crossEntropy(n *compute.Node, o compute.LinearCrossEntropyOp) {
 	loss, lse := c.out(n, 0), c.out(n, 1)
@@ -107,15 +108,15 @@ func (c *compiler) headBackward(n *compute.Node, outIn bool, grad func(r int, lo
 	added := c.added(n.Outputs[1])
 	forward := c.weightOf(n.Inputs[1], h.d, h.v, outIn)
 	backward := c.weightOf(n.Inputs[1], h.v, h.d, !outIn)
-	block := min(compute.HeadBlock, h.rows)
-	perTask := min(headRows, roundUp((block+2*c.pool.workers-1)/(2*c.pool.workers), kernel.MR))
-	logits := c.temporary(block * h.v)
-	hidden := c.temporary(block * h.d)
-	dgathered := c.temporary(block * h.d)
+	size := min(compute.HeadBlock, h.rows)
+	perTask := min(headRows, roundUp((size+2*c.pool.workers-1)/(2*c.pool.workers), kernel.MR))
+	logits := c.temporary(size * h.stride)
+	hidden := c.temporary(size * h.d)
+	dgathered := c.temporary(size * h.d)
 
 	// The state of the block that the jobs work on.
 	var (
-		counting  = make([]int, 0, block) // rows
+		counting  = make([]int, 0, size) // rows
 		base      int
 		first     bool
 		forwardP  []float32
@@ -127,11 +128,11 @@ func (c *compiler) headBackward(n *compute.Node, outIn bool, grad func(r int, lo
 		for i, r := range counting[lo:hi] {
 			copy(hidden.f[(lo+i)*h.d:(lo+i+1)*h.d], h.hidden.f[r*h.d:])
 		}
-		kernel.Gemm(logits.f, h.v, hidden.f, h.d, forwardP, h.d, h.v, lo, hi, 0, panelCount(h.v), false)
+		gemm(logits.f, h.stride, hidden.f, h.d, forwardP, h.d, h.v, lo, hi, 0, panelCount(h.v))
 		for i, r := range counting[lo:hi] {
-			grad(r, logits.f[(lo+i)*h.v:(lo+i+1)*h.v], int(h.tokens.i[r]))
+			grad(r, logits.f[(lo+i)*h.stride:][:h.v], int(h.tokens.i[r]))
 		}
-		kernel.Gemm(dgathered.f, h.d, logits.f, h.v, backwardP, h.v, h.d, lo, hi, 0, panelCount(h.d), false)
+		gemm(dgathered.f, h.d, logits.f, h.stride, backwardP, h.v, h.d, lo, hi, 0, panelCount(h.d))
 		for i, r := range counting[lo:hi] {
 			copy(dhidden.f[r*h.d:(r+1)*h.d], dgathered.f[(lo+i)*h.d:])
 		}
@@ -143,7 +144,7 @@ func (c *compiler) headBackward(n *compute.Node, outIn bool, grad func(r int, lo
 			}
 		}
 	})
-	gradW := c.headWeightGrad(h, outIn, dw, logits, hidden, block)
+	gradW := c.headWeightGrad(h, outIn, dw, logits, hidden, size)
 	pool := c.pool
 	c.emitFunc(n, func() {
 		forwardP, backwardP = forward.ready(pool), backward.ready(pool)
@@ -174,7 +175,7 @@ func (c *compiler) headBackward(n *compute.Node, outIn bool, grad func(r int, lo
 
 // headWeightGrad returns a function that adds one block's part of dw, or sets
 // dw to it, from the gradients of the logits and the hidden rows.
-func (c *compiler) headWeightGrad(h head, outIn bool, dw, logits, hidden *storage, block int) func(rows int, add bool) {
+func (c *compiler) headWeightGrad(h head, outIn bool, dw, logits, hidden *storage, size int) func(rows int, add bool) {
 	c.needScratch(kernel.GemmATScratch())
 	pool, engine := c.pool, c.engine
 	var (
@@ -182,14 +183,14 @@ func (c *compiler) headWeightGrad(h head, outIn bool, dw, logits, hidden *storag
 		add  bool
 	)
 	if outIn { // dw [V, D] = dlogitsᵀ·hidden
-		packed := c.temporary(kernel.PackedSize(block, h.d))
+		packed := c.temporary(kernel.PackedSize(size, h.d))
 		packing := &job{panelCount(h.d), func(p, _ int) {
 			kernel.PackB(packed.f, hidden.f, h.d, rows, h.d, p, p+1)
 		}}
 		tiles := pool.tile(h.v, h.d)
 		product := &job{tiles.tasks, func(task, worker int) {
 			m0, m1, p0, p1 := tiles.at(task)
-			kernel.GemmAT(dw.f, h.d, logits.f, h.v, packed.f, rows, h.d, m0, m1, p0, p1, add, engine.scratch[worker])
+			kernel.GemmAT(dw.f, h.d, logits.f, h.stride, packed.f, rows, h.d, m0, m1, p0, p1, add, engine.scratch[worker])
 		}}
 		return func(r int, a bool) {
 			rows, add = r, a
@@ -198,11 +199,11 @@ func (c *compiler) headWeightGrad(h head, outIn bool, dw, logits, hidden *storag
 		}
 	}
 	// dw [D, V] = hiddenᵀ·dlogits; each task packs the panels it reads.
-	packed := c.temporary(kernel.PackedSize(block, h.v))
+	packed := c.temporary(kernel.PackedSize(size, h.v))
 	tiles := pool.tile(kernel.MR, h.v)
 	product := &job{tiles.tasks, func(task, worker int) {
 		_, _, p0, p1 := tiles.at(task)
-		kernel.PackB(packed.f, logits.f, h.v, rows, h.v, p0, p1)
+		kernel.PackB(packed.f, logits.f, h.stride, rows, h.v, p0, p1)
 		kernel.GemmAT(dw.f, h.v, hidden.f, h.d, packed.f, rows, h.v, 0, h.d, p0, p1, add, engine.scratch[worker])
 	}}
 	return func(r int, a bool) {

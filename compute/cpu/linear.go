@@ -32,7 +32,7 @@ const (
 // tile cuts the product's output [m, n] into tasks, such that the worker that
 // is last to finish finishes early.
 func (p *pool) tile(m, n int) tiling {
-	panels := (n + kernel.NR - 1) / kernel.NR
+	panels := panelCount(n)
 	most := max(tasksPerWorker*p.workers, (m+taskRows-1)/taskRows)
 	var best tiling
 	bestTime := -1
@@ -75,12 +75,29 @@ func (t tiling) at(task int) (m0, m1, p0, p1 int) {
 	return m0, min(m0+t.rows, t.m), p0, min(p0+t.columns, t.panels)
 }
 
-// panels is a matrix [k, n] in the order of the kernels.
+// panels is the right-hand side [k, n] of a product in the order of the
+// kernels, cut into blocks of kernel.KC rows that are packed one after the
+// other. That keeps the panels of a block together: at the distance that a
+// matrix of 1024 rows or more would put between them they would evict each
+// other from a second-level cache.
 type panels struct {
 	k, n       int
 	transposed bool // packed from [n, k]
 	data       []float32
 	version    uint64 // of the array that they were packed from
+}
+
+// block returns the rows and the memory of the block that begins at row k0.
+func block(packed []float32, k0, k, n int) (kc int, part []float32) {
+	return min(kernel.KC, k-k0), packed[kernel.PackedSize(k0, n):]
+}
+
+// gemm is kernel.Gemm on blocks, with the same bits.
+func gemm(c []float32, ldc int, a []float32, lda int, packed []float32, k, n, m0, m1, p0, p1 int) {
+	for k0 := 0; k0 < k; k0 += kernel.KC {
+		kc, part := block(packed, k0, k, n)
+		kernel.Gemm(c, ldc, a[k0:], lda, part, kc, n, m0, m1, p0, p1, k0 > 0)
+	}
 }
 
 // weight is the packed right-hand side of a product.
@@ -96,33 +113,37 @@ type weight struct {
 // [n, k] if transposed.
 func (c *compiler) weightOf(w *compute.Tensor, k, n int, transposed bool) *weight {
 	out := &weight{k: k, n: n, source: c.in(w)}
-	size := kernel.PackedSize(k, n)
 	var data func() []float32
 	if a := c.arrays[root(w)]; a != nil {
 		out.cached = a.panelsOf(k, n, transposed)
 		data = func() []float32 { return out.cached.data }
 	} else {
-		out.packed = c.temporary(size)
+		out.packed = c.temporary(kernel.PackedSize(k, n))
 		data = func() []float32 { return out.packed.f }
 	}
 	out.job = packJob(data, out.source, k, n, transposed)
 	return out
 }
 
-// packJob packs a matrix [k, n], or [n, k] if transposed.
+// packJob packs a matrix [k, n], or [n, k] if transposed, in blocks.
 func packJob(data func() []float32, source *storage, k, n int, transposed bool) *job {
-	count := (n + kernel.NR - 1) / kernel.NR
-	each := max(1, 2*chunk/(kernel.NR*max(1, k)))
-	return &job{(count + each - 1) / each, func(task, _ int) {
-		p0 := task * each
+	count := panelCount(n)
+	each := max(1, 2*chunk/(kernel.NR*kernel.KC))
+	across := (count + each - 1) / each
+	blocks := (k + kernel.KC - 1) / kernel.KC
+	return &job{blocks * across, func(task, _ int) {
+		k0, p0 := task/across*kernel.KC, task%across*each
 		p1 := min(p0+each, count)
+		kc, part := block(data(), k0, k, n)
 		if transposed {
-			kernel.PackBT(data(), source.f, k, k, n, p0, p1)
+			kernel.PackBT(part, source.f[k0:], k, kc, n, p0, p1)
 		} else {
-			kernel.PackB(data(), source.f, n, k, n, p0, p1)
+			kernel.PackB(part, source.f[k0*n:], n, kc, n, p0, p1)
 		}
 	}}
 }
+
+func panelCount(n int) int { return (n + kernel.NR - 1) / kernel.NR }
 
 // ready packs the weight unless its panels are as new as the variable.
 func (w *weight) ready(p *pool) []float32 {
@@ -164,7 +185,7 @@ func (c *compiler) linear(n *compute.Node, o compute.LinearOp) {
 	var packed []float32
 	product := &job{tiles.tasks, func(task, _ int) {
 		m0, m1, p0, p1 := tiles.at(task)
-		kernel.Gemm(y.f, width, x.f, k, packed, k, width, m0, m1, p0, p1, false)
+		gemm(y.f, width, x.f, k, packed, k, width, m0, m1, p0, p1)
 		if bias == nil {
 			return
 		}
@@ -193,19 +214,19 @@ func (c *compiler) linearWeightGrad(n *compute.Node, o compute.LinearWeightGradO
 	m, width := left.Shape.Last(), right.Shape.Last()
 	rows, length := n.Inputs[0].Shape.Rows(), sequenceLength(n.Inputs[0].Shape)
 	if length%kernel.KC == 0 {
-		length = rows // the kernel's blocks end where sequences do
+		length = kernel.KC // a part that the kernel sums on its own anyway
 	}
 	count := rows / length
 	size := kernel.PackedSize(length, width)
 	packed := c.temporary(count * size)
 	c.needScratch(kernel.GemmATScratch())
 
-	panelCount := (width + kernel.NR - 1) / kernel.NR
+	columns := panelCount(width)
 	each := max(1, 2*chunk/(kernel.NR*length))
-	across := (panelCount + each - 1) / each
+	across := (columns + each - 1) / each
 	packing := &job{count * across, func(task, _ int) {
 		s, p0 := task/across, task%across*each
-		kernel.PackB(packed.f[s*size:(s+1)*size], b.f[s*length*width:], width, length, width, p0, min(p0+each, panelCount))
+		kernel.PackB(packed.f[s*size:(s+1)*size], b.f[s*length*width:], width, length, width, p0, min(p0+each, columns))
 	}}
 	tiles := c.pool.tile(m, width)
 	scratch := c.engine.scratch
