@@ -126,6 +126,26 @@ func (at Attention) validate(op string) {
 	}
 }
 
+// checkTensors panics when a tensor is too short for its rows, which the
+// assembly does not look at.
+func (at Attention) checkTensors(op string, segments []int32, lse, o, q, k, v []float32) {
+	rows, width, kvWidth := at.Batch*at.Positions, at.Heads*at.HeadDim, at.KVHeads*at.HeadDim
+	checkRows(op, "lse", lse, rows, at.Heads, at.Heads)
+	checkRows(op, "o or do", o, rows, width, width)
+	checkRows(op, "q or dq", q, rows, at.qStride(), width)
+	checkRows(op, "k or dk", k, rows, at.kvStride(), kvWidth)
+	checkRows(op, "v or dv", v, rows, at.kvStride(), kvWidth)
+	if segments != nil {
+		check(op, rows, len(segments))
+	}
+}
+
+func checkRows(op, name string, x []float32, rows, stride, width int) {
+	if want := (rows-1)*stride + width; rows > 0 && len(x) < want {
+		panic(fmt.Sprintf("kernel: %s: %s has %d elements, want %d", op, name, len(x), want))
+	}
+}
+
 // run returns the end of the segment that begins at position p of row b, and
 // whether it is padding.
 func (at Attention) run(segments []int32, b, p int) (end int, padding bool) {
@@ -165,6 +185,7 @@ func (at Attention) ForwardScratch() int {
 // ForwardScratch floats of any content, for this call alone.
 func (at Attention) Forward(o, lse, q, k, v []float32, segments []int32, b, h int, scratch []float32) {
 	at.validate("Attention.Forward")
+	at.checkTensors("Attention.Forward", segments, lse, o, q, k, v)
 	dim, qs, kvs := at.HeadDim, at.qStride(), at.kvStride()
 	g := h / (at.Heads / at.KVHeads)
 	os := at.Heads * dim
@@ -272,6 +293,8 @@ func (at Attention) BackwardScratch() int {
 // BackwardScratch floats of any content, for this call alone.
 func (at Attention) Backward(dq, dk, dv, q, k, v, o, lse, do []float32, segments []int32, b, g int, scratch []float32) {
 	at.validate("Attention.Backward")
+	at.checkTensors("Attention.Backward", segments, lse, o, q, k, v)
+	at.checkTensors("Attention.Backward", segments, lse, do, dq, dk, dv)
 	dim, qs, kvs := at.HeadDim, at.qStride(), at.kvStride()
 	group := at.Heads / at.KVHeads
 	h := g * group

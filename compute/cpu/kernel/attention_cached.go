@@ -34,6 +34,8 @@ func (at CachedAttention) Forward(o, q, keys, values []float32, start, g int, sc
 	if start < 0 || start+count > at.MaxPositions || at.Window < 0 {
 		panic(fmt.Sprintf("kernel: CachedAttention.Forward: %d positions from %d on with window %d do not fit a cache of %d", count, start, at.Window, at.MaxPositions))
 	}
+	checkRows("CachedAttention.Forward", "keys", keys, start+count, kvs, kvs)
+	checkRows("CachedAttention.Forward", "values", values, start+count, kvs, kvs)
 	kern := vec()
 	room := (at.MaxPositions + 7) &^ 7
 	m, l, rescale := scratch[room:room+1], scratch[room+1:room+2], scratch[room+2:room+3]

@@ -433,6 +433,14 @@ func TestWrongLengthsPanic(t *testing.T) {
 		"cache": func() {
 			CachedAttention{Heads: 1, KVHeads: 1, HeadDim: 8, MaxPositions: 4}.Forward(a, a, nil, nil, 4, 0, nil)
 		},
+		"short cache": func() {
+			at := CachedAttention{Heads: 1, KVHeads: 1, HeadDim: 8, MaxPositions: 4}
+			at.Forward(a, a, a, a, 1, 0, make([]float32, at.Scratch()))
+		},
+		"short keys": func() {
+			at := Attention{Batch: 1, Positions: 1, Heads: 1, KVHeads: 1, HeadDim: 8}
+			at.Forward(a, a, a, a[:7], a, nil, 0, 0, make([]float32, at.ForwardScratch()))
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			defer func() {
