@@ -107,11 +107,11 @@ func score(x float64) string {
 	return strconv.FormatFloat(x, 'f', 3, 64)
 }
 
-// numeric reports for each column whether all its cells are numbers (or
-// empty), so that it is aligned to the right.
+// numeric reports for each column whether it is aligned to the right: all its
+// cells are numbers or empty, and it is not the first, which names the row.
 func (t Table) numeric() []bool {
 	out := make([]bool, len(t.Columns))
-	for c := range out {
+	for c := 1; c < len(out); c++ {
 		seen := false
 		out[c] = true
 		for _, row := range t.Rows {

@@ -108,7 +108,8 @@ type sharePart struct {
 	Colour        int // 1-based
 	Left, Width   string
 	Percent       string
-	LabelFits     bool
+	LabelFits     bool // on a wide screen
+	LabelTight    bool // but not on a phone
 	LabelPosition string
 }
 
@@ -228,7 +229,7 @@ func (r *Report) verdict() (text string, all bool) {
 	case met == held:
 		return fmt.Sprintf("All %d thresholds are met.", held), true
 	}
-	return fmt.Sprintf("%d of %d thresholds are met, %d are not.", met, held, held-met), false
+	return fmt.Sprintf("%d of %d thresholds are met.", met, held), false
 }
 
 func shareBars(rows []computeRow) []shareBar {
@@ -242,7 +243,7 @@ func shareBars(rows []computeRow) []shareBar {
 			bar.Parts = append(bar.Parts, sharePart{
 				Stage: r.Stage, Colour: i%8 + 1, Percent: text(r),
 				Left: strconv.FormatFloat(left, 'f', 2, 64) + "%", Width: strconv.FormatFloat(width, 'f', 2, 64) + "%",
-				LabelFits: width >= 12, LabelPosition: strconv.FormatFloat(left+width/2, 'f', 2, 64) + "%",
+				LabelFits: width >= 8, LabelTight: width < 20, LabelPosition: strconv.FormatFloat(left+width/2, 'f', 2, 64) + "%",
 			})
 			left += width
 		}
@@ -281,6 +282,11 @@ func (t Table) Right() []bool { return t.numeric() }
 // Short returns the first twelve digits of the hash, enough to compare by eye.
 func (a Artifact) Short() string { return a.SHA256[:min(12, len(a.SHA256))] }
 
+// BarWidth returns how much of a bar of 48 units the item fills.
+func (i Item) BarWidth() string {
+	return strconv.FormatFloat(48*min(max(i.Score/i.Max, 0), 1), 'f', 1, 64)
+}
+
 // ScoreText returns the score with three decimals.
 func (a Answer) ScoreText() string { return score(a.Score) }
 
@@ -290,5 +296,5 @@ func (i Item) ScoreText() string {
 	if i.Max == 0 {
 		return score(i.Score)
 	}
-	return score(i.Score) + " / " + figure(i.Max)
+	return score(i.Score) + " / " + score(i.Max)
 }

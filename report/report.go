@@ -89,8 +89,8 @@ type Series struct {
 	X, Y []float64
 }
 
-// Table is a table of text. Columns whose cells are all numbers are aligned to
-// the right.
+// Table is a table of text. The first column names the row; others whose cells
+// are all numbers are aligned to the right.
 type Table struct {
 	Title   string
 	Columns []string

@@ -13,6 +13,21 @@
     return v.toLocaleString("en", a >= 1000 ? { maximumFractionDigits: 0 } : { maximumSignificantDigits: 4 });
   };
 
+  // All ticks of an axis are written alike.
+  const tickLabels = (plot, ticks) => {
+    const most = ticks.reduce((m, v) => v === null ? m : Math.max(m, Math.abs(v)), 0);
+    const far = most > 0 && (most < 1e-3 || most >= 1e7);
+    return ticks.map((v) => v === null ? null : v === 0 ? "0" : far
+      ? v.toExponential()
+      : v.toLocaleString("en", { maximumSignificantDigits: 6 }));
+  };
+
+  // Without the pointer on the chart the legend shows where the curve ended.
+  const shown = (plot, v, i, at) => {
+    if (at !== null && at !== undefined) return figure(v);
+    return figure(plot.data[i].findLast((x) => x !== null && x !== undefined));
+  };
+
   // The axis is as wide as its widest label.
   const axisWidth = (plot, values) => {
     if (!values) return 50;
@@ -37,21 +52,22 @@
     const line = (s, i) => ({
       label: s.name,
       stroke: colour("--c" + (i % 8 + 1)),
-      width: 1.6,
+      width: s.x.length > 300 ? 1.2 : 1.8, // a dense curve should not hide the others
       dash: dashes[Math.floor(i / 8) % 3],
       points: { show: s.x.length <= 40, size: 5 },
-      value: (plot, v) => figure(v),
+      value: shown,
     });
     return new uPlot({
       width: place.clientWidth,
       height,
       scales: { x: { time: false }, y: { distr: chart.log ? 3 : 1 } },
+      legend: { markers: { width: 0, fill: (plot, i) => plot.series[i].stroke(plot, i) } },
       cursor: { drag: { x: true, y: false } },
       axes: [
-        axis(chart.x, { size: 34, values: (plot, ticks) => ticks.map(figure) }),
-        axis(chart.y, { size: axisWidth, values: (plot, ticks) => ticks.map((v) => v === null ? null : figure(v)) }),
+        axis(chart.x, { size: 34, values: tickLabels }),
+        axis(chart.y, { size: axisWidth, values: tickLabels }),
       ],
-      series: [{ label: chart.x, value: (plot, v) => figure(v) }, ...series.map(line)],
+      series: [{ label: chart.x, value: shown }, ...series.map(line)],
     }, uPlot.join(series.map((s) => [s.x, s.y])), place);
   };
 
