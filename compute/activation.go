@@ -8,7 +8,7 @@ type GELUOp struct{ Exact bool }
 func GELU(x *Tensor, exact bool) *Tensor { return apply(GELUOp{exact}, x)[0] }
 
 func (GELUOp) Kind() string           { return "gelu" }
-func (GELUOp) Infer(in []Type) []Type { return []Type{in[0]} }
+func (GELUOp) Infer(in []Type) []Type { wantFloats("gelu", in); return []Type{in[0]} }
 func (o GELUOp) Gradient(n *Node, dOut []*Tensor) []*Tensor {
 	return apply(GELUGradOp{o.Exact}, n.Inputs[0], dOut[0])
 }
@@ -30,6 +30,7 @@ func SwiGLU(gate, up *Tensor) *Tensor { return apply(SwiGLUOp{}, gate, up)[0] }
 
 func (SwiGLUOp) Kind() string { return "swiglu" }
 func (SwiGLUOp) Infer(in []Type) []Type {
+	wantFloats("swiglu", in)
 	if !in[0].Shape.Equal(in[1].Shape) {
 		badShape("swiglu", "gate and up of equal shape", in)
 	}

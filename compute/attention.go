@@ -31,6 +31,7 @@ func Attention(q, k, v, segments *Tensor, op AttentionOp) *Tensor {
 func (AttentionOp) Kind() string { return "attention" }
 
 func (AttentionOp) Infer(in []Type) []Type {
+	wantFloats("attention", in[:3])
 	q, k, v := in[0].Shape, in[1].Shape, in[2].Shape
 	ok := len(q) == 4 && len(k) == 4 && k.Equal(v) && q[0] == k[0] && q[1] == k[1] && q[3] == k[3] && q[2]%k[2] == 0
 	if ok && len(in) == 4 {
@@ -86,6 +87,11 @@ type CachedAttentionOp struct {
 // counts[r] in the row is padding with output zero. No two rows with
 // counts > 0 may name the same slot.
 //
+// An output depends, to the last bit, on its own query and on the keys and
+// values of its slot that it sees: neither on the rows beside it, nor on C, nor
+// on how its slot was filled, position by position or in stretches. So what is
+// sampled for a request does not depend on the requests served with it.
+//
 // q is [R, C, H, Dh], k and v are [R, C, Hkv, Dh]; keyCache and valueCache are
 // variables [S, M, Hkv, Dh] for S slots of M positions, which the Program
 // updates; slots, starts and counts are i32 [R]. The result is [R, C, H, Dh].
@@ -100,6 +106,7 @@ func CachedAttention(q, k, v, keyCache, valueCache, slots, starts, counts *Tenso
 func (CachedAttentionOp) Kind() string { return "cached_attention" }
 
 func (CachedAttentionOp) Infer(in []Type) []Type {
+	wantFloats("cached_attention", in[:5])
 	q, k, v, kc, vc := in[0].Shape, in[1].Shape, in[2].Shape, in[3].Shape, in[4].Shape
 	ok := len(q) == 4 && k.Equal(v) && len(k) == 4 && q[0] == k[0] && q[1] == k[1] && q[3] == k[3] && q[2]%k[2] == 0 &&
 		kc.Equal(vc) && len(kc) == 4 && kc[2] == k[2] && kc[3] == k[3]

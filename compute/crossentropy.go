@@ -93,6 +93,7 @@ func (o TokenLogProbGradOp) Gradient(*Node, []*Tensor) []*Tensor { return noGrad
 func (TokenLogProbGradOp) FLOPs(n *Node) int64                   { return 3 * headFLOPs(n) }
 
 func vocabularyRows(op string, outIn bool, in []Type) Type {
+	wantFloats(op, in[:2])
 	h, w := in[0].Shape, in[1].Shape
 	ok := len(h) == 2 && len(w) == 2 && in[2].DType == Int32 && in[2].Shape.Equal(h[:1])
 	if ok {

@@ -21,6 +21,7 @@ func Linear(x, w, bias *Tensor, outIn bool) *Tensor {
 func (LinearOp) Kind() string { return "linear" }
 
 func (o LinearOp) Infer(in []Type) []Type {
+	wantFloats("linear", in)
 	x, w := in[0].Shape, in[1].Shape
 	if len(x) < 1 || len(w) != 2 {
 		badShape("linear", "x [..., K] and w of two dimensions", in)

@@ -13,6 +13,7 @@ func LayerNorm(x, gamma, beta *Tensor, epsilon float32) *Tensor {
 func (LayerNormOp) Kind() string { return "layer_norm" }
 
 func (LayerNormOp) Infer(in []Type) []Type {
+	wantFloats("layer_norm", in)
 	x := in[0].Shape
 	if len(x) < 1 || !in[1].Shape.Equal(Shape{x.Last()}) || !in[2].Shape.Equal(Shape{x.Last()}) {
 		badShape("layer_norm", "x [..., D], gamma [D], beta [D]", in)
@@ -50,6 +51,7 @@ func RMSNorm(x, gamma *Tensor, epsilon float32) *Tensor {
 func (RMSNormOp) Kind() string { return "rms_norm" }
 
 func (RMSNormOp) Infer(in []Type) []Type {
+	wantFloats("rms_norm", in)
 	x := in[0].Shape
 	if len(x) < 1 || !in[1].Shape.Equal(Shape{x.Last()}) {
 		badShape("rms_norm", "x [..., D] and gamma [D]", in)

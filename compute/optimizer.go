@@ -8,8 +8,11 @@ type GlobalNormOp struct{}
 // scalar. It is not finite when any element is not.
 func GlobalNorm(tensors ...*Tensor) *Tensor { return apply(GlobalNormOp{}, tensors...)[0] }
 
-func (GlobalNormOp) Kind() string                          { return "global_norm" }
-func (GlobalNormOp) Infer([]Type) []Type                   { return []Type{{Float32, nil}} }
+func (GlobalNormOp) Kind() string { return "global_norm" }
+func (GlobalNormOp) Infer(in []Type) []Type {
+	wantFloats("global_norm", in)
+	return []Type{{Float32, nil}}
+}
 func (o GlobalNormOp) Gradient(*Node, []*Tensor) []*Tensor { return noGradient(o) }
 func (GlobalNormOp) FLOPs(n *Node) int64 {
 	var total int64
@@ -44,6 +47,7 @@ func AdamW(weight, gradient, m, v, lr, scale, c1, c2 *Tensor, op AdamWOp) {
 func (AdamWOp) Kind() string { return "adamw" }
 
 func (AdamWOp) Infer(in []Type) []Type {
+	wantFloats("adamw", in)
 	ok := true
 	for i, t := range in {
 		if i < 4 {

@@ -48,9 +48,9 @@ func Sqrt(x *Tensor) *Tensor { return unary(UnarySqrt, x) }
 // Square is x².
 func Square(x *Tensor) *Tensor { return Mul(x, x) }
 
-func (o UnaryOp) Kind() string         { return string(o.Function) }
-func (UnaryOp) Infer(in []Type) []Type { return []Type{in[0]} }
-func (UnaryOp) FLOPs(n *Node) int64    { return elements(n) }
+func (o UnaryOp) Kind() string           { return string(o.Function) }
+func (o UnaryOp) Infer(in []Type) []Type { wantFloats(o.Kind(), in); return []Type{in[0]} }
+func (UnaryOp) FLOPs(n *Node) int64      { return elements(n) }
 
 func (o UnaryOp) Gradient(n *Node, dOut []*Tensor) []*Tensor {
 	x, y, d := n.Inputs[0], n.Outputs[0], dOut[0]
@@ -127,6 +127,7 @@ func Scale(x *Tensor, s float32) *Tensor { return Mul(x, Constant(x.Node.program
 
 func (o BinaryOp) Kind() string { return string(o.Function) }
 func (o BinaryOp) Infer(in []Type) []Type {
+	wantFloats(o.Kind(), in)
 	return []Type{{Float32, broadcast(o.Kind(), in)}}
 }
 func (BinaryOp) FLOPs(n *Node) int64 { return elements(n) }
@@ -185,6 +186,7 @@ func Select(condition, a, b *Tensor) *Tensor { return apply(SelectOp{}, conditio
 
 func (SelectOp) Kind() string { return "select" }
 func (SelectOp) Infer(in []Type) []Type {
+	wantFloats("select", in)
 	if !in[0].Shape.Equal(in[1].Shape) || !in[1].Shape.Equal(in[2].Shape) {
 		badShape("select", "three equal shapes", in)
 	}
@@ -217,6 +219,7 @@ func Mean(x *Tensor) *Tensor { return Scale(Sum(x), 1/float32(x.Shape.Size())) }
 
 func (SumToOp) Kind() string { return "sum" }
 func (o SumToOp) Infer(in []Type) []Type {
+	wantFloats("sum", in)
 	if !broadcast("sum", []Type{in[0], {Float32, o.Target}}).Equal(in[0].Shape) {
 		badShape("sum", fmt.Sprintf("a shape that %v broadcasts to", []int(o.Target)), in)
 	}
@@ -321,6 +324,9 @@ func (o ConcatOp) Infer(in []Type) []Type {
 	for _, t := range in[1:] {
 		if len(t.Shape) != len(out) {
 			badShape("concat", "equal numbers of dimensions", in)
+		}
+		if t.DType != in[0].DType {
+			badShape("concat", "one element type", in)
 		}
 		for i, d := range t.Shape {
 			if i == o.Axis {

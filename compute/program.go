@@ -131,7 +131,7 @@ func (p *Program) Input(name string, dtype DType, shape ...int) *Tensor {
 			panic(fmt.Sprintf("compute: program %s declares input %q twice", p.Name, name))
 		}
 	}
-	t := p.node(Source{name, false, Type{dtype, shape}})[0]
+	t := p.node(Source{name, false, Type{dtype, slices.Clone(shape)}})[0]
 	p.Inputs = append(p.Inputs, Named{name, t})
 	return t
 }
@@ -167,6 +167,13 @@ func (p *Program) Output(name string, t *Tensor) {
 func (p *Program) Update(variable, value *Tensor) { p.update(variable, value, false) }
 
 // Accumulate adds value to the Store's array of that name when the run ends.
+//
+// The gradient of a weight, bias, norm or table goes on summing from the old
+// value, row after row. A batch of sequences that is processed in several runs
+// leaves the same bits as in one run; for the gradient by the vocabulary, where
+// each run holds a multiple of [HeadBlock] rows. A gradient that is itself a
+// sum, of a tensor with two readers, does not: give each reader a [Reshape] of
+// the variable, and accumulate the gradients by those apart.
 func (p *Program) Accumulate(name string, value *Tensor) {
 	p.update(p.Variable(name, value.Shape...), value, true)
 }
@@ -175,8 +182,8 @@ func (p *Program) update(variable, value *Tensor, add bool) {
 	if s, ok := variable.Node.Op.(Source); !ok || !s.Variable {
 		panic(fmt.Sprintf("compute: program %s updates a tensor of operator %s, which is no variable", p.Name, variable.Node.Op.Kind()))
 	}
-	if !variable.Shape.Equal(value.Shape) {
-		panic(fmt.Sprintf("compute: program %s updates variable of shape %v with a value of shape %v", p.Name, variable.Shape, value.Shape))
+	if value.DType != Float32 || !variable.Shape.Equal(value.Shape) {
+		panic(fmt.Sprintf("compute: program %s updates variable %v with a value %v", p.Name, variable.Type, value.Type))
 	}
 	p.Updates = append(p.Updates, Update{variable, value, add})
 }
@@ -195,6 +202,11 @@ func (p *Program) node(op Op, inputs ...*Tensor) []*Tensor {
 	}
 	n := &Node{ID: len(p.Nodes), Op: op, Inputs: inputs, program: p}
 	for i, typ := range op.Infer(types) {
+		for _, d := range typ.Shape {
+			if d < 1 {
+				panic(fmt.Sprintf("compute: output %d of %s has shape %v, want dimensions of 1 and more", i, op.Kind(), []int(typ.Shape)))
+			}
+		}
 		n.Outputs = append(n.Outputs, &Tensor{Type: typ, Node: n, Index: i})
 	}
 	p.Nodes = append(p.Nodes, n)
@@ -244,6 +256,15 @@ func (p *Program) FLOPs() int64 {
 
 func badShape(op, want string, in []Type) {
 	panic(fmt.Sprintf("compute: %s wants %s, got %v", op, want, in))
+}
+
+// wantFloats panics where one of the inputs holds integers.
+func wantFloats(op string, in []Type) {
+	for _, t := range in {
+		if t.DType != Float32 {
+			badShape(op, "f32", in)
+		}
+	}
 }
 
 // elements is the FLOP count of an operator that is bound by memory.

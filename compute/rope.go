@@ -17,6 +17,7 @@ func RoPE(x, positions *Tensor, frequencies []float64) *Tensor {
 func (RoPEOp) Kind() string { return "rope" }
 
 func (o RoPEOp) Infer(in []Type) []Type {
+	wantFloats("rope", in[:1])
 	x := in[0].Shape
 	if len(x) < 2 || x.Last() != 2*len(o.Frequencies) || in[1].DType != Int32 || !in[1].Shape.Equal(x[:len(x)-2]) {
 		badShape("rope", "x [..., H, Dh] with Dh twice the frequencies and positions i32 [...]", in)
