@@ -14,8 +14,6 @@ const chunkLen = 1 << 14
 // slice, so splitting a range never changes a bit. Reducing entries add in an
 // order fixed by the length.
 type vectorKernels struct {
-	name string
-
 	add       func(dst, a, b []float32)
 	mul       func(dst, a, b []float32)
 	scale     func(dst, x []float32, s float32)

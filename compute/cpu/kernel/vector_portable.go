@@ -7,8 +7,6 @@ import "math"
 // before they are added (float32(x*y) + z), or the compiler could fuse them
 // on some machines and not on others.
 var portable = vectorKernels{
-	name: "portable",
-
 	add:       addPortable,
 	mul:       mulPortable,
 	scale:     scalePortable,
