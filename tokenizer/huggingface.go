@@ -147,11 +147,7 @@ func parseTokenizer(data []byte) (vocabulary, error) {
 			preTokenizer = value
 			return checkByteLevel("pre_tokenizer.", value, oneOf("false"), oneOf("true"))
 		},
-		// As a post-processor ByteLevel moves the offsets that Hugging Face
-		// reports; ids stay as they are.
-		"post_processor": nullOr(func(value json.RawMessage) error {
-			return checkByteLevel("post_processor.", value, anyBool, anyBool)
-		}),
+		"post_processor": nullOr(checkPostProcessor),
 		"decoder": func(value json.RawMessage) error {
 			return checkByteLevel("decoder.", value, anyBool, anyBool)
 		},
@@ -231,6 +227,33 @@ func checkByteLevel(where string, value json.RawMessage, addPrefixSpace, useRege
 		err = fmt.Errorf("%sadd_prefix_space is missing", where)
 	}
 	return err
+}
+
+// checkPostProcessor accepts the post-processors that leave the ids of a single
+// text as they are: ByteLevel, which moves the offsets that Hugging Face reports,
+// and the template that consists of the text alone, which transformers 5 writes
+// into every file.
+func checkPostProcessor(value json.RawMessage) error {
+	if checkType(value, `"TemplateProcessing"`) != nil {
+		return checkByteLevel("post_processor.", value, anyBool, anyBool)
+	}
+	unused := func(json.RawMessage) error { return nil }
+	return checkObject("post_processor.", value, map[string]rule{
+		"type": oneOf(`"TemplateProcessing"`),
+		"single": func(value json.RawMessage) error {
+			type part struct{ Sequence *struct{ ID string } }
+			var parts []part
+			if err := json.Unmarshal(value, &parts); err != nil {
+				return err
+			}
+			if len(parts) != 1 || parts[0].Sequence == nil || parts[0].Sequence.ID != "A" {
+				return errors.New("a template that adds tokens is not supported, only the text alone")
+			}
+			return nil
+		},
+		"pair":           unused, // of two texts encoded together
+		"special_tokens": unused, // of single and pair
+	})
 }
 
 // checkType looks at an object's type before its other keys, which for another

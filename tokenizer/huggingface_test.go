@@ -143,7 +143,9 @@ func TestWhatTheFileAsksAndIsNotHereIsRefusedByName(t *testing.T) {
 		{`"truncation": null`, `"truncation": {"max_length": 5}`, `truncation is {"max_length": 5}`},
 		{`"padding": null`, `"padding": {}`, `padding is {}`},
 		{`"normalizer": null`, `"normalizer": {"type": "NFC"}`, `normalizer is {"type": "NFC"}`},
-		{`"post_processor": null`, `"post_processor": {"type": "TemplateProcessing"}`, `type "TemplateProcessing" is not supported`},
+		{`"post_processor": null`, `"post_processor": {"type": "BertProcessing"}`, `type "BertProcessing" is not supported`},
+		{`"post_processor": null`, `"post_processor": {"type": "TemplateProcessing", "single": [{"SpecialToken": {"id": "<s>"}}, {"Sequence": {"id": "A"}}]}`, `post_processor.single is [{"SpecialToken": {"id": "<s>"}}, {"Sequence": {"id": "A"}}]: a template that adds tokens`},
+		{`"post_processor": null`, `"post_processor": {"type": "TemplateProcessing", "single": []}`, `post_processor.single is []`},
 		{`"type": "ByteLevel"`, `"type": "Metaspace"`, `type "Metaspace" is not supported, only "ByteLevel"`},
 		{`"type": "ByteLevel"`, `"type": "ByteLevel", "new": 1`, `pre_tokenizer.new is 1`},
 		{`"add_prefix_space": false`, `"add_prefix_space": true`, `pre_tokenizer.add_prefix_space is true`},
@@ -207,6 +209,22 @@ func TestOptionalKeysMayBeAbsent(t *testing.T) {
 		tok, err := Parse([]byte(strings.ReplaceAll(whole, key, "")))
 		if err != nil {
 			t.Errorf("without %s: %v", key, err)
+			continue
+		}
+		sameTokenizer(t, tok, goldenTokenizer(t))
+	}
+}
+
+func TestPostProcessorsThatLeaveIDsAloneAreRead(t *testing.T) {
+	whole := string(mustFiles(t, goldenTokenizer(t))[TokenizerFile])
+	for _, value := range []string{
+		`{"type": "ByteLevel", "add_prefix_space": true, "trim_offsets": false, "use_regex": true}`,
+		`{"type": "TemplateProcessing", "single": [{"Sequence": {"id": "A", "type_id": 0}}],
+			"pair": [{"Sequence": {"id": "A", "type_id": 0}}, {"Sequence": {"id": "B", "type_id": 1}}], "special_tokens": {}}`,
+	} {
+		tok, err := Parse([]byte(strings.Replace(whole, `"post_processor": null`, `"post_processor": `+value, 1)))
+		if err != nil {
+			t.Errorf("%s: %v", value, err)
 			continue
 		}
 		sameTokenizer(t, tok, goldenTokenizer(t))
