@@ -8,6 +8,6 @@
 // [Store.Float64] and [Executable.Float64] reach the doubles, which makes
 // gradients checkable by finite differences to six digits and more.
 //
-// It is meant for tests and self-tests. It is not fast: about a thousandth of
-// what compute/cpu does, enough for models of some hundred thousand parameters.
+// It is meant for tests and self-tests, and is not fast: enough for models of
+// some hundred thousand parameters.
 package reference
