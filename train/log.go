@@ -51,7 +51,7 @@ func (l *Log) begin(loop *Loop, step int) (*loopLog, error) {
 	if err != nil {
 		return nil, err
 	}
-	events, err := CreateEvents(loop.Folder, step, time.Now())
+	events, err := CreateEvents(loop.Folder, step+1, time.Now())
 	if err != nil {
 		metrics.Close()
 		return nil, err

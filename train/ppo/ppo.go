@@ -1,0 +1,531 @@
+package ppo
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"math"
+
+	"github.com/seed-b72bdb6c/alma/artifact"
+	"github.com/seed-b72bdb6c/alma/compute"
+	"github.com/seed-b72bdb6c/alma/dataset"
+	"github.com/seed-b72bdb6c/alma/generate"
+	"github.com/seed-b72bdb6c/alma/model"
+	"github.com/seed-b72bdb6c/alma/train"
+)
+
+// Config configures the stage.
+type Config struct {
+	Iterations int `yaml:"iterations" json:"iterations" doc:"rollouts" min:"1"`
+	Prompts    int `yaml:"prompts" json:"prompts" doc:"prompts of a rollout" min:"1"`
+	Minibatch  int `yaml:"minibatch" json:"minibatch" doc:"responses of an optimizer step" min:"1"`
+	Epochs     int `yaml:"epochs" json:"epochs" doc:"times that the update sees a rollout" min:"1"`
+	MicroRows  int `yaml:"micro_rows" json:"micro_rows" doc:"packed rows of a micro-batch" min:"1"`
+	Context    int `yaml:"context" json:"context" doc:"tokens of a packed row, the longest prompt with its response; 0: the model's context" min:"0"`
+	Slots      int `yaml:"slots" json:"slots" doc:"responses that are sampled at one time" min:"1"`
+
+	MaxTokens   int     `yaml:"max_tokens" json:"max_tokens" doc:"longest response" min:"1"`
+	Temperature float64 `yaml:"temperature" json:"temperature" doc:"of the sampling and of all log-probabilities" above:"0"`
+
+	Beta        float64     `yaml:"beta" json:"beta" doc:"weight of the KL penalty" min:"0"`
+	TargetKL    float64     `yaml:"target_kl" json:"target_kl" doc:"nats a response that beta is adapted to; 0: beta is constant" min:"0"`
+	KLHorizon   float64     `yaml:"kl_horizon" json:"kl_horizon" doc:"episodes over which beta is adapted" above:"0"`
+	KLEstimator KLEstimator `yaml:"kl_estimator" json:"kl_estimator" doc:"of the KL at a token" enum:"k1,k2,k3"`
+
+	MissingEnd        string  `yaml:"missing_end" json:"missing_end" doc:"score of a response that did not end itself: replaced by −penalty, lowered by it, or kept" enum:"replace,subtract,keep"`
+	MissingEndPenalty float64 `yaml:"missing_end_penalty" json:"missing_end_penalty" doc:"see missing_end" min:"0"`
+	ClipScore         float64 `yaml:"clip_score" json:"clip_score" doc:"scores are clipped to ± this; 0 does not clip" min:"0"`
+	WhitenRewards     bool    `yaml:"whiten_rewards" json:"whiten_rewards" doc:"divide the rewards of a rollout by their standard deviation"`
+
+	Gamma     float64 `yaml:"gamma" json:"gamma" doc:"discount of a token" min:"0" max:"1"`
+	Lambda    float64 `yaml:"lambda" json:"lambda" doc:"of the advantage estimate" min:"0" max:"1"`
+	Clip      float64 `yaml:"clip_ratio" json:"clip_ratio" doc:"range of the probability ratio" above:"0"`
+	ClipValue float64 `yaml:"clip_value" json:"clip_value" doc:"range of the value's change" above:"0"`
+	ValueCoef float64 `yaml:"value_coefficient" json:"value_coefficient" doc:"weight of the value loss" above:"0"`
+
+	PretrainCoef float64 `yaml:"pretrain_coefficient" json:"pretrain_coefficient" doc:"γ: weight of the loss on pretraining text; 0: none" min:"0"`
+	PretrainRows int     `yaml:"pretrain_rows" json:"pretrain_rows" doc:"rows of pretraining text in each optimizer step" min:"1"`
+
+	train.OptimizerConfig `yaml:",inline"`
+	CriticLR              float64 `yaml:"critic_lr" json:"critic_lr" doc:"peak learning rate of the critic" above:"0"`
+
+	Seed uint64 `yaml:"seed" json:"seed" doc:"of the order of the prompts and of sampling"`
+}
+
+// Defaults suit a model of a few million parameters (InstructGPT: β .02,
+// batches of 512 in minibatches of 64, γ 27.8, rate 9e-6 for the critic).
+func Defaults() Config {
+	c := Config{
+		Iterations: 24, Prompts: 128, Minibatch: 32, Epochs: 1, MicroRows: 8, Slots: 64,
+		MaxTokens: 64, Temperature: 1, Beta: .1, KLHorizon: 10000, KLEstimator: K1,
+		MissingEnd: "replace", MissingEndPenalty: 1, WhitenRewards: true,
+		Gamma: 1, Lambda: .95, Clip: .2, ClipValue: .2, ValueCoef: .1,
+		PretrainCoef: .1, PretrainRows: 4,
+		OptimizerConfig: train.DefaultOptimizer(3e-4), CriticLR: 5e-4,
+	}
+	// Adam's epsilon as in PPO's first implementations (detail 4); the rate
+	// anneals to 0 (detail 5).
+	c.Epsilon, c.Decay, c.WeightDecay = 1e-5, "linear", 0
+	return c
+}
+
+// minibatches is the number of optimizer steps of an iteration.
+func (c Config) minibatches() int {
+	return c.Epochs * ((c.Prompts + c.Minibatch - 1) / c.Minibatch)
+}
+
+// Inputs are the artifacts that the stage reads.
+type Inputs struct {
+	Policy  string // SFT model folder
+	Critic  string // reward model folder, or any model folder of the same tokenizer
+	Prompts string // JSONL
+	Text    string // token shards for the pretraining mix; may be empty when its coefficient is 0
+	// Reward scores the responses; Texts' Index counts the prompts that fit, in
+	// the order of the file. It is made from the prompts that were kept.
+	Reward func(prompts []dataset.Prompt) (Reward, error)
+}
+
+// run is the state of a stage while it runs.
+type run struct {
+	config  Config
+	prompts [][]int32
+	stop    []int32
+	shape   shape
+	reward  Reward
+
+	model     *model.Model
+	policy    passes
+	reference passes
+	critic    passes
+	generator *generate.Generator
+	lm        *train.LanguageModel
+	stream    *dataset.Stream
+	text      *dataset.Packed
+
+	order []int // of the prompts in this epoch
+	epoch int
+	flops int64
+
+	rollout rollout
+}
+
+// rollout is the part of the state that lives between the optimizer steps of
+// an iteration (detail 34).
+type rollout struct {
+	Iteration  int         `json:"iteration"` // −1 before the first
+	Controller controller  `json:"controller"`
+	Sequences  []*sequence `json:"sequences"`
+}
+
+// Save implements train.State.
+func (r *run) Save() (map[string]func(io.Writer) error, error) {
+	data, err := json.Marshal(r.rollout)
+	if err != nil {
+		return nil, fmt.Errorf("encoding rollout: %w", err)
+	}
+	return map[string]func(io.Writer) error{"rollout.json": func(w io.Writer) error {
+		_, err := w.Write(data)
+		return err
+	}}, nil
+}
+
+// Load implements train.State.
+func (r *run) Load(read func(string) ([]byte, error)) error {
+	data, err := read("rollout.json")
+	if err != nil {
+		return err
+	}
+	target, horizon := r.rollout.Controller.target, r.rollout.Controller.horizon
+	if err := json.Unmarshal(data, &r.rollout); err != nil {
+		return artifact.Mark(artifact.ErrCorrupt, fmt.Errorf("reading rollout.json: %w", err))
+	}
+	r.rollout.Controller.target, r.rollout.Controller.horizon = target, horizon
+	return nil
+}
+
+// Run trains the policy into the folder out, continuing where an earlier run
+// stopped.
+func Run(ctx context.Context, env train.Environment, c Config, in Inputs, out string) (*artifact.Manifest, error) {
+	stage, err := artifact.Begin(out, "ppo", c)
+	if err != nil {
+		return nil, err
+	}
+	inputs := map[string]string{"policy": in.Policy, "critic": in.Critic, "prompts": in.Prompts}
+	if c.PretrainCoef > 0 {
+		if in.Text == "" {
+			return nil, artifact.Errorf(artifact.ErrUsage, "configuring ppo: pretrain_coefficient is %g and there is no pretraining text; give token shards or set it to 0", c.PretrainCoef)
+		}
+		inputs["text"] = in.Text
+	}
+	for name, path := range inputs {
+		if err := stage.AddInput(name, path); err != nil {
+			return nil, err
+		}
+	}
+	policy, tok, err := train.LoadModel(env.Engine, in.Policy)
+	if err != nil {
+		return nil, err
+	}
+	reference, err := policy.Clone()
+	if err != nil {
+		return nil, err
+	}
+	critic, err := model.Load(env.Engine, in.Critic)
+	if err != nil {
+		return nil, err
+	}
+	if critic.Vocabulary != policy.Vocabulary {
+		return nil, artifact.Errorf(artifact.ErrUsage, "configuring ppo: the critic %s has %d tokens and the policy %s has %d; both must have one tokenizer", in.Critic, critic.Vocabulary, in.Policy, policy.Vocabulary)
+	}
+	if critic.Head != model.Scalar {
+		if critic, err = critic.WithHead(model.Scalar, c.Seed); err != nil {
+			return nil, err
+		}
+	}
+	r := &run{config: c, model: policy, epoch: -1}
+	r.rollout = rollout{Iteration: -1, Controller: controller{Beta: c.Beta, target: c.TargetKL, horizon: c.KLHorizon}}
+	r.shape = shape{B: c.MicroRows, T: c.Context}
+	if r.shape.T == 0 {
+		r.shape.T = min(policy.Context, critic.Context)
+	}
+	if longest := min(policy.Context, critic.Context); r.shape.T > longest {
+		return nil, artifact.Errorf(artifact.ErrUsage, "configuring ppo: context %d is longer than the models', which is %d", r.shape.T, longest)
+	}
+	// Responses are a part of what is in a row.
+	r.shape.N = max(c.MaxTokens, r.shape.B*r.shape.T/2)
+	for _, id := range train.EndTokens(tok) {
+		r.stop = append(r.stop, int32(id))
+	}
+
+	prompts, err := dataset.ReadPrompts(in.Prompts)
+	if err != nil {
+		return nil, err
+	}
+	ids, kept, err := dataset.TokenizePrompts(tok, prompts, r.shape.T-c.MaxTokens)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", in.Prompts, err)
+	}
+	if len(ids) == 0 {
+		return nil, artifact.Errorf(artifact.ErrUsage, "reading prompts %s: none of %d leaves room for %d tokens in a context of %d", in.Prompts, len(prompts), c.MaxTokens, r.shape.T)
+	}
+	r.prompts = ids
+	keptPrompts := make([]dataset.Prompt, len(kept))
+	for i, k := range kept {
+		keptPrompts[i] = prompts[k]
+	}
+	if r.reward, err = in.Reward(keptPrompts); err != nil {
+		return nil, err
+	}
+	if r.policy, err = policyPasses(policy, r.shape, c.Temperature, c.Clip, true); err != nil {
+		return nil, err
+	}
+	if r.reference, err = policyPasses(reference, r.shape, c.Temperature, c.Clip, false); err != nil {
+		return nil, err
+	}
+	if r.critic, err = criticPasses(critic, r.shape, c.ClipValue, c.ValueCoef); err != nil {
+		return nil, err
+	}
+	if c.PretrainCoef > 0 {
+		shards, err := dataset.OpenShards(in.Text)
+		if err != nil {
+			return nil, err
+		}
+		defer shards.Close()
+		length := policy.Context
+		if r.stream, err = dataset.NewStream(shards, dataset.StreamOptions{T: length, Seed: c.Seed, Shuffle: true}); err != nil {
+			return nil, err
+		}
+		if r.lm, err = train.NewLanguageModel(policy, c.PretrainRows, length); err != nil {
+			return nil, err
+		}
+		r.text = train.NewTextRows(c.PretrainRows, length)
+	}
+	if r.generator, err = generate.New(policy, c.Slots, r.shape.T); err != nil {
+		return nil, err
+	}
+	policyOptimizer, err := train.NewOptimizer(policy, c.AdamW())
+	if err != nil {
+		return nil, err
+	}
+	criticOptimizer, err := train.NewOptimizer(critic, c.AdamW())
+	if err != nil {
+		return nil, err
+	}
+	frozen, err := reference.Weights()
+	if err != nil {
+		return nil, err
+	}
+
+	steps := c.Iterations * c.minibatches()
+	env.Log.Printf("ppo: %s prompts (%s do not fit), %s iterations of %d responses, %d steps each",
+		train.FormatCount(int64(len(ids))), train.FormatCount(int64(len(prompts)-len(ids))), train.FormatCount(int64(c.Iterations)), c.Prompts, c.minibatches())
+	extra, err := tok.Files()
+	if err != nil {
+		return nil, err
+	}
+	policyGuard, criticGuard := c.Guard(), c.Guard()
+	// The critic's loss starts far from its end and leaps with the rewards.
+	criticGuard.Spike = 0
+	rates := c.Schedule(steps)
+	loop := &train.Loop{
+		Stage: "ppo", Folder: out, Steps: steps, Config: c, Guard: policyGuard, Log: env.Log, CheckpointSteps: env.CheckpointSteps,
+		States: []train.State{
+			train.ModelState{Model: policy, Optimizer: policyOptimizer, Extra: extra, EOS: train.EndTokens(tok)},
+			train.ModelState{Prefix: "critic-", Model: critic, Optimizer: criticOptimizer},
+			r,
+		},
+		Step: func(ctx context.Context, step int) (train.StepReport, error) {
+			return r.step(ctx, step, func(stats *stats, batch func() string) error {
+				lr := rates.At(step)
+				norm, err := policyGuard.Apply(policyOptimizer, lr, stats.policyLoss, batch)
+				if err != nil {
+					if zero := criticOptimizer.Zero(); zero != nil {
+						return zero
+					}
+					return err
+				}
+				criticNorm, err := criticGuard.Apply(criticOptimizer, lr/c.LR*c.CriticLR, stats.valueLoss, batch)
+				if err != nil {
+					return err
+				}
+				stats.norm, stats.criticNorm, stats.lr = norm, criticNorm, lr
+				stats.flops += policyOptimizer.FLOPs() + criticOptimizer.FLOPs()
+				return nil
+			})
+		},
+	}
+	totals, err := loop.Run(ctx)
+	if err != nil {
+		return nil, err
+	}
+	after, err := reference.Weights()
+	if err != nil {
+		return nil, err
+	}
+	if string(after) != string(frozen) {
+		return nil, fmt.Errorf("finishing ppo: the frozen reference changed while the policy was trained; this is a fault in alma")
+	}
+	if err := train.SaveModel(out, policy, tok, c.Temperature); err != nil {
+		return nil, err
+	}
+	totals.Fill(&stage.Manifest)
+	return stage.Finish()
+}
+
+// stats sums what a minibatch tells.
+type stats struct {
+	policyLoss, valueLoss, textLoss  float64
+	approxKL, clipped, entropy       float64
+	valueClipped, ratio, ratioSquare float64
+	tokens                           int
+	norm, criticNorm, lr             float64
+	flops                            int64
+}
+
+// step is one optimizer step: at the beginning of an iteration a rollout, then
+// the minibatch that is due. apply lets the optimizers take their step.
+func (r *run) step(ctx context.Context, step int, apply func(*stats, func() string) error) (train.StepReport, error) {
+	c := r.config
+	per := c.minibatches()
+	iteration, minibatch := step/per, step%per
+	report := train.StepReport{}
+	r.flops = 0
+	var metrics []train.Metric
+	if r.rollout.Iteration != iteration {
+		sequences, err := r.sample(ctx, iteration)
+		if err == nil {
+			err = r.measure(ctx, sequences)
+		}
+		if err != nil {
+			return report, err
+		}
+		beta := r.rollout.Controller.Beta
+		c.estimate(sequences, beta)
+		r.rollout.Iteration, r.rollout.Sequences = iteration, sequences
+		metrics = c.describe(sequences, beta)
+		r.rollout.Controller.update(mean(sequences, func(s *sequence) float64 { return s.KL }), len(sequences))
+		for _, s := range sequences {
+			report.Tokens += int64(len(s.Response))
+		}
+	}
+	// Minibatch m of an epoch takes its share of the rollout in a random order.
+	epochSteps := per / c.Epochs
+	order := compute.Permutation(c.Seed, compute.Stream("ppo minibatches")+uint64(step/epochSteps), len(r.rollout.Sequences))
+	m := minibatch % epochSteps
+	which := order[m*c.Minibatch : min((m+1)*c.Minibatch, len(order))]
+	var s stats
+	if err := r.accumulate(step, which, &s); err != nil {
+		return report, err
+	}
+	err := apply(&s, func() string {
+		return fmt.Sprintf("iteration %d, minibatch %d, responses %v", iteration, minibatch, which)
+	})
+	n := float64(s.tokens)
+	metrics = append(metrics,
+		train.Metric{Name: "loss", Value: s.policyLoss + c.ValueCoef*s.valueLoss + c.PretrainCoef*s.textLoss},
+		train.Metric{Name: "loss/policy_avg", Value: s.policyLoss},
+		train.Metric{Name: "loss/value_avg", Value: s.valueLoss},
+		train.Metric{Name: "policy/approxkl_avg", Value: s.approxKL / n},
+		train.Metric{Name: "policy/clipfrac_avg", Value: s.clipped / n},
+		train.Metric{Name: "policy/entropy_avg", Value: s.entropy / n},
+		train.Metric{Name: "val/clipfrac_avg", Value: s.valueClipped / n},
+		train.Metric{Name: "val/ratio", Value: s.ratio / n},
+		train.Metric{Name: "val/ratio_var", Value: max(0, s.ratioSquare/n-(s.ratio/n)*(s.ratio/n))},
+		train.Metric{Name: "grad_norm", Value: s.norm},
+		train.Metric{Name: "critic_grad_norm", Value: s.criticNorm},
+		train.Metric{Name: "lr", Value: s.lr},
+		train.Metric{Name: "eps", Value: c.Clip},
+		train.Metric{Name: "episode", Value: float64((iteration + 1) * c.Prompts)},
+	)
+	if r.lm != nil {
+		metrics = append(metrics, train.Metric{Name: "loss/pretrain_avg", Value: s.textLoss})
+		report.Tokens += int64(len(r.text.Tokens))
+	}
+	report.Metrics = metrics
+	report.Tokens += int64(s.tokens)
+	report.FLOPs = r.flops + s.flops
+	report.Fields = []string{
+		fmt.Sprintf("score %.3f", mean(r.rollout.Sequences, func(s *sequence) float64 { return float64(s.Score) })),
+		fmt.Sprintf("kl %.2f", mean(r.rollout.Sequences, func(s *sequence) float64 { return s.KL })),
+	}
+	return report, err
+}
+
+// accumulate adds the gradients of a minibatch to both models, and γ times
+// those of the pretraining text to the policy's (detail 32).
+func (r *run) accumulate(step int, which []int, s *stats) error {
+	c := r.config
+	for _, x := range which {
+		s.tokens += len(r.rollout.Sequences[x].Response)
+	}
+	weight := float32(1 / float64(s.tokens))
+	batches, err := split(r.rollout.Sequences, which, r.shape)
+	if err != nil {
+		return err
+	}
+	for _, b := range batches {
+		x := r.policy.step
+		clear(x.Floats("weights"))
+		old := x.Floats("old_log_probs")
+		b.fill(x, r.rollout.Sequences, r.shape, true, func(seq *sequence, t, n int) {
+			old[n], x.Floats("advantages")[n], x.Floats("weights")[n] = seq.OldLogProbs[t], seq.Advantages[t], weight
+		})
+		if err := x.Run(); err != nil {
+			return err
+		}
+		s.flops += x.FLOPs()
+		s.policyLoss += float64(x.Floats("loss")[0])
+		logProbs, entropies := x.Floats("log_probs"), x.Floats("entropies")
+		for n := range b.tokens {
+			d := float64(logProbs[n]) - float64(old[n])
+			ratio := math.Exp(d)
+			s.approxKL += d * d / 2
+			s.ratio += ratio
+			s.ratioSquare += ratio * ratio
+			s.entropy += float64(entropies[n])
+			if math.Abs(ratio-1) > c.Clip {
+				s.clipped++
+			}
+		}
+		x = r.critic.step
+		clear(x.Floats("weights"))
+		oldValues := x.Floats("old_values")
+		b.fill(x, r.rollout.Sequences, r.shape, false, func(seq *sequence, t, n int) {
+			oldValues[n], x.Floats("returns")[n], x.Floats("weights")[n] = seq.OldValues[t], seq.Returns[t], weight
+		})
+		if err := x.Run(); err != nil {
+			return err
+		}
+		s.flops += x.FLOPs()
+		s.valueLoss += float64(x.Floats("loss")[0])
+		values := x.Floats("values")
+		for n := range b.tokens {
+			if math.Abs(float64(values[n]-oldValues[n])) > c.ClipValue {
+				s.valueClipped++
+			}
+		}
+	}
+	if r.lm == nil {
+		return nil
+	}
+	if err := r.stream.Batch(uint64(step)*uint64(c.PretrainRows), r.text.Tokens, r.text.Targets); err != nil {
+		return err
+	}
+	n := float64(len(r.text.Tokens))
+	scaled, err := r.lm.Accumulate(r.text, c.PretrainCoef/n)
+	if err != nil {
+		return err
+	}
+	s.textLoss = scaled / c.PretrainCoef
+	s.flops += r.lm.FLOPs()
+	return nil
+}
+
+// describe gives the metrics of a rollout, in TRL's names, over the tokens of
+// the responses alone (detail 30).
+func (c Config) describe(sequences []*sequence, beta float64) []train.Metric {
+	var ended, length, cut float64
+	var values, returns []float64
+	for _, s := range sequences {
+		if s.Ended {
+			ended++
+		} else {
+			cut++
+		}
+		length += float64(len(s.Response))
+		for t := range s.Returns {
+			values = append(values, float64(s.OldValues[t]))
+			returns = append(returns, float64(s.Returns[t]))
+		}
+	}
+	n := float64(len(sequences))
+	kl := mean(sequences, func(s *sequence) float64 { return s.KL })
+	return []train.Metric{
+		{Name: "objective/kl", Value: kl},
+		{Name: "objective/entropy", Value: mean(sequences, func(s *sequence) float64 {
+			var sum float64
+			for _, e := range s.Entropies {
+				sum += float64(e)
+			}
+			return sum
+		})},
+		{Name: "objective/non_score_reward", Value: -beta * kl},
+		{Name: "objective/rlhf_reward", Value: mean(sequences, func(s *sequence) float64 { return s.Reward })},
+		{Name: "objective/scores", Value: mean(sequences, func(s *sequence) float64 { return float64(s.Score) })},
+		{Name: "objective/beta", Value: beta},
+		{Name: "val/num_eos_tokens", Value: ended},
+		{Name: "vf_explained_var", Value: explained(values, returns)},
+		{Name: "response_length/mean", Value: length / n},
+		{Name: "response_length/clip_ratio", Value: cut / n},
+	}
+}
+
+func mean(sequences []*sequence, f func(*sequence) float64) float64 {
+	var sum float64
+	for _, s := range sequences {
+		sum += f(s)
+	}
+	return sum / float64(len(sequences))
+}
+
+// explained is 1 − Var(returns − values)/Var(returns), 0 where the returns do
+// not vary.
+func explained(values, returns []float64) float64 {
+	variance := func(f func(i int) float64) float64 {
+		var sum, squares float64
+		for i := range returns {
+			sum += f(i)
+		}
+		m := sum / float64(len(returns))
+		for i := range returns {
+			squares += (f(i) - m) * (f(i) - m)
+		}
+		return squares
+	}
+	total := variance(func(i int) float64 { return returns[i] })
+	if total == 0 {
+		return 0
+	}
+	return 1 - variance(func(i int) float64 { return returns[i] - values[i] })/total
+}
