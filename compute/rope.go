@@ -9,7 +9,8 @@ type RoPEOp struct {
 }
 
 // RoPE rotates x [..., H, Dh]; positions holds one number for each row of H
-// heads and has the leading dimensions of x.
+// heads and has the leading dimensions of x. Positions count from 0; a negative
+// one is an error of the run.
 func RoPE(x, positions *Tensor, frequencies []float64) *Tensor {
 	return apply(RoPEOp{frequencies, false}, x, positions)[0]
 }

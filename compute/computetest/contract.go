@@ -20,6 +20,7 @@ func (s suite) testContract(t *testing.T) {
 	t.Run("store", func(t *testing.T) { testStore(t, engine.NewStore()) })
 	t.Run("compile", func(t *testing.T) { testCompile(t, engine) })
 	t.Run("shared store", func(t *testing.T) { testSharedStore(t, engine) })
+	t.Run("changing weights", s.testChangingWeights)
 	t.Run("indices", s.testIndices)
 }
 
@@ -156,6 +157,37 @@ func testSharedStore(t *testing.T, engine compute.Engine) {
 	want(7, 8)
 }
 
+// testChangingWeights multiplies by weights that another Program and the caller
+// change: an engine that keeps its own arrangement of a weight must notice.
+func (s suite) testChangingWeights(t *testing.T) {
+	build := func(b *builder) {
+		x, w := b.input("x", 20, 33), b.variable("w", 33, 49)
+		b.output("y", compute.Linear(x, w, nil, false))
+		b.output("transposed", compute.Linear(b.input("z", 20, 49), w, nil, true))
+		b.output("loss", compute.LinearCrossEntropy(x, w, b.below("targets", 0, 49, 20), false))
+	}
+	lifetime := func(engine compute.Engine) []numbers {
+		look := newBuilder(testCase{name: "look", build: build}, asOutput).compile(t, engine)
+		change := &builder{p: compute.NewProgram("change"), n: 1}
+		change.p.Accumulate("w", change.input("step", 33, 49))
+		replace := &builder{p: compute.NewProgram("replace"), n: 1}
+		replace.p.Update(replace.p.Variable("w", 33, 49), compute.Tanh(replace.input("new", 33, 49)))
+		all := look.run(t, 1)
+		for _, b := range []*builder{change, replace} {
+			b.compileOn(t, engine, look.store).run(t, 1)
+			all = append(all, look.run(t, 1)...)
+		}
+		define(t, look.store, "w", compute.Shape{33, 49}, func(i int) float32 { return float32(i%7) - 3 })
+		return append(all, look.run(t, 1)...)
+	}
+	want := lifetime(reference.New())
+	for i, engine := range s.engines {
+		if diff := closeTo(lifetime(engine), want, conditioned, 1e-5); diff != "" {
+			t.Errorf("on %d threads: %s", threadCounts[i], diff)
+		}
+	}
+}
+
 // testIndices checks that an index out of range is an error that names the
 // operator, and that the executable works after it.
 func (s suite) testIndices(t *testing.T) {
@@ -188,6 +220,9 @@ func (s suite) testIndices(t *testing.T) {
 		{"token", "token_log_prob", func(b *builder) {
 			logProb, _ := compute.TokenLogProb(b.input("h", 2, 3), b.variable("w", 5, 3), b.integersOf("tokens", badFirst(5, 0, 4), 2), true, 1)
 			b.measure("y", logProb)
+		}},
+		{"negative position", "rope", func(b *builder) {
+			b.measure("y", compute.RoPE(b.input("x", 2, 1, 4), b.integersOf("positions", badFirst(-1, 0, 3), 2), frequencies(4)))
 		}},
 		{"slot beyond the cache", "cached_attention", cached(2, 0, 3)},
 		{"negative slot", "cached_attention", cached(-1, 0, 3)},

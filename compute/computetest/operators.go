@@ -22,7 +22,7 @@ func allCases() []testCase {
 	for _, family := range [][]testCase{
 		linearCases(), embeddingCases(), normCases(), activationCases(), ropeCases(),
 		attentionCases(), cachedAttentionCases(), headCases(), primitiveCases(), shapeCases(), optimizerCases(),
-		updateCases(), modelCases(),
+		updateCases(), randomCases(), modelCases(),
 	} {
 		all = append(all, family...)
 	}

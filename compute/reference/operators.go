@@ -323,6 +323,9 @@ func rope(c call, o compute.RoPEOp) error {
 	heads := c.shape(0)[len(c.shape(0))-2]
 	half := len(o.Frequencies)
 	for r, position := range positions {
+		if position < 0 {
+			return fmt.Errorf("position %d of row %d is negative", position, r)
+		}
 		for h := range heads {
 			at := (r*heads + h) * 2 * half
 			for i, f := range o.Frequencies {
