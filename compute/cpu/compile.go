@@ -24,6 +24,7 @@ type compiler struct {
 	outputs  []compute.Named          // copied when the run ends
 	adds     map[int][]compute.Update // accumulated right after a step
 	deferred []compute.Update         // applied when the run ends
+	packed   map[sequences]*storage   // right-hand sides packed so far
 	scratch  int                      // floats that each worker needs
 }
 
@@ -77,6 +78,7 @@ func (e *Engine) Compile(p *compute.Program, s compute.Store) (compute.Executabl
 		values:  map[*compute.Tensor]int{},
 		placed:  map[*compute.Tensor]placement{},
 		adds:    map[int][]compute.Update{},
+		packed:  map[sequences]*storage{},
 	}
 	if err := c.compile(p, store); err != nil {
 		return nil, fmt.Errorf("compiling program %s: %w", p.Name, err)

@@ -209,7 +209,7 @@ func (c *compiler) linearWeightGrad(n *compute.Node, o compute.LinearWeightGradO
 	if o.OutIn {
 		left, right = right, left
 	}
-	a, b, y := c.in(left), c.in(right), c.out(n, 0)
+	a, y := c.in(left), c.out(n, 0)
 	added := c.added(n.Outputs[0])
 	m, width := left.Shape.Last(), right.Shape.Last()
 	rows, length := n.Inputs[0].Shape.Rows(), sequenceLength(n.Inputs[0].Shape)
@@ -218,16 +218,8 @@ func (c *compiler) linearWeightGrad(n *compute.Node, o compute.LinearWeightGradO
 	}
 	count := rows / length
 	size := kernel.PackedSize(length, width)
-	packed := c.temporary(count * size)
+	packed, packing := c.packedSequences(right, length)
 	c.needScratch(kernel.GemmATScratch())
-
-	columns := panelCount(width)
-	each := max(1, 2*chunk/(kernel.NR*length))
-	across := (columns + each - 1) / each
-	packing := &job{count * across, func(task, _ int) {
-		s, p0 := task/across, task%across*each
-		kernel.PackB(packed.f[s*size:(s+1)*size], b.f[s*length*width:], width, length, width, p0, min(p0+each, columns))
-	}}
 	tiles := c.pool.tile(m, width)
 	scratch := c.engine.scratch
 	product := &job{tiles.tasks, func(task, worker int) {
@@ -237,5 +229,37 @@ func (c *compiler) linearWeightGrad(n *compute.Node, o compute.LinearWeightGradO
 				length, width, m0, m1, p0, p1, added || s > 0, scratch[worker])
 		}
 	}}
+	if packing == nil {
+		c.emit(n, product)
+		return
+	}
 	c.emit(n, packing, product)
+}
+
+// sequences names a matrix packed in parts of a number of rows.
+type sequences struct {
+	tensor        *compute.Tensor // a root
+	length, width int
+}
+
+// packedSequences returns the memory of a matrix [rows, width] packed in parts
+// of length rows, and the job that packs it; no job if an earlier step did,
+// since the projections of one input all need it packed.
+func (c *compiler) packedSequences(t *compute.Tensor, length int) (*storage, *job) {
+	b, rows, width := c.in(t), t.Shape.Rows(), t.Shape.Last()
+	key := sequences{root(t), length, width}
+	if s := c.packed[key]; s != nil {
+		s.last = c.step
+		return s, nil
+	}
+	size, count := kernel.PackedSize(length, width), rows/length
+	packed := c.temporary(count * size)
+	c.packed[key] = packed
+	columns := panelCount(width)
+	each := max(1, 2*chunk/(kernel.NR*length))
+	across := (columns + each - 1) / each
+	return packed, &job{count * across, func(task, _ int) {
+		s, p0 := task/across, task%across*each
+		kernel.PackB(packed.f[s*size:(s+1)*size], b.f[s*length*width:], width, length, width, p0, min(p0+each, columns))
+	}}
 }

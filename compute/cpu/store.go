@@ -3,24 +3,9 @@ package cpu
 import (
 	"fmt"
 	"slices"
-	"unsafe"
 
 	"github.com/seed-b72bdb6c/alma/compute"
 )
-
-// alignment is that of a cache line, in floats.
-const alignment = 16
-
-// aligned allocates zeros that begin at a cache line.
-func aligned(size int) []float32 {
-	if size == 0 {
-		return []float32{}
-	}
-	raw := make([]float32, size+alignment-1)
-	over := int(uintptr(unsafe.Pointer(&raw[0])) / 4 % alignment)
-	at := (alignment - over) % alignment
-	return raw[at : at+size : at+size]
-}
 
 // Store holds variables as aligned float32 arrays in main memory.
 type Store struct {
