@@ -1,0 +1,241 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/seed-b72bdb6c/alma/artifact"
+	"github.com/seed-b72bdb6c/alma/compute/cpu"
+	"github.com/seed-b72bdb6c/alma/compute/cpu/kernel"
+	"github.com/seed-b72bdb6c/alma/train"
+)
+
+// newVerbs lists the verbs in the order of the help text.
+func newVerbs(c *call) []*cobra.Command {
+	return []*cobra.Command{
+		newPretrainCommand(c),
+		newSFTCommand(c),
+
+		newReplayCommand(c),
+		newVersionCommand(c),
+	}
+}
+
+// Groups of verbs in the help text.
+const (
+	groupMake  = "make"
+	groupUse   = "use"
+	groupCheck = "check"
+)
+
+const overview = `alma takes a language model through its whole life, on the cores of one machine:
+raw text, a cleaned corpus, a tokenizer, pretraining, fine-tuning on dialogues,
+a reward model from rankings, reinforcement learning, measurements, and a chat.
+
+To begin:
+
+  alma doctor                      checks this machine, in some seconds
+  alma run recipes/godoc.yaml      the whole life of a small model, in minutes
+
+Every stage is also a verb of its own. Stages meet through folders on disk, in
+the layouts of Hugging Face, so any of them can be given your own data:
+
+  alma corpus build texts/ --out corpus
+  alma tokenizer train corpus --vocab 2048 --out tokenizer
+  alma pretrain --corpus corpus --tokenizer tokenizer --out base
+  alma sft --base base --dialogues dialogues.jsonl --out model
+  alma chat model
+
+A verb that is interrupted (Ctrl-C, a power cut) goes on where it stopped when
+the same command is given again. Exit codes: 0 done, 1 failed, 3 done but some
+inputs rejected, 4 usage or configuration, 5 a check not met, 10 not found,
+11 folder in use, 12 corrupt file, 13 no space, 20 training diverged,
+130 and 143 interrupted.`
+
+func newRootCommand(c *call) *cobra.Command {
+	root := &cobra.Command{
+		Use:           "alma VERB",
+		Short:         "A language model's whole life in one program",
+		Long:          overview,
+		SilenceUsage:  true,
+		SilenceErrors: true,
+	}
+	root.SetOut(c.out)
+	root.SetErr(os.Stderr)
+	root.AddGroup(
+		&cobra.Group{ID: groupMake, Title: "Make a model:"},
+		&cobra.Group{ID: groupUse, Title: "Use and measure it:"},
+		&cobra.Group{ID: groupCheck, Title: "Check the program and the machine:"},
+	)
+	root.AddCommand(newVerbs(c)...)
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		var unknown *pflag.NotExistError
+		if errors.As(err, &unknown) {
+			var names []string
+			cmd.Flags().VisitAll(func(f *pflag.Flag) { names = append(names, f.Name) })
+			if name := nearest(unknown.GetSpecifiedName(), names); name != "" {
+				err = fmt.Errorf("%w; did you mean --%s?", err, name)
+			}
+		}
+		return artifact.Errorf(artifact.ErrUsage, "reading the command line: %w (see %s --help)", err, cmd.CommandPath())
+	})
+	family(root)
+	return root
+}
+
+// family makes a command that only has subcommands: without one it shows its
+// help, and an unknown one is an error that names the nearest.
+func family(cmd *cobra.Command) *cobra.Command {
+	cmd.Args = func(cmd *cobra.Command, args []string) error {
+		if len(args) == 0 {
+			return nil
+		}
+		var names []string
+		for _, sub := range cmd.Commands() {
+			names = append(names, sub.Name())
+		}
+		hint := ""
+		if name := nearest(args[0], names); name != "" {
+			hint = fmt.Sprintf("; did you mean %s %s?", cmd.CommandPath(), name)
+		}
+		return artifact.Errorf(artifact.ErrUsage, "reading the command line: unknown verb %q%s (see %s --help)", args[0], hint, cmd.CommandPath())
+	}
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
+	return cmd
+}
+
+// arguments checks the number of arguments; most < 0 is no limit. The usage
+// line says what they are.
+func arguments(least, most int) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if len(args) >= least && (most < 0 || len(args) <= most) {
+			return nil
+		}
+		return artifact.Errorf(artifact.ErrUsage, "reading the command line: %d arguments given; usage: %s", len(args), cmd.UseLine())
+	}
+}
+
+// required checks that flags are given.
+func required(cmd *cobra.Command, names ...string) error {
+	for _, name := range names {
+		f := cmd.Flags().Lookup(name)
+		if f.Value.String() == "" || !f.Changed {
+			return artifact.Errorf(artifact.ErrUsage, "reading the command line: --%s is missing: %s (see %s --help)", name, f.Usage, cmd.CommandPath())
+		}
+	}
+	return nil
+}
+
+// nearest returns the candidate that a mistyped name probably means, "" if
+// none is near. The measure is the one that cobra has for commands.
+func nearest(name string, candidates []string) string {
+	if name == "" {
+		return ""
+	}
+	measure := &cobra.Command{}
+	for _, candidate := range candidates {
+		measure.AddCommand(&cobra.Command{Use: candidate, Run: func(*cobra.Command, []string) {}})
+	}
+	for distance := 1; distance <= max(1, len(name)/3); distance++ {
+		measure.SuggestionsMinimumDistance = distance
+		if found := measure.SuggestionsFor(name); len(found) > 0 {
+			return found[0]
+		}
+	}
+	return ""
+}
+
+// A call is one run of the program: where it writes, and the flags that
+// several verbs share.
+type call struct {
+	out *output
+
+	threads int
+	engine  string
+	seed    uint64
+	json    bool
+	set     []string
+
+	// resumable is set by verbs that go on where they were interrupted.
+	resumable bool
+}
+
+func newCall() *call { return &call{out: &output{w: os.Stdout}} }
+
+// An output remembers the first error in writing results, so that a verb's
+// many small prints need not check it.
+type output struct {
+	w   io.Writer
+	err error
+}
+
+// Write implements io.Writer.
+func (o *output) Write(p []byte) (int, error) {
+	n, err := o.w.Write(p)
+	if err != nil && o.err == nil {
+		o.err = fmt.Errorf("writing to standard output: %w", err)
+	}
+	return n, err
+}
+
+func (c *call) printf(format string, args ...any) { fmt.Fprintf(c.out, format, args...) }
+
+// printJSON writes one value on one line.
+func (c *call) printJSON(v any) error {
+	encoder := json.NewEncoder(c.out)
+	encoder.SetEscapeHTML(false)
+	return encoder.Encode(v)
+}
+
+func (c *call) jsonFlag(cmd *cobra.Command) {
+	cmd.Flags().BoolVar(&c.json, "json", false, "write the result as JSON")
+}
+
+func (c *call) seedFlag(cmd *cobra.Command, usage string) {
+	cmd.Flags().Uint64Var(&c.seed, "seed", 0, usage)
+}
+
+func (c *call) setFlag(cmd *cobra.Command) {
+	cmd.Flags().StringArrayVar(&c.set, "set", nil, "set a value of the configuration, `KEY=VALUE`; may be repeated")
+}
+
+func (c *call) engineFlags(cmd *cobra.Command) {
+	cmd.Flags().IntVar(&c.threads, "threads", 0, "worker threads; 0: as many as processors. They change no result")
+	cmd.Flags().StringVar(&c.engine, "engine", "cpu", "what computes: cpu")
+}
+
+// newEngine starts the engine that the flags ask for. The caller closes it.
+func (c *call) newEngine() (*cpu.Engine, error) {
+	if c.engine != "cpu" {
+		return nil, artifact.Errorf(artifact.ErrUsage, "choosing engine %q: this program has one engine, cpu", c.engine)
+	}
+	if c.threads < 0 {
+		return nil, artifact.Errorf(artifact.ErrUsage, "choosing threads: --threads is %d, want 0 (as many as processors) or more", c.threads)
+	}
+	if err := kernel.SelectError(); err != nil {
+		return nil, artifact.Mark(artifact.ErrUsage, err)
+	}
+	return cpu.New(cpu.Options{Threads: c.threads}), nil
+}
+
+// environment is what training stages run in: an engine and a log on standard
+// error. The machine's peak is measured, so that progress can tell the share
+// of it that a step reaches. The caller closes the engine.
+func (c *call) environment() (train.Environment, *cpu.Engine, error) {
+	engine, err := c.newEngine()
+	if err != nil {
+		return train.Environment{}, nil, err
+	}
+	log := &train.Log{Progress: train.NewProgress(os.Stderr), PeakFLOPS: engine.MeasurePeak() * 1e9}
+	return train.Environment{Engine: engine, Log: log}, engine, nil
+}
+
+// examples indents the lines of an example text as cobra shows it.
+func examples(lines ...string) string { return "  " + strings.Join(lines, "\n  ") }

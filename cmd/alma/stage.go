@@ -1,0 +1,181 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/seed-b72bdb6c/alma/artifact"
+	"github.com/seed-b72bdb6c/alma/recipe"
+	"github.com/seed-b72bdb6c/alma/train/pretrain"
+	"github.com/seed-b72bdb6c/alma/train/sft"
+)
+
+// sections are the parts of a recipe that stages run by themselves read.
+type sections struct {
+	Pretrain pretrain.Config `yaml:"pretrain"`
+	SFT      sft.Config      `yaml:"sft"`
+}
+
+// configure resolves the configuration of a stage: its defaults, the section
+// of its name in the recipe that may be the only argument, --set and --seed.
+// A key of --set may leave the section's name out.
+func (c *call) configure(section string, seedGiven bool, args []string) (sections, error) {
+	s := sections{Pretrain: pretrain.Defaults(), SFT: sft.Defaults()}
+	var options recipe.Options
+	for _, set := range c.set {
+		if !strings.HasPrefix(set, section+".") {
+			set = section + "." + set
+		}
+		options.Set = append(options.Set, set)
+	}
+	if seedGiven {
+		options.Set = append(options.Set, fmt.Sprintf("%s.seed=%d", section, c.seed))
+	}
+	var err error
+	if len(args) > 0 {
+		_, err = recipe.Load(args[0], &s, options)
+	} else {
+		_, err = recipe.Parse("defaults", nil, &s, options)
+	}
+	return s, err
+}
+
+// A stageFolder is where a stage writes, and what decides its content.
+type stageFolder struct {
+	out    string
+	kind   string            // of the manifest
+	config any               // as the stage records it
+	inputs map[string]string // paths by the role under which the stage records them
+}
+
+// stage has work fill the folder while this process holds its lock. A folder
+// that holds just this work already is left as it is, and one that holds
+// other finished work is refused, so that no finished stage is lost to a
+// mistyped name.
+func (c *call) stage(f stageFolder, work func() (*artifact.Manifest, error)) (err error) {
+	c.resumable = true
+	for _, role := range slices.Sorted(maps.Keys(f.inputs)) {
+		if err := f.checkInput(role); err != nil {
+			return err
+		}
+	}
+	if err := artifact.MakeFolder(f.out); err != nil {
+		return err
+	}
+	lock, err := artifact.Lock(f.out)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, lock.Unlock()) }()
+	manifest, err := f.finished()
+	if err != nil {
+		return err
+	}
+	if manifest == nil {
+		if manifest, err = work(); err != nil {
+			return err
+		}
+	} else {
+		fmt.Fprintf(os.Stderr, "%s: unchanged: %s is complete\n", f.kind, f.out)
+	}
+	return c.printManifest(f.out, manifest)
+}
+
+func (f stageFolder) checkInput(role string) error {
+	path := f.inputs[role]
+	info, err := os.Stat(path)
+	if err != nil {
+		return fmt.Errorf("opening %s: %w", role, err)
+	}
+	if out, err := os.Stat(f.out); err == nil && os.SameFile(info, out) {
+		return artifact.Errorf(artifact.ErrUsage, "choosing --out %s: it is also the %s that the stage reads; give another folder", f.out, role)
+	}
+	return nil
+}
+
+// finished returns the manifest of this very work, nil if the folder holds
+// nothing finished.
+func (f stageFolder) finished() (*artifact.Manifest, error) {
+	old, err := artifact.Open(f.out, true)
+	switch {
+	case errors.Is(err, artifact.ErrNotFound):
+		return nil, nil
+	case errors.Is(err, artifact.ErrCorrupt):
+		fmt.Fprintf(os.Stderr, "warning: %v; doing the stage again\n", err)
+		return nil, nil
+	case err != nil:
+		return nil, err
+	}
+	hashes := map[string]string{}
+	for role, path := range f.inputs {
+		if hashes[role], err = artifact.HashInput(path); err != nil {
+			return nil, err
+		}
+	}
+	want, err := artifact.Fingerprint(f.kind, f.config, hashes)
+	if err != nil {
+		return nil, err
+	}
+	if old.Fingerprint == want {
+		return old, nil
+	}
+	why := "made with another configuration"
+	config, err := artifact.Fingerprint(f.kind, f.config, nil)
+	if err != nil {
+		return nil, err
+	}
+	oldConfig, err := artifact.Fingerprint(old.Kind, old.Config, nil)
+	if err != nil {
+		return nil, err
+	}
+	if config == oldConfig {
+		why = "made from other inputs"
+	}
+	return nil, artifact.Errorf(artifact.ErrUsage, "choosing --out %s: it holds a finished %s %s; give another folder, or delete this one to begin again", f.out, old.Kind, why)
+}
+
+// printManifest tells what a stage left.
+func (c *call) printManifest(out string, m *artifact.Manifest) error {
+	if c.json {
+		return c.printJSON(struct {
+			Folder string `json:"folder"`
+			*artifact.Manifest
+		}{out, m})
+	}
+	c.printf("%s: wrote %s\n", m.Kind, out)
+	for _, name := range slices.Sorted(maps.Keys(m.Metrics)) {
+		c.printf("  %-28s %.6g\n", name, m.Metrics[name])
+	}
+	for _, note := range m.Notes {
+		c.printf("  %s\n", note)
+	}
+	return nil
+}
+
+// stageFlags adds the flags of every training stage.
+func (c *call) stageFlags(cmd *cobra.Command, checkpointSteps *int) {
+	cmd.Flags().IntVar(checkpointSteps, "checkpoint-steps", 0, "also save a checkpoint after every so many steps; 0: once a minute only")
+	c.setFlag(cmd)
+	c.seedFlag(cmd, "seed of the stage, as --set seed=N")
+	c.engineFlags(cmd)
+	c.jsonFlag(cmd)
+}
+
+// describe lists the keys of a stage's configuration with their defaults.
+func describe[C any](defaults C) string {
+	fields, err := recipe.Describe(&defaults)
+	if err != nil {
+		panic(err) // a tag in the program is wrong
+	}
+	var b strings.Builder
+	for _, f := range fields {
+		fmt.Fprintf(&b, "  %-13s %-11s %s\n", f.Key, f.Default, f.Doc)
+	}
+	return b.String()
+}
