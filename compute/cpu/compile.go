@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"github.com/seed-b72bdb6c/alma/compute"
+	"github.com/seed-b72bdb6c/alma/compute/cpu/kernel"
 )
 
 // compiler turns one Program into an Executable.
@@ -59,6 +60,9 @@ func (e *Engine) Compile(p *compute.Program, s compute.Store) (compute.Executabl
 	store, ok := s.(*Store)
 	if !ok {
 		return nil, fmt.Errorf("compiling program %s: the store belongs to another engine (%T)", p.Name, s)
+	}
+	if err := kernel.SelectError(); err != nil {
+		return nil, fmt.Errorf("compiling program %s: %w", p.Name, err)
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()

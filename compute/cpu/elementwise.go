@@ -151,37 +151,64 @@ func (c *compiler) binary(n *compute.Node, o compute.BinaryOp) error {
 	}
 	a, b, y := c.in(n.Inputs[0]), c.in(n.Inputs[1]), c.out(n, 0)
 	full := n.Outputs[0].Shape
-	if a.size == y.size && b.size == y.size {
-		block := func(dst, a, b []float32) {
-			for i, v := range a {
-				dst[i] = f(v, b[i])
-			}
-		}
-		switch o.Function {
-		case compute.BinaryAdd:
-			block = kernel.Add
-		case compute.BinaryMul:
-			block = kernel.Mul
-		}
+	switch {
+	case a.size == y.size && b.size == y.size:
+		block := blockFunction(o.Function, f)
 		c.emit(n, chunked(y.size, func(lo, hi int) { block(y.f[lo:hi], a.f[lo:hi], b.f[lo:hi]) }))
-		return nil
+	case a.size == y.size && b.size == 1 && o.Function == compute.BinaryMul:
+		c.emit(n, chunked(y.size, func(lo, hi int) { kernel.Scale(y.f[lo:hi], a.f[lo:hi], b.f[0]) }))
+	case a.size == y.size && b.size == 1:
+		c.emit(n, chunked(y.size, func(lo, hi int) {
+			for i := lo; i < hi; i++ {
+				y.f[i] = f(a.f[i], b.f[0])
+			}
+		}))
+	case b.size == y.size && a.size == 1:
+		c.emit(n, chunked(y.size, func(lo, hi int) {
+			for i := lo; i < hi; i++ {
+				y.f[i] = f(a.f[0], b.f[i])
+			}
+		}))
+	case a.size == y.size && isSuffix(n.Inputs[1].Shape, full): // b is a row of a
+		block := blockFunction(o.Function, f)
+		c.emit(n, byRows(y.size/b.size, b.size, func(lo, hi int) {
+			for r := lo; r < hi; r++ {
+				block(y.f[r*b.size:(r+1)*b.size], a.f[r*b.size:(r+1)*b.size], b.f)
+			}
+		}))
+	default:
+		at := broadcastSteps(full, n.Inputs[0].Shape)
+		bt := broadcastSteps(full, n.Inputs[1].Shape)
+		c.emit(n, chunked(y.size, func(lo, hi int) {
+			for i := lo; i < hi; i++ {
+				y.f[i] = f(a.f[at.source(i)], b.f[bt.source(i)])
+			}
+		}))
 	}
-	if o.Function == compute.BinaryMul && (a.size == 1 || b.size == 1) {
-		x, s := a, b
-		if a.size == 1 {
-			x, s = b, a
-		}
-		c.emit(n, chunked(y.size, func(lo, hi int) { kernel.Scale(y.f[lo:hi], x.f[lo:hi], s.f[0]) }))
-		return nil
-	}
-	at := broadcastSteps(full, n.Inputs[0].Shape)
-	bt := broadcastSteps(full, n.Inputs[1].Shape)
-	c.emit(n, chunked(y.size, func(lo, hi int) {
-		for i := lo; i < hi; i++ {
-			y.f[i] = f(a.f[at.source(i)], b.f[bt.source(i)])
-		}
-	}))
 	return nil
+}
+
+// blockFunction applies a binary function to slices of equal length.
+func blockFunction(kind compute.BinaryKind, f func(a, b float32) float32) func(dst, a, b []float32) {
+	switch kind {
+	case compute.BinaryAdd:
+		return kernel.Add
+	case compute.BinaryMul:
+		return kernel.Mul
+	}
+	return func(dst, a, b []float32) {
+		for i, v := range a {
+			dst[i] = f(v, b[i])
+		}
+	}
+}
+
+// isSuffix tells whether a shape, leading ones apart, is the end of another.
+func isSuffix(small, full compute.Shape) bool {
+	for len(small) > 0 && small[0] == 1 {
+		small = small[1:]
+	}
+	return small.Equal(full[len(full)-len(small):])
 }
 
 // steps maps the elements of a shape to those of a smaller shape that

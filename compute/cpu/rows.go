@@ -95,8 +95,8 @@ func sequenceLength(shape compute.Shape) int {
 	return shape[len(shape)-2]
 }
 
-// total makes the job that adds chunk sums [chunks, width] to a row. Every
-// task has columns of its own.
+// total makes the job that adds chunk sums [chunks, width] up to a row, the
+// output. It is one task: there are few chunks.
 func (c *compiler) total(n *compute.Node, output int, sums *storage) *job {
 	y, added := c.out(n, output), c.added(n.Outputs[output])
 	return &job{1, func(int, int) {
@@ -178,7 +178,7 @@ type rotation struct {
 
 // rotationLimit bounds positions, so that a stray number does not fill the
 // memory with angles.
-const rotationLimit = 1 << 22
+const rotationLimit = 1 << 20
 
 // rotationOf returns the engine's table for these frequencies.
 func (e *Engine) rotationOf(frequencies []float64) *rotation {
