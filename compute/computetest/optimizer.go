@@ -104,9 +104,102 @@ func (b *builder) adamW(name string, gradient, scale *compute.Tensor, op compute
 		b.inputOf("c1/"+name, correction(op.Beta1)), b.inputOf("c2/"+name, correction(op.Beta2)), op)
 }
 
+// ownValueCases give a variable a value that one operator computes from the
+// variable itself, at other places than its own: in place, it would read what
+// it has just written.
+func ownValueCases() []testCase {
+	var cases []testCase
+	for _, c := range []struct {
+		name  string
+		shape []int
+		next  func(b *builder, v *compute.Tensor) *compute.Tensor
+	}{
+		{"linear input", []int{20, 17}, func(b *builder, v *compute.Tensor) *compute.Tensor {
+			return compute.Linear(v, b.variable("w", 17, 17), nil, false)
+		}},
+		{"linear weight", []int{33, 33}, func(b *builder, v *compute.Tensor) *compute.Tensor {
+			return compute.Linear(b.input("x", 33, 33), v, nil, true)
+		}},
+		{"linear input and weight", []int{17, 17}, func(_ *builder, v *compute.Tensor) *compute.Tensor {
+			return compute.Linear(v, v, nil, false)
+		}},
+		{"linear bias", []int{1, 9}, func(b *builder, v *compute.Tensor) *compute.Tensor {
+			return compute.Linear(b.input("x", 1, 5), b.variable("w", 5, 9), compute.Reshape(v, 9), false)
+		}},
+		{"weight gradient", []int{13, 13}, func(b *builder, v *compute.Tensor) *compute.Tensor {
+			loss := compute.Sum(compute.Square(compute.Linear(v, v, nil, false)))
+			return compute.Gradient(loss, v)[0]
+		}},
+		{"rows in reverse", []int{9, 5}, func(b *builder, v *compute.Tensor) *compute.Tensor {
+			return compute.GatherRows(v, b.integers("rows", []int32{8, 7, 6, 5, 4, 3, 2, 1, 0}, 9))
+		}},
+		{"embedding gradient", []int{9, 5}, func(b *builder, v *compute.Tensor) *compute.Tensor {
+			table := b.variable("table", 9, 5)
+			rows := compute.Embedding(table, b.integers("ids", []int32{8, 7, 6, 5, 4, 3, 2, 1, 0}, 9))
+			return compute.Gradient(compute.Sum(compute.Mul(rows, v)), table)[0]
+		}},
+		{"layer_norm", []int{7, 9}, func(b *builder, v *compute.Tensor) *compute.Tensor {
+			return compute.LayerNorm(v, b.variable("gamma", 9), b.variable("beta", 9), 1e-5)
+		}},
+		{"layer_norm gamma and beta", []int{33}, func(b *builder, v *compute.Tensor) *compute.Tensor {
+			return compute.LayerNorm(b.input("x", 33), v, v, 1e-5)
+		}},
+		{"rms_norm input and gamma", []int{33}, func(_ *builder, v *compute.Tensor) *compute.Tensor {
+			return compute.RMSNorm(v, v, 1e-5)
+		}},
+		{"rms_norm gradient", []int{3, 17}, func(b *builder, v *compute.Tensor) *compute.Tensor {
+			return compute.Gradient(compute.Sum(compute.Mul(b.input("dy", 3, 17), compute.RMSNorm(v, b.variable("gamma", 17), 1e-5))), v)[0]
+		}},
+		{"gelu", []int{3, 17}, func(_ *builder, v *compute.Tensor) *compute.Tensor { return compute.GELU(v, true) }},
+		{"swiglu of itself", []int{3, 17}, func(_ *builder, v *compute.Tensor) *compute.Tensor { return compute.SwiGLU(v, v) }},
+		{"rope", []int{7, 3, 4}, func(b *builder, v *compute.Tensor) *compute.Tensor {
+			return compute.RoPE(v, b.below("positions", 0, 50, 7), frequencies(4))
+		}},
+		{"attention", []int{1, 13, 2, 5}, func(_ *builder, v *compute.Tensor) *compute.Tensor {
+			return compute.Attention(v, v, v, nil, compute.AttentionOp{Scale: 0.4})
+		}},
+		{"attention values", []int{1, 13, 2, 5}, func(b *builder, v *compute.Tensor) *compute.Tensor {
+			return compute.Attention(b.input("q", 1, 13, 2, 5), b.input("k", 1, 13, 2, 5), v, nil, compute.AttentionOp{Scale: 0.4, Causal: true})
+		}},
+		{"one element for all", []int{1, 7}, func(b *builder, v *compute.Tensor) *compute.Tensor {
+			return compute.Mul(v, compute.Slice(v, 1, 0, 1))
+		}},
+		{"itself in another shape", []int{3, 1}, func(b *builder, v *compute.Tensor) *compute.Tensor {
+			return compute.SumTo(compute.Mul(v, compute.Reshape(v, 1, 3)), compute.Shape{3, 1})
+		}},
+		{"select", []int{17}, func(_ *builder, v *compute.Tensor) *compute.Tensor {
+			return compute.Select(v, v, compute.Reshape(v, 17))
+		}},
+		{"halves that change places", []int{6, 5}, func(_ *builder, v *compute.Tensor) *compute.Tensor {
+			return compute.Concat(0, compute.Slice(v, 0, 3, 6), compute.Slice(v, 0, 0, 3))
+		}},
+	} {
+		for _, add := range []bool{false, true} {
+			how := "replaced by"
+			if add {
+				how = "added to by"
+			}
+			cases = append(cases, testCase{
+				name:        fmt.Sprintf("updates/a variable %s its own %s", how, c.name),
+				tolerance:   conditioned,
+				forwardOnly: true,
+				build: func(b *builder) {
+					v := b.scaled("v", 0.5, 0, c.shape...)
+					if next := c.next(b, v); add {
+						b.p.Accumulate("v", next)
+					} else {
+						b.p.Update(v, next)
+					}
+				},
+			})
+		}
+	}
+	return cases
+}
+
 // updateCases are about what readers see while variables change.
 func updateCases() []testCase {
-	return []testCase{{
+	return append(ownValueCases(), []testCase{{
 		name:        "updates/two variables change places",
 		tolerance:   exact,
 		forwardOnly: true,
@@ -159,6 +252,23 @@ func updateCases() []testCase {
 			b.p.Accumulate("x", compute.Exp(b.p.Variable("x", 17)))
 		},
 	}, {
+		name:        "updates/the parts of a sum go elsewhere as well",
+		tolerance:   summed,
+		forwardOnly: true,
+		build: func(b *builder) {
+			w := b.variable("w", 17, 17)
+			inner, outer := compute.Reshape(w, 17, 17), compute.Reshape(w, 17, 17)
+			y := compute.Linear(compute.Tanh(compute.Linear(b.input("x", 9, 17), inner, nil, false)), outer, nil, true)
+			parts := compute.Gradient(compute.Sum(compute.Mul(y, b.input("dy", 9, 17))), inner, outer)
+			for i, name := range []string{"sum", "first", "second"} {
+				b.state(name, normal(name, 1, 0), 17, 17)
+				if i > 0 {
+					b.p.Accumulate(name, parts[i-1])
+				}
+			}
+			b.p.Accumulate("sum", compute.Add(parts[0], parts[1]))
+		},
+	}, {
 		name:        "updates/values that are no computation",
 		tolerance:   exact,
 		forwardOnly: true,
@@ -209,5 +319,5 @@ func updateCases() []testCase {
 			compute.GlobalNorm(compute.Log(y))
 			compute.Embedding(b.variable("table", 2, 3), b.integers("ids", []int32{7}, 1))
 		},
-	}}
+	}}...)
 }
