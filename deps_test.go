@@ -52,7 +52,8 @@ var floors = map[string]int{
 	"serve":          4,
 	"dash":           4,
 
-	"recipe": 5,
+	"recipe":     5,
+	"recipe/...": 5,
 
 	"cmd/alma": 6,
 }
@@ -143,8 +144,12 @@ func TestPackagesImportOnlyLowerFloorsAndTheirParents(t *testing.T) {
 		if pkg == "." { // this package, which has no place in the house
 			return
 		}
-		if _, ok := floorOf(pkg); !ok && !packages[pkg] {
-			t.Errorf("package %s has no floor: give it one in deps_test.go and docs/architecture.md", pkg)
+		if _, ok := floorOf(pkg); !ok {
+			if !packages[pkg] {
+				t.Errorf("package %s has no floor: give it one in deps_test.go and docs/architecture.md", pkg)
+			}
+			packages[pkg] = true
+			return
 		}
 		packages[pkg] = true
 		parsed, err := parser.ParseFile(token.NewFileSet(), file, nil, parser.ImportsOnly)
