@@ -1,0 +1,254 @@
+package reward
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"path/filepath"
+
+	"github.com/seed-b72bdb6c/alma/artifact"
+	"github.com/seed-b72bdb6c/alma/compute"
+	"github.com/seed-b72bdb6c/alma/model"
+	"github.com/seed-b72bdb6c/alma/train"
+)
+
+// Config configures the stage.
+type Config struct {
+	Epochs       float64 `yaml:"epochs" json:"epochs" doc:"times that each ranking is seen; more than 1 overfits quickly" above:"0"`
+	BatchPrompts int     `yaml:"batch_prompts" json:"batch_prompts" doc:"prompts of a step, each with all its completions" min:"1"`
+	MicroRows    int     `yaml:"micro_rows" json:"micro_rows" doc:"most packed rows of a micro-batch; the completions of a prompt must fit into one" min:"1"`
+	Context      int     `yaml:"context" json:"context" doc:"tokens of a packed row; a prompt with a longer completion is left out; 0: the model's context" min:"0"`
+	Margin       float64 `yaml:"margin" json:"margin" doc:"lead that the better completion must have beyond the other" min:"0"`
+	Centering    float64 `yaml:"centering" json:"centering" doc:"coefficient of (r_w + r_l)², which pulls rewards towards 0" min:"0"`
+
+	train.OptimizerConfig `yaml:",inline"`
+
+	Demonstrations int    `yaml:"demonstrations" json:"demonstrations" doc:"most demonstrations that the bias is set to, drawn by the seed; 0: all" min:"0"`
+	EvalEvery      int    `yaml:"eval_every" json:"eval_every" doc:"steps between two measurements on the validation rankings" min:"1"`
+	Seed           uint64 `yaml:"seed" json:"seed" doc:"of the new head and of the order of the prompts"`
+}
+
+// Defaults suit a model of a few million parameters; for large ones lower the
+// rate (InstructGPT: 64 prompts a step at 9e-6 for 6B parameters; one epoch
+// there too).
+func Defaults() Config {
+	c := Config{Epochs: 1, BatchPrompts: 16, MicroRows: 8, OptimizerConfig: train.DefaultOptimizer(7e-4), EvalEvery: 50}
+	c.WeightDecay = 0.01
+	return c
+}
+
+// Inputs are the artifacts that the stage reads.
+type Inputs struct {
+	// Base is a folder with the fine-tuned model. One that is a reward model
+	// already goes on with the head that it has.
+	Base           string
+	Rankings       string // rankings or pairs, JSONL
+	Validation     string // rankings or pairs, JSONL; may be empty
+	Demonstrations string // dialogues, JSONL; empty: the bias is not set
+}
+
+// ValidationFile is the file of the stage's folder with the final [Validation],
+// absent where there are no validation rankings.
+const ValidationFile = "validation.json"
+
+// Run trains a reward model from the base model into the folder out,
+// continuing where an earlier run stopped.
+func Run(ctx context.Context, env train.Environment, c Config, in Inputs, out string) (*artifact.Manifest, error) {
+	stage, err := artifact.Begin(out, "reward", c)
+	if err != nil {
+		return nil, err
+	}
+	base, tok, err := train.LoadModel(env.Engine, in.Base)
+	if err != nil {
+		return nil, err
+	}
+	length := c.Context
+	if length == 0 {
+		length = base.Context
+	}
+	if length > base.Context {
+		return nil, artifact.Errorf(artifact.ErrUsage, "configuring reward: context %d is longer than the model's, which is %d", length, base.Context)
+	}
+	for _, input := range [][2]string{{"base", in.Base}, {"rankings", in.Rankings}, {"validation", in.Validation}, {"demonstrations", in.Demonstrations}} {
+		if input[1] == "" {
+			continue
+		}
+		if err := stage.AddInput(input[0], input[1]); err != nil {
+			return nil, err
+		}
+	}
+	rankings, dropped, err := load(tok, in.Rankings, c.MicroRows, length)
+	if err != nil {
+		return nil, err
+	}
+	var held []ranking
+	if in.Validation != "" {
+		if held, _, err = load(tok, in.Validation, c.MicroRows, length); err != nil {
+			return nil, err
+		}
+	}
+	var demonstrations [][]int32
+	if in.Demonstrations != "" {
+		if demonstrations, err = loadDemonstrations(tok, in.Demonstrations, c, length); err != nil {
+			return nil, err
+		}
+	}
+	steps, err := plan(rankings, c, length)
+	if err != nil {
+		return nil, err
+	}
+	rates := c.Schedule(len(steps))
+	if err := rates.Validate(); err != nil {
+		return nil, err
+	}
+
+	m, err := base.WithHead(model.Scalar, c.Seed)
+	if err != nil {
+		return nil, err
+	}
+	loss, err := newLoss(m, steps, rankings, c, length)
+	if err != nil {
+		return nil, err
+	}
+	optimizer, err := train.NewOptimizer(m, c.AdamW())
+	if err != nil {
+		return nil, err
+	}
+	scorer, err := NewScorer(m, c.MicroRows, length)
+	if err != nil {
+		return nil, err
+	}
+	env.Log.Printf("reward: %s prompts (%s do not fit into %d rows of %d tokens, %s have ties only), %s steps of %d prompts",
+		train.FormatCount(int64(len(rankings))), train.FormatCount(int64(dropped.long)), c.MicroRows, length,
+		train.FormatCount(int64(dropped.tied)), train.FormatCount(int64(len(steps))), c.BatchPrompts)
+
+	extra, err := tok.Files()
+	if err != nil {
+		return nil, err
+	}
+	guard := c.Guard()
+	loop := &train.Loop{
+		Stage: "reward", Folder: out, Steps: len(steps), Config: c, Guard: guard, Log: env.Log, CheckpointSteps: env.CheckpointSteps,
+		States: []train.State{train.ModelState{Model: m, Optimizer: optimizer, Extra: extra, EOS: train.EndTokens(tok)}},
+		Step: func(_ context.Context, step int) (train.StepReport, error) {
+			var sum stepSum
+			for _, micro := range steps[step].micros {
+				if err := loss.accumulate(&sum, rankings, micro, steps[step].prompts()); err != nil {
+					return train.StepReport{}, err
+				}
+			}
+			lr := rates.At(step)
+			norm, err := guard.Apply(optimizer, lr, sum.loss, func() string { return "rankings " + steps[step].lines(rankings) })
+			return train.StepReport{
+				Metrics: []train.Metric{
+					{Name: "loss", Value: sum.loss}, {Name: "grad_norm", Value: norm}, {Name: "lr", Value: lr},
+					{Name: "accuracy", Value: sum.right / float64(sum.pairs)}, {Name: "lead", Value: sum.lead / float64(sum.pairs)},
+				},
+				Tokens: sum.tokens,
+				FLOPs:  sum.flops + optimizer.FLOPs(),
+				Fields: []string{fmt.Sprintf("acc %.3f", sum.right/float64(sum.pairs))},
+			}, err
+		},
+		EvaluateEvery: c.EvalEvery,
+	}
+	if len(held) > 0 {
+		loop.Evaluate = func(ctx context.Context, _ int) ([]train.Metric, error) {
+			v, err := validate(ctx, scorer, held)
+			return v.metrics(), err
+		}
+	}
+	totals, err := loop.Run(ctx)
+	if err != nil {
+		return nil, err
+	}
+	totals.Fill(&stage.Manifest)
+	metrics := stage.Manifest.Metrics
+	metrics["rankings"], metrics["dropped_long"], metrics["dropped_tied"] = float64(len(rankings)), float64(dropped.long), float64(dropped.tied)
+	if len(held) > 0 {
+		v, err := validate(ctx, scorer, held)
+		if err != nil {
+			return nil, err
+		}
+		for _, metric := range v.metrics() {
+			metrics[metric.Name] = metric.Value
+		}
+		if err := v.write(filepath.Join(out, ValidationFile)); err != nil {
+			return nil, err
+		}
+	}
+	if len(demonstrations) == 0 {
+		stage.Manifest.Notes = append(stage.Manifest.Notes, "No demonstrations were given, so the bias of the head was not set: only differences of rewards mean something.")
+	} else {
+		env.Log.Printf("reward: setting the bias by %s demonstrations", train.FormatCount(int64(len(demonstrations))))
+		bias, err := setBias(ctx, m, scorer, demonstrations)
+		if err != nil {
+			return nil, err
+		}
+		metrics["bias"], metrics["demonstrations"] = bias, float64(len(demonstrations))
+	}
+	if err := train.SaveModel(out, m, tok, 1); err != nil {
+		return nil, err
+	}
+	return stage.Finish()
+}
+
+// setBias moves the head's bias so that the texts' mean reward is 0, and
+// returns it.
+func setBias(ctx context.Context, m *model.Model, s *Scorer, texts [][]int32) (float64, error) {
+	rewards, err := s.Scores(ctx, texts)
+	if err != nil {
+		return 0, err
+	}
+	bias := make([]float32, 1)
+	if err := m.Store.Read(model.ScoreBias, bias); err != nil {
+		return 0, err
+	}
+	bias[0] = float32(float64(bias[0]) - mean(rewards))
+	return float64(bias[0]), m.Store.Write(model.ScoreBias, bias)
+}
+
+func mean(rewards []float32) float64 {
+	sum := 0.0
+	for _, r := range rewards {
+		sum += float64(r)
+	}
+	return sum / float64(len(rewards))
+}
+
+// validate measures the rewards of rankings against their order.
+func validate(ctx context.Context, s *Scorer, rankings []ranking) (Validation, error) {
+	var texts [][]int32
+	for _, r := range rankings {
+		texts = append(texts, r.texts...)
+	}
+	rewards, err := s.Scores(ctx, texts)
+	if err != nil {
+		return Validation{}, err
+	}
+	scored := make([]Scored, len(rankings))
+	for i, r := range rankings {
+		k := len(r.texts)
+		scored[i] = Scored{Rewards: rewards[:k], Ranks: r.ranks}
+		rewards = rewards[k:]
+	}
+	return Measure(scored), nil
+}
+
+func (v Validation) write(path string) error {
+	data, err := json.MarshalIndent(v, "", "  ")
+	if err != nil {
+		return fmt.Errorf("encoding %s: %w", path, err)
+	}
+	return artifact.WriteFile(path, append(data, '\n'))
+}
+
+// head applies the scalar head to hidden states [N, D], giving rewards [N, 1].
+// Without centering the loss does not depend on the bias: its gradient is 0 up
+// to rounding, and Adam would turn that rounding into steps of full size. So
+// the bias is left out, and keeps its value.
+func head(p *compute.Program, m *model.Model, hidden *compute.Tensor, centering bool) *compute.Tensor {
+	if !centering {
+		return compute.Linear(hidden, p.Variable(model.ScoreWeight, 1, m.Width), nil, true)
+	}
+	return compute.Reshape(m.Score(p, hidden), hidden.Shape[0], 1)
+}

@@ -1,0 +1,125 @@
+package reward
+
+import (
+	"context"
+	"fmt"
+	"math"
+
+	"github.com/seed-b72bdb6c/alma/artifact"
+	"github.com/seed-b72bdb6c/alma/compute"
+	"github.com/seed-b72bdb6c/alma/dataset"
+	"github.com/seed-b72bdb6c/alma/model"
+)
+
+// Scorer computes rewards of whole texts.
+type Scorer struct {
+	model  *model.Model
+	rows   int
+	length int
+	x      compute.Executable
+	packed *dataset.Packed
+	flops  int64
+}
+
+// NewScorer compiles the forward pass of a model with a scalar head for
+// batches of rows packed rows of length tokens. It reads the weights that the
+// model has when Scores is called. It is not safe for use by several goroutines.
+func NewScorer(m *model.Model, rows, length int) (*Scorer, error) {
+	if m.Head != model.Scalar {
+		return nil, artifact.Errorf(artifact.ErrUsage, "preparing to score texts: the model has a %q head, rewards need %q; give the folder of a reward model", m.Head, model.Scalar)
+	}
+	if rows < 1 || length < 1 || length > m.Context {
+		return nil, artifact.Errorf(artifact.ErrUsage, "preparing to score texts: %d rows of %d tokens; want at least 1 row of 1 to %d tokens, the model's context", rows, length, m.Context)
+	}
+	p := compute.NewProgram("rewards")
+	p.Output("rewards", m.Score(p, m.Hidden(p, model.NewBatch(p, rows, length)))) // [rows·length]
+	x, err := m.Engine.Compile(p, m.Store)
+	if err != nil {
+		return nil, err
+	}
+	return &Scorer{model: m, rows: rows, length: length, x: x, packed: dataset.NewPacked(rows, length)}, nil
+}
+
+// Scores returns the reward of each text, read at its last token. Any number
+// of texts may be given, each of 1 to length tokens; a reward does not depend
+// on the texts beside it. When ctx ends, its cause is returned.
+func (s *Scorer) Scores(ctx context.Context, texts [][]int32) ([]float32, error) {
+	for i, t := range texts {
+		if len(t) < 1 || len(t) > s.length {
+			return nil, artifact.Errorf(artifact.ErrUsage, "scoring text %d: it has %d tokens, want 1 to %d; leave it out or give a longer context", i, len(t), s.length)
+		}
+	}
+	rows, err := dataset.Pack(lengths(texts), s.length)
+	if err != nil {
+		return nil, err
+	}
+	laidOut := examples(texts)
+	scores := make([]float32, len(texts))
+	for at := 0; at < len(rows); at += s.rows {
+		if ctx.Err() != nil {
+			return nil, context.Cause(ctx)
+		}
+		batch := rows[at:min(at+s.rows, len(rows))]
+		if err := layOut(s.x, s.packed, batch, laidOut, s.model.Pad); err != nil {
+			return nil, err
+		}
+		if err := s.x.Run(); err != nil {
+			return nil, fmt.Errorf("scoring texts: %w", err)
+		}
+		s.flops += s.x.FLOPs()
+		rewards, last := s.x.Floats("rewards"), lastTokens(s.packed)
+		for _, row := range batch {
+			for _, i := range row {
+				scores[i], last = rewards[last[0]], last[1:]
+				if r := float64(scores[i]); math.IsNaN(r) || math.IsInf(r, 0) {
+					return nil, artifact.Errorf(artifact.ErrDiverged, "scoring text %d: its reward is %v; the reward model's weights have diverged", i, r)
+				}
+			}
+		}
+	}
+	return scores, nil
+}
+
+// FLOPs is the count of all work so far.
+func (s *Scorer) FLOPs() int64 { return s.flops }
+
+// examples returns texts in the form that packing takes. Nothing in them is
+// trained on as a target.
+func examples(texts [][]int32) []dataset.Example {
+	longest := 0
+	for _, t := range texts {
+		longest = max(longest, len(t))
+	}
+	untrained := make([]bool, longest)
+	out := make([]dataset.Example, len(texts))
+	for i, t := range texts {
+		out[i] = dataset.Example{Tokens: t, Trained: untrained[:len(t)]}
+	}
+	return out
+}
+
+// layOut fills the inputs tokens, positions and segments with packed rows of
+// texts. A pad token below 0, which stands for none, is laid out as token 0:
+// attention does not see padding.
+func layOut(x compute.Executable, packed *dataset.Packed, rows [][]int, texts []dataset.Example, pad int) error {
+	if err := packed.Fill(rows, texts, int32(max(pad, 0))); err != nil {
+		return err
+	}
+	copy(x.Ints("tokens"), packed.Tokens)
+	copy(x.Ints("positions"), packed.Positions)
+	copy(x.Ints("segments"), packed.Segments)
+	return nil
+}
+
+// lastTokens lists the last position of every segment, row by row, numbered
+// through the rows. Padding has no segment, so no reward is ever read from it.
+func lastTokens(p *dataset.Packed) []int32 {
+	var last []int32
+	for i, segment := range p.Segments {
+		ends := (i+1)%p.T == 0 || p.Segments[i+1] != segment
+		if segment >= 0 && ends {
+			last = append(last, int32(i))
+		}
+	}
+	return last
+}
