@@ -1,6 +1,8 @@
 package train
 
 import (
+	"context"
+
 	"github.com/seed-b72bdb6c/alma/compute"
 	"github.com/seed-b72bdb6c/alma/dataset"
 	"github.com/seed-b72bdb6c/alma/model"
@@ -93,4 +95,42 @@ func NewTextRows(b, t int) *dataset.Packed {
 		rows.Positions[i] = int32(i % t)
 	}
 	return rows
+}
+
+// LogProbs returns the log-probability of each example's trained tokens, in
+// nats.
+func LogProbs(ctx context.Context, l *LanguageModel, examples []dataset.Example) ([]float64, error) {
+	lengths := make([]int, len(examples))
+	for i, e := range examples {
+		lengths[i] = len(e.Tokens)
+	}
+	rows, err := dataset.Pack(lengths, l.T)
+	if err != nil {
+		return nil, err
+	}
+	out := make([]float64, len(examples))
+	packed := dataset.NewPacked(l.B, l.T)
+	for at := 0; at < len(rows); at += l.B {
+		if ctx.Err() != nil {
+			return nil, context.Cause(ctx)
+		}
+		batch := rows[at:min(at+l.B, len(rows))]
+		if err := packed.Fill(batch, examples, 0); err != nil {
+			return nil, err
+		}
+		losses, err := l.Losses(packed)
+		if err != nil {
+			return nil, err
+		}
+		for b, row := range batch {
+			i := b * l.T
+			for _, x := range row {
+				for range examples[x].Tokens {
+					out[x] -= float64(losses[i])
+					i++
+				}
+			}
+		}
+	}
+	return out, nil
 }

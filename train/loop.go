@@ -141,6 +141,12 @@ func (l *Loop) Run(ctx context.Context) (Totals, error) {
 		report, err := l.runStep(ctx, step, &state)
 		var bad *badUpdateError
 		switch {
+		case err != nil && ctx.Err() != nil && errors.Is(err, context.Cause(ctx)):
+			// The step gave up before it changed anything.
+			if err := checkpoint(); err != nil {
+				return state.Totals, err
+			}
+			return state.Totals, err
 		case errors.As(err, &bad):
 			err = fmt.Errorf("%s step %d: %w", l.Stage, step, err)
 			if bad.policy == StopBad {
@@ -321,6 +327,16 @@ func flatten(prefix string, value json.RawMessage, into map[string]string) {
 		compact.Write(value)
 	}
 	into[prefix] = compact.String()
+}
+
+// Identity is what a run that is resumed must agree in: the configuration and
+// what the stage reads.
+func Identity(config any, stage *artifact.Stage) any {
+	inputs := make(map[string]string, len(stage.Manifest.Inputs))
+	for name, input := range stage.Manifest.Inputs {
+		inputs[name] = input.SHA256
+	}
+	return map[string]any{"config": config, "inputs": inputs}
 }
 
 // Fill writes the work and the last metrics of a stage into its manifest.

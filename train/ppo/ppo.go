@@ -269,7 +269,7 @@ func Run(ctx context.Context, env train.Environment, c Config, in Inputs, out st
 	criticGuard.Spike = 0
 	rates := c.Schedule(steps)
 	loop := &train.Loop{
-		Stage: "ppo", Folder: out, Steps: steps, Config: c, Guard: policyGuard, Log: env.Log, CheckpointSteps: env.CheckpointSteps,
+		Stage: "ppo", Folder: out, Steps: steps, Config: train.Identity(c, stage), Guard: policyGuard, Log: env.Log, CheckpointSteps: env.CheckpointSteps,
 		States: []train.State{
 			train.ModelState{Model: policy, Optimizer: policyOptimizer, Extra: extra, EOS: train.EndTokens(tok)},
 			train.ModelState{Prefix: "critic-", Model: critic, Optimizer: criticOptimizer},

@@ -171,7 +171,7 @@ func Run(ctx context.Context, env train.Environment, c Config, in Inputs, out st
 		return nil, err
 	}
 	loop := &train.Loop{
-		Stage: "pretrain", Folder: out, Steps: c.Steps, Config: c, Guard: guard, Log: env.Log, CheckpointSteps: env.CheckpointSteps,
+		Stage: "pretrain", Folder: out, Steps: c.Steps, Config: train.Identity(c, stage), Guard: guard, Log: env.Log, CheckpointSteps: env.CheckpointSteps,
 		States: []train.State{train.ModelState{Model: m, Optimizer: optimizer, Extra: extra, EOS: train.EndTokens(tok)}},
 		Step: func(_ context.Context, step int) (train.StepReport, error) {
 			first := uint64(step) * uint64(rows)

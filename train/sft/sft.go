@@ -106,7 +106,7 @@ func Run(ctx context.Context, env train.Environment, c Config, in Inputs, out st
 		return nil, err
 	}
 	loop := &train.Loop{
-		Stage: "sft", Folder: out, Steps: len(schedule), Config: c, Guard: guard, Log: env.Log, CheckpointSteps: env.CheckpointSteps,
+		Stage: "sft", Folder: out, Steps: len(schedule), Config: train.Identity(c, stage), Guard: guard, Log: env.Log, CheckpointSteps: env.CheckpointSteps,
 		States: []train.State{train.ModelState{Model: m, Optimizer: optimizer, Extra: extra, EOS: train.EndTokens(tok)}},
 		Step: func(_ context.Context, step int) (train.StepReport, error) {
 			rows := schedule[step]

@@ -1,0 +1,146 @@
+package godoc
+
+import (
+	"math"
+	"time"
+
+	"github.com/seed-b72bdb6c/alma/artifact"
+	"github.com/seed-b72bdb6c/alma/corpus"
+	"github.com/seed-b72bdb6c/alma/train/ppo"
+	"github.com/seed-b72bdb6c/alma/train/pretrain"
+	"github.com/seed-b72bdb6c/alma/train/reward"
+	"github.com/seed-b72bdb6c/alma/train/sft"
+)
+
+// Config is the recipe.
+type Config struct {
+	Recipe string        `yaml:"recipe" json:"recipe" doc:"which recipe the file configures" enum:"godoc"`
+	Name   string        `yaml:"name" json:"name" doc:"name of the run, its folder under runs/"`
+	Budget time.Duration `yaml:"budget" json:"budget" doc:"time that the run may take on two cores: layers, width, tokens and steps are derived from it" min:"0"`
+	Seed   uint64        `yaml:"seed" json:"seed" doc:"of everything random; a stage's own seed is added to it"`
+
+	Corpus    CorpusConfig    `yaml:"corpus" json:"corpus"`
+	Tokenizer TokenizerConfig `yaml:"tokenizer" json:"tokenizer"`
+	Pretrain  pretrain.Config `yaml:"pretrain" json:"pretrain"`
+	Dialogues DialoguesConfig `yaml:"dialogues" json:"dialogues"`
+	SFT       sft.Config      `yaml:"sft" json:"sft"`
+	Rankings  RankingsConfig  `yaml:"rankings" json:"rankings"`
+	Reward    reward.Config   `yaml:"reward" json:"reward"`
+	PPO       ppo.Config      `yaml:"ppo" json:"ppo"`
+	Evaluate  EvaluateConfig  `yaml:"evaluate" json:"evaluate"`
+}
+
+// CorpusConfig configures the corpus.
+type CorpusConfig struct {
+	GOROOT     string  `yaml:"goroot" json:"goroot" doc:"Go installation to read; empty: the one that go env GOROOT names"`
+	MaxBytes   int64   `yaml:"max_bytes" json:"max_bytes" doc:"keep the files richest in comments up to so many bytes; 0: all" min:"0"`
+	Validation float64 `yaml:"validation" json:"validation" doc:"share of the packages that settings are chosen on" min:"0" max:"0.5"`
+	Test       float64 `yaml:"test" json:"test" doc:"share of the packages that only the evaluation reads" min:"0" max:"0.5"`
+}
+
+func (c CorpusConfig) shares() corpus.Shares {
+	return corpus.Shares{Validation: c.Validation, Test: c.Test}
+}
+
+// TokenizerConfig configures the tokenizer.
+type TokenizerConfig struct {
+	Vocabulary int `yaml:"vocabulary" json:"vocabulary" doc:"number of tokens" min:"261"`
+}
+
+// DialoguesConfig configures the dialogues.
+type DialoguesConfig struct {
+	MaxAnswer int    `yaml:"max_answer" json:"max_answer" doc:"longest answer in tokens; a comment is cut after its last whole sentence that fits" min:"1"`
+	MaxPrompt int    `yaml:"max_prompt" json:"max_prompt" doc:"longest prompt in tokens; longer ones are left out and counted" min:"1"`
+	Train     string `yaml:"train" json:"train,omitempty" doc:"JSONL of your own dialogues in place of the functions'"`
+}
+
+// RankingsConfig configures the rankings.
+type RankingsConfig struct {
+	Prompts     int     `yaml:"prompts" json:"prompts" doc:"prompts that are ranked" min:"1"`
+	Validation  int     `yaml:"validation" json:"validation" doc:"prompts that the reward model is measured on" min:"1"`
+	K           int     `yaml:"k" json:"k" doc:"answers to each prompt" min:"2"`
+	Temperature float64 `yaml:"temperature" json:"temperature" doc:"at which the answers are sampled" above:"0"`
+	Agreement   float64 `yaml:"agreement" json:"agreement" doc:"share of pairs on which the simulated annotator agrees with its rule" above:"0.5" max:"0.999"`
+	Slots       int     `yaml:"slots" json:"slots" doc:"answers sampled at one time" min:"1"`
+	Seed        uint64  `yaml:"seed" json:"seed" doc:"of the sampling and the annotator's noise"`
+	File        string  `yaml:"file" json:"file,omitempty" doc:"JSONL of people's rankings in place of the simulated annotator's"`
+}
+
+// EvaluateConfig configures the evaluation.
+type EvaluateConfig struct {
+	Prompts int    `yaml:"prompts" json:"prompts" doc:"held-out functions; 0: all" min:"0"`
+	BestOf  int    `yaml:"best_of" json:"best_of" doc:"samples of which the reward model picks one, beside PPO" min:"1"`
+	Samples int    `yaml:"samples" json:"samples" doc:"pairs shown in the report" min:"0"`
+	Split   string `yaml:"split" json:"split" doc:"which held-out packages: test, or validation while settings are chosen" enum:"test,validation"`
+	Slots   int    `yaml:"slots" json:"slots" doc:"answers sampled at one time" min:"1"`
+	Seed    uint64 `yaml:"seed" json:"seed" doc:"of the sampling"`
+}
+
+// Defaults is the recipe for a quarter of an hour on two cores.
+func Defaults() Config {
+	c := Config{
+		Recipe: "godoc", Name: "godoc", Budget: baseBudget, Seed: 1,
+		Corpus:    CorpusConfig{MaxBytes: 16 << 20, Validation: .03, Test: .05},
+		Tokenizer: TokenizerConfig{Vocabulary: 2048},
+		Pretrain:  pretrain.Defaults(),
+		Dialogues: DialoguesConfig{MaxAnswer: 60, MaxPrompt: 120},
+		SFT:       sft.Defaults(),
+		Rankings:  RankingsConfig{Prompts: 2500, Validation: 270, K: 4, Temperature: 1, Agreement: .835, Slots: 64},
+		Reward:    reward.Defaults(),
+		PPO:       ppo.Defaults(),
+		Evaluate:  EvaluateConfig{BestOf: 8, Samples: 24, Split: "test", Slots: 64},
+	}
+	return c
+}
+
+// Validate checks what no single value can say.
+func (c *Config) Validate() error {
+	if c.Dialogues.MaxPrompt+c.Dialogues.MaxAnswer > c.Pretrain.Context {
+		return artifact.Errorf(artifact.ErrUsage, "dialogues.max_prompt %d and dialogues.max_answer %d do not fit into pretrain.context %d", c.Dialogues.MaxPrompt, c.Dialogues.MaxAnswer, c.Pretrain.Context)
+	}
+	return c.corpusShares().Check()
+}
+
+func (c *Config) corpusShares() corpus.Shares { return c.Corpus.shares() }
+
+// baseBudget is the time for which the defaults were chosen.
+const baseBudget = 15 * time.Minute
+
+// Derive turns a budget into the values that depend on it. Compute grows with
+// the budget, and a model is best given as many more tokens as it has more
+// weights (Hoffmann et al. 2022), so both grow with its root: width with the
+// fourth root of the budget at a constant ratio of width to depth cubed, the
+// tokens with the square root. Learning rates fall as the width grows (Yang et
+// al. 2022, for Adam).
+func Derive(budget time.Duration, _ map[string]any) map[string]any {
+	d := Defaults()
+	scale := float64(budget) / float64(baseBudget)
+	grow := func(n int, by float64, step int) int {
+		return max(step, int(math.Round(float64(n)*by/float64(step)))*step)
+	}
+	headDim := d.Pretrain.Width / d.Pretrain.Heads
+	width := grow(d.Pretrain.Width, math.Pow(scale, .2), 2*headDim)
+	layers := grow(d.Pretrain.Layers, math.Pow(scale, .15), 1)
+	by := float64(width) / float64(d.Pretrain.Width)
+	// What is left of the growth goes to the tokens.
+	tokens := scale / (by * by * float64(layers) / float64(d.Pretrain.Layers))
+	steps := func(n int) int { return grow(n, tokens, 1) }
+	vocabulary := d.Tokenizer.Vocabulary
+	if scale >= 4 {
+		vocabulary *= 2
+	}
+	return map[string]any{
+		"pretrain.layers":      layers,
+		"pretrain.width":       width,
+		"pretrain.heads":       width / headDim,
+		"pretrain.steps":       steps(d.Pretrain.Steps),
+		"pretrain.lr":          d.Pretrain.LR / by,
+		"tokenizer.vocabulary": vocabulary,
+		"sft.lr":               d.SFT.LR / by,
+		"reward.lr":            d.Reward.LR / by,
+		"ppo.lr":               d.PPO.LR / by,
+		"ppo.critic_lr":        d.PPO.CriticLR / by,
+		"rankings.prompts":     min(8000, grow(d.Rankings.Prompts, math.Sqrt(tokens), 1)),
+		"ppo.iterations":       grow(d.PPO.Iterations, math.Pow(tokens, .25), 1),
+	}
+}

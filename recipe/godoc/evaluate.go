@@ -1,0 +1,388 @@
+package godoc
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"math"
+	"strings"
+
+	"github.com/seed-b72bdb6c/alma/artifact"
+	"github.com/seed-b72bdb6c/alma/corpus"
+	"github.com/seed-b72bdb6c/alma/corpus/godoc"
+	"github.com/seed-b72bdb6c/alma/dataset"
+	"github.com/seed-b72bdb6c/alma/evaluate"
+	"github.com/seed-b72bdb6c/alma/train"
+	"github.com/seed-b72bdb6c/alma/train/pretrain"
+	"github.com/seed-b72bdb6c/alma/train/reward"
+)
+
+// evaluationFile is the file of the evaluate stage.
+const evaluationFile = "evaluation.json"
+
+// Evaluation is what SFT and PPO do on held-out packages.
+type Evaluation struct {
+	Split     string         `json:"split"`
+	Packages  []string       `json:"packages"`
+	Functions int            `json:"functions"`
+	Systems   []SystemResult `json:"systems"` // in the order of systemNames
+	// Comparisons hold PPO against SFT, at each temperature.
+	Comparisons []Comparison `json:"comparisons"`
+	// KL is the mean of log π_PPO/π_SFT of PPO's samples at temperature 1, in
+	// nats a response.
+	KL evaluate.Estimate `json:"kl"`
+	// Bits per byte of the validation text.
+	BitsPerByteSFT float64 `json:"bits_per_byte_sft"`
+	BitsPerBytePPO float64 `json:"bits_per_byte_ppo"`
+	// RewardAccuracy is the reward model's on pairs of validation answers,
+	// against the rule without noise.
+	RewardAccuracy     float64   `json:"reward_accuracy"`
+	RewardAccuracyWide float64   `json:"reward_accuracy_wide"` // where the rule's gap is at least wideGap
+	RewardPairs        int       `json:"reward_pairs"`
+	RewardPairsWide    int       `json:"reward_pairs_wide"`
+	Examples           []Example `json:"examples"`
+}
+
+// wideGap is the difference of the rule from which a pair counts as wide.
+const wideGap = .3
+
+// SystemResult is the means of one system over the held-out functions.
+type SystemResult struct {
+	Name     string             `json:"name"`
+	Rule     evaluate.Estimate  `json:"rule"`
+	Items    map[string]float64 `json:"items"`
+	Ended    float64            `json:"ended"`
+	Words    float64            `json:"words"`
+	Openings float64            `json:"openings"` // distinct three-word openings by texts
+	Reward   float64            `json:"reward"`   // of the reward model
+	Scores   []float64          `json:"scores"`   // the rule of each function
+}
+
+// Comparison is PPO against SFT on the same functions.
+type Comparison struct {
+	Temperature float64             `json:"temperature"`
+	Difference  evaluate.Estimate   `json:"difference"`
+	Wins        evaluate.HeadToHead `json:"wins"`
+}
+
+// Example is a function with what each system wrote.
+type Example struct {
+	Declaration string          `json:"declaration"`
+	Reference   string          `json:"reference"`
+	Answers     []ExampleAnswer `json:"answers"`
+}
+
+// ExampleAnswer is one system's answer.
+type ExampleAnswer struct {
+	System string      `json:"system"`
+	Text   string      `json:"text"`
+	Score  godoc.Score `json:"score"`
+}
+
+// systemNames are what is compared.
+var systemNames = []string{"people", "SFT, temperature 1", "PPO, temperature 1", "SFT, temperature 0.7", "PPO, temperature 0.7", "SFT, best of N by the reward model"}
+
+const (
+	people = iota
+	sftHot
+	ppoHot
+	sftCool
+	ppoCool
+	bestOf
+)
+
+type evaluationInputs struct{ dialogues, sft, ppo, reward, text, rankings string }
+
+// answer is a system's comment on a function.
+type answer struct {
+	text   string // with the prefill
+	tokens []int32
+	ended  bool
+}
+
+func evaluateModels(ctx context.Context, env train.Environment, c Config, in evaluationInputs, out string) (*artifact.Manifest, error) {
+	e := c.Evaluate
+	stage, err := artifact.Begin(out, "evaluate", e)
+	if err != nil {
+		return nil, err
+	}
+	for name, path := range map[string]string{"dialogues": in.dialogues, "sft": in.sft, "ppo": in.ppo, "reward": in.reward, "text": in.text} {
+		if err := stage.AddInput(name, path); err != nil {
+			return nil, err
+		}
+	}
+	rule, err := loadRule(in.dialogues)
+	if err != nil {
+		return nil, err
+	}
+	functions, err := loadFunctions(stagePath(in.dialogues, heldOutFile(corpus.Split(e.Split))))
+	if err != nil {
+		return nil, err
+	}
+	if e.Prompts > 0 {
+		functions = functions[:min(e.Prompts, len(functions))]
+	}
+	asked := prompts(functions)
+	before, err := newWriter(env, in.sft, c, e.Slots)
+	if err != nil {
+		return nil, err
+	}
+	after, err := newWriter(env, in.ppo, c, e.Slots)
+	if err != nil {
+		return nil, err
+	}
+	judge, _, err := train.LoadModel(env.Engine, in.reward)
+	if err != nil {
+		return nil, err
+	}
+	scorer, err := reward.NewScorer(judge, c.Reward.MicroRows, judge.Context)
+	if err != nil {
+		return nil, err
+	}
+	rewards := func(answers []answer) ([]float64, error) {
+		texts := make([][]int32, len(answers))
+		for i, a := range answers {
+			ids, err := before.tok.RenderPrompt(asked[i%len(asked)].Messages, asked[i%len(asked)].Prefill)
+			if err != nil {
+				return nil, err
+			}
+			texts[i] = append(ids, a.tokens...)
+		}
+		scores, err := scorer.Scores(ctx, texts)
+		out := make([]float64, len(scores))
+		for i, s := range scores {
+			out[i] = float64(s)
+		}
+		return out, err
+	}
+
+	systems := make([][]answer, len(systemNames))
+	ends := train.EndTokens(before.tok)
+	for _, f := range functions {
+		tokens := append(before.tok.Encode(f.Answer()), int32(ends[0]))
+		systems[people] = append(systems[people], answer{f.Prefill() + f.Answer(), tokens, true})
+	}
+	for _, s := range []struct {
+		system      int
+		w           *writer
+		temperature float64
+	}{{sftHot, before, 1}, {ppoHot, after, 1}, {sftCool, before, .7}, {ppoCool, after, .7}} {
+		written, err := s.w.write(ctx, env, "writing with "+systemNames[s.system], asked, 1, s.temperature, e.Seed)
+		if err != nil {
+			return nil, err
+		}
+		for i := range written {
+			systems[s.system] = append(systems[s.system], answer{asked[i].Prefill + written[i][0].Text, written[i][0].Tokens, written[i][0].Ended})
+		}
+	}
+	if systems[bestOf], err = best(ctx, env, before, asked, e, rewards); err != nil {
+		return nil, err
+	}
+
+	result := Evaluation{Split: e.Split, Packages: godoc.Packages(functions), Functions: len(functions)}
+	scores := make([][]godoc.Score, len(systems))
+	for i, answers := range systems {
+		r, each, err := measure(rule, functions, answers, rewards)
+		if err != nil {
+			return nil, err
+		}
+		r.Name, scores[i] = systemNames[i], each
+		result.Systems = append(result.Systems, r)
+	}
+	for _, pair := range []struct {
+		temperature float64
+		sft, ppo    int
+	}{{1, sftHot, ppoHot}, {.7, sftCool, ppoCool}} {
+		a, b := result.Systems[pair.ppo].Scores, result.Systems[pair.sft].Scores
+		result.Comparisons = append(result.Comparisons, Comparison{pair.temperature, evaluate.BootstrapPairedDifference(a, b, 2000, e.Seed), evaluate.WinRate(a, b)})
+	}
+	if err := result.languageModels(ctx, c, before, after, asked, systems[ppoHot], in.text); err != nil {
+		return nil, err
+	}
+	if err := result.rewardModel(ctx, rule, before, scorer, stagePath(in.rankings, validationRankingsFile)); err != nil {
+		return nil, err
+	}
+	for i := 0; i < min(e.Samples, len(functions)); i++ {
+		at := i * len(functions) / min(e.Samples, len(functions))
+		example := Example{Declaration: functions[at].Decl, Reference: "// " + functions[at].Doc}
+		for _, s := range []int{sftHot, ppoHot, sftCool, ppoCool} {
+			example.Answers = append(example.Answers, ExampleAnswer{systemNames[s], systems[s][at].text, scores[s][at]})
+		}
+		result.Examples = append(result.Examples, example)
+	}
+	data, err := json.MarshalIndent(result, "", " ")
+	if err != nil {
+		return nil, fmt.Errorf("encoding the evaluation: %w", err)
+	}
+	if err := artifact.WriteFile(stage.Path(evaluationFile), data); err != nil {
+		return nil, err
+	}
+	stage.Manifest.FLOPs = float64(before.generator.FLOPs + after.generator.FLOPs + scorer.FLOPs())
+	stage.Manifest.Metrics = artifact.Metrics{"kl": result.KL.Value, "bits_per_byte_sft": result.BitsPerByteSFT, "bits_per_byte_ppo": result.BitsPerBytePPO}
+	for i, s := range result.Systems {
+		stage.Manifest.Metrics["rule/"+systemNames[i]] = s.Rule.Value
+		env.Log.Printf("%-36s rule %.3f (%.3f to %.3f), ended %.2f, words %.1f, openings %.2f, reward %.2f", s.Name, s.Rule.Value, s.Rule.Low, s.Rule.High, s.Ended, s.Words, s.Openings, s.Reward)
+	}
+	for _, x := range result.Comparisons {
+		env.Log.Printf("PPO over SFT at temperature %g: %+.3f of the rule (%.3f to %.3f), %.1f%% wins", x.Temperature, x.Difference.Value, x.Difference.Low, x.Difference.High, 100*x.Wins.Rate.Value)
+	}
+	env.Log.Printf("KL %.2f nats a response; bits per byte %.4f → %.4f (%+.2f%%); reward model right on %.3f of the pairs, %.3f where the gap is wide",
+		result.KL.Value, result.BitsPerByteSFT, result.BitsPerBytePPO, 100*(result.BitsPerBytePPO/result.BitsPerByteSFT-1), result.RewardAccuracy, result.RewardAccuracyWide)
+	return stage.Finish()
+}
+
+// best lets the reward model pick one of several samples of the SFT model.
+func best(ctx context.Context, env train.Environment, w *writer, asked []dataset.Prompt, e EvaluateConfig, rewards func([]answer) ([]float64, error)) ([]answer, error) {
+	written, err := w.write(ctx, env, fmt.Sprintf("writing %d each to pick from", e.BestOf), asked, e.BestOf, 1, e.Seed+1)
+	if err != nil {
+		return nil, err
+	}
+	out := make([]answer, len(asked))
+	top := make([]float64, len(asked))
+	for j := range e.BestOf {
+		candidates := make([]answer, len(asked))
+		for i := range asked {
+			candidates[i] = answer{asked[i].Prefill + written[i][j].Text, written[i][j].Tokens, written[i][j].Ended}
+		}
+		scores, err := rewards(candidates)
+		if err != nil {
+			return nil, err
+		}
+		for i, s := range scores {
+			if j == 0 || s > top[i] {
+				out[i], top[i] = candidates[i], s
+			}
+		}
+	}
+	return out, nil
+}
+
+func measure(rule *godoc.Rule, functions []godoc.Function, answers []answer, rewards func([]answer) ([]float64, error)) (SystemResult, []godoc.Score, error) {
+	r := SystemResult{Items: make(map[string]float64)}
+	var each []godoc.Score
+	var openings []string
+	n := float64(len(answers))
+	for i, a := range answers {
+		s := rule.Score(functions[i], a.text, a.ended)
+		each = append(each, s)
+		r.Scores = append(r.Scores, s.Total())
+		for j, points := range s.Items() {
+			r.Items[godoc.ItemNames[j]] += points / n
+		}
+		if a.ended {
+			r.Ended += 1 / n
+		}
+		r.Words += float64(len(strings.Fields(strings.TrimPrefix(a.text, "//")))) / n
+		openings = append(openings, strings.TrimPrefix(a.text, functions[i].Prefill()))
+	}
+	r.Rule = evaluate.MeanInterval(r.Scores)
+	r.Openings = evaluate.DistinctOpenings(openings, 3).Ratio
+	scores, err := rewards(answers)
+	for _, s := range scores {
+		r.Reward += s / n
+	}
+	return r, each, err
+}
+
+// languageModels measures the KL of PPO's samples, and what PPO cost on plain
+// text.
+func (r *Evaluation) languageModels(ctx context.Context, c Config, before, after *writer, asked []dataset.Prompt, answers []answer, text string) error {
+	var examples []dataset.Example
+	for i, a := range answers {
+		ids, err := after.tok.RenderPrompt(asked[i].Messages, asked[i].Prefill)
+		if err != nil {
+			return err
+		}
+		e := dataset.Example{Tokens: append(ids, a.tokens...), Trained: make([]bool, len(ids)+len(a.tokens))}
+		for t := len(ids); t < len(e.Tokens); t++ {
+			e.Trained[t] = true
+		}
+		examples = append(examples, e)
+	}
+	shards, err := dataset.OpenShards(text)
+	if err != nil {
+		return err
+	}
+	defer shards.Close()
+	var logProbs [2][]float64
+	for i, w := range []*writer{before, after} {
+		lm, err := train.NewLanguageModel(w.model, c.Pretrain.MicroRows, w.model.Context)
+		if err != nil {
+			return err
+		}
+		if logProbs[i], err = train.LogProbs(ctx, lm, examples); err != nil {
+			return err
+		}
+		evaluation, err := pretrain.NewEvaluation(lm, shards, w.tok)
+		if err != nil {
+			return err
+		}
+		_, bpb, err := evaluation.Run(ctx, 0)
+		if err != nil {
+			return err
+		}
+		if i == 0 {
+			r.BitsPerByteSFT = bpb
+		} else {
+			r.BitsPerBytePPO = bpb
+		}
+	}
+	kl := make([]float64, len(examples))
+	for i := range kl {
+		kl[i] = logProbs[1][i] - logProbs[0][i]
+	}
+	r.KL = evaluate.MeanInterval(kl)
+	return nil
+}
+
+// rewardModel holds the reward model against the rule without noise, on
+// answers to held-out functions that it was not trained on.
+func (r *Evaluation) rewardModel(ctx context.Context, rule *godoc.Rule, w *writer, scorer *reward.Scorer, path string) error {
+	rankings, err := dataset.ReadRankings(path)
+	if err != nil {
+		return err
+	}
+	var right, rightWide float64
+	for _, ranking := range rankings {
+		f, err := godoc.ParsePrompt(ranking.Prompt.Text())
+		if err != nil {
+			return err
+		}
+		texts := make([][]int32, len(ranking.Completions))
+		truth := make([]float64, len(texts))
+		for k, completion := range ranking.Completions {
+			if texts[k], err = reward.Render(w.tok, ranking.Prompt, completion, ranking.EndedAt(k)); err != nil {
+				return err
+			}
+			truth[k] = rule.Score(f, ranking.Prompt.Prefill+completion, ranking.EndedAt(k)).Total()
+		}
+		scores, err := scorer.Scores(ctx, texts)
+		if err != nil {
+			return err
+		}
+		for i := range truth {
+			for j := range i {
+				gap := truth[i] - truth[j]
+				if math.Abs(gap) < 1e-9 {
+					continue
+				}
+				ok := 0.0
+				switch d := float64(scores[i]-scores[j]) * gap; {
+				case d > 0:
+					ok = 1
+				case d == 0:
+					ok = .5
+				}
+				r.RewardPairs++
+				right += ok
+				if math.Abs(gap) >= wideGap-1e-9 {
+					r.RewardPairsWide++
+					rightWide += ok
+				}
+			}
+		}
+	}
+	r.RewardAccuracy = right / float64(r.RewardPairs)
+	r.RewardAccuracyWide = rightWide / float64(r.RewardPairsWide)
+	return nil
+}

@@ -1,0 +1,178 @@
+package godoc
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/seed-b72bdb6c/alma/artifact"
+	"github.com/seed-b72bdb6c/alma/dataset"
+	"github.com/seed-b72bdb6c/alma/train"
+	"github.com/seed-b72bdb6c/alma/train/ppo"
+	"github.com/seed-b72bdb6c/alma/train/pretrain"
+	"github.com/seed-b72bdb6c/alma/train/reward"
+	"github.com/seed-b72bdb6c/alma/train/sft"
+)
+
+// stage is one stage of the recipe.
+type stage struct {
+	name   string
+	kind   string // of its artifact
+	config any
+	inputs map[string]string // role → path
+	run    func(out string) (*artifact.Manifest, error)
+}
+
+func stagePath(folder, name string) string { return filepath.Join(folder, name) }
+
+// stages lists the recipe's stages in order for a run folder.
+func (c Config) stages(ctx context.Context, env train.Environment, folder string) []stage {
+	at := func(name string) string { return filepath.Join(folder, name) }
+	c = c.seeded()
+	dialogues, rankings := at("dialogues"), stagePath(at("rankings"), rankingsFile)
+	training := stagePath(dialogues, trainFile)
+	if c.Dialogues.Train != "" {
+		training = c.Dialogues.Train
+	}
+	held := stagePath(at("rankings"), validationRankingsFile)
+	if c.Rankings.File != "" {
+		rankings, held = c.Rankings.File, ""
+	}
+	rewardInputs := reward.Inputs{Base: at("sft"), Rankings: rankings, Validation: held, Demonstrations: stagePath(dialogues, validationFile)}
+	list := []stage{
+		{"corpus", "corpus", c.Corpus, nil, func(out string) (*artifact.Manifest, error) {
+			return buildCorpus(ctx, env, c.Corpus, out)
+		}},
+		{"tokenizer", "tokenizer", c.Tokenizer, map[string]string{"corpus": at("corpus")}, func(out string) (*artifact.Manifest, error) {
+			return trainTokenizer(ctx, env, c.Tokenizer, at("corpus"), out)
+		}},
+		{"pretrain", "pretrain", c.Pretrain, map[string]string{"corpus": at("corpus"), "tokenizer": at("tokenizer")}, func(out string) (*artifact.Manifest, error) {
+			return pretrain.Run(ctx, env, c.Pretrain, pretrain.Inputs{Corpus: at("corpus"), Tokenizer: at("tokenizer")}, out)
+		}},
+		{"dialogues", "dialogues", map[string]any{"dialogues": c.Dialogues, "corpus": c.Corpus}, map[string]string{"tokenizer": at("tokenizer")}, func(out string) (*artifact.Manifest, error) {
+			return makeDialogues(ctx, env, c, at("tokenizer"), out)
+		}},
+		{"sft", "sft", c.SFT, map[string]string{"base": at("pretrain"), "dialogues": training, "validation": stagePath(dialogues, validationFile)}, func(out string) (*artifact.Manifest, error) {
+			return sft.Run(ctx, env, c.SFT, sft.Inputs{Base: at("pretrain"), Train: training, Validation: stagePath(dialogues, validationFile)}, out)
+		}},
+		{"rankings", "rankings", c.Rankings, map[string]string{"dialogues": dialogues, "model": at("sft")}, func(out string) (*artifact.Manifest, error) {
+			return rank(ctx, env, c, dialogues, at("sft"), out)
+		}},
+		{"reward", "reward", c.Reward, nil, func(out string) (*artifact.Manifest, error) {
+			return reward.Run(ctx, env, c.Reward, rewardInputs, out)
+		}},
+		{"ppo", "ppo", c.PPO, map[string]string{"policy": at("sft"), "critic": at("reward"), "prompts": stagePath(dialogues, promptsFile), "text": at("pretrain/shards/train")}, func(out string) (*artifact.Manifest, error) {
+			return ppo.Run(ctx, env, c.PPO, ppo.Inputs{
+				Policy: at("sft"), Critic: at("reward"), Prompts: stagePath(dialogues, promptsFile), Text: at("pretrain/shards/train"),
+				Reward: func([]dataset.Prompt) (ppo.Reward, error) { return modelReward(env, at("reward"), c) },
+			}, out)
+		}},
+		{"evaluate", "evaluate", c.Evaluate, map[string]string{"dialogues": dialogues, "sft": at("sft"), "ppo": at("ppo"), "reward": at("reward"), "text": at("pretrain/shards/validation")}, func(out string) (*artifact.Manifest, error) {
+			return evaluateModels(ctx, env, c, evaluationInputs{dialogues, at("sft"), at("ppo"), at("reward"), at("pretrain/shards/validation"), at("rankings")}, out)
+		}},
+	}
+	return list
+}
+
+// seeded adds the run's seed to those of the stages.
+func (c Config) seeded() Config {
+	c.Pretrain.Seed += c.Seed
+	c.SFT.Seed += c.Seed
+	c.Rankings.Seed += c.Seed
+	c.Reward.Seed += c.Seed
+	c.PPO.Seed += c.Seed
+	c.Evaluate.Seed += c.Seed
+	return c
+}
+
+// modelReward scores responses with a reward model.
+func modelReward(env train.Environment, folder string, c Config) (ppo.Reward, error) {
+	m, _, err := train.LoadModel(env.Engine, folder)
+	if err != nil {
+		return nil, err
+	}
+	scorer, err := reward.NewScorer(m, c.Reward.MicroRows, m.Context)
+	if err != nil {
+		return nil, err
+	}
+	return func(ctx context.Context, texts []ppo.Text) ([]float32, error) {
+		ids := make([][]int32, len(texts))
+		for i, t := range texts {
+			ids[i] = append(append([]int32{}, t.Prompt...), t.Response...)
+		}
+		return scorer.Scores(ctx, ids)
+	}, nil
+}
+
+// Run takes a run folder through all stages, leaving out those whose
+// configuration and inputs did not change, and continuing one that was
+// interrupted. The caller holds the folder's lock.
+func Run(ctx context.Context, env train.Environment, c Config, folder string) error {
+	changed := false
+	for _, s := range c.stages(ctx, env, folder) {
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		out := filepath.Join(folder, s.name)
+		same, complete, err := unchanged(s, out)
+		if err != nil {
+			return err
+		}
+		if same {
+			env.Log.Printf("%s: unchanged", s.name)
+			continue
+		}
+		if complete || changed {
+			// What an earlier configuration or input left must not be continued.
+			if err := os.RemoveAll(out); err != nil {
+				return fmt.Errorf("removing the stale stage %s: %w", out, err)
+			}
+		}
+		changed = true
+		m, err := s.run(out)
+		if err != nil {
+			return fmt.Errorf("stage %s: %w", s.name, err)
+		}
+		env.Log.Printf("%s: done in %.0f s", s.name, m.WallSeconds)
+	}
+	return nil
+}
+
+// unchanged reports whether a stage's folder is complete with this
+// configuration and these inputs, and whether it is complete at all.
+func unchanged(s stage, out string) (same, complete bool, err error) {
+	m, err := artifact.Open(out, false)
+	if errors.Is(err, artifact.ErrNotFound) {
+		return false, false, nil
+	}
+	if err != nil {
+		return false, false, fmt.Errorf("%w; delete %s to run the stage again", err, out)
+	}
+	inputs := make(map[string]string)
+	paths := s.inputs
+	if paths == nil {
+		paths = make(map[string]string)
+		for role, input := range m.Inputs {
+			paths[role] = input.Path
+		}
+	}
+	for role, path := range paths {
+		sum, err := artifact.HashInput(path)
+		if err != nil {
+			return false, true, err
+		}
+		inputs[role] = sum
+	}
+	config, err := json.Marshal(s.config)
+	if err != nil {
+		return false, true, fmt.Errorf("encoding the configuration of %s: %w", s.name, err)
+	}
+	fingerprint, err := artifact.Fingerprint(s.kind, json.RawMessage(config), inputs)
+	if err != nil {
+		return false, true, err
+	}
+	return fingerprint == m.Fingerprint, true, nil
+}
