@@ -45,9 +45,10 @@ interrupted command goes on from the last checkpoint with the same bits.`,
 			defer engine.Close()
 			env.CheckpointSteps = checkpointSteps
 			f := stageFolder{out, "pretrain", s.Pretrain, map[string]string{"corpus": in.Corpus, "tokenizer": in.Tokenizer}}
-			return c.stage(f, func() (*artifact.Manifest, error) {
+			manifest, err := c.stage(f, func() (*artifact.Manifest, error) {
 				return pretrain.Run(cmd.Context(), env, s.Pretrain, in, out)
 			})
+			return c.finish(out, manifest, err)
 		},
 	}
 	cmd.Flags().StringVar(&in.Corpus, "corpus", "", "`DIR` that alma corpus build wrote")

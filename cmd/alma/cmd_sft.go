@@ -52,9 +52,10 @@ checkpoint with the same bits.`,
 			if in.Validation != "" {
 				f.inputs["validation"] = in.Validation
 			}
-			return c.stage(f, func() (*artifact.Manifest, error) {
+			manifest, err := c.stage(f, func() (*artifact.Manifest, error) {
 				return sft.Run(cmd.Context(), env, s.SFT, in, out)
 			})
+			return c.finish(out, manifest, err)
 		},
 	}
 	cmd.Flags().StringVar(&in.Base, "base", "", "`DIR` of the model to start from, with its tokenizer")

@@ -20,10 +20,18 @@ import (
 // newVerbs lists the verbs in the order of the help text.
 func newVerbs(c *call) []*cobra.Command {
 	return []*cobra.Command{
+		newCorpusCommand(c),
+		newTokenizerCommand(c),
 		newPretrainCommand(c),
 		newSFTCommand(c),
 
+		newSampleCommand(c),
+		newChatCommand(c),
+		newEvalCommand(c),
+
 		newReplayCommand(c),
+		newBenchCommand(c),
+		newDoctorCommand(c),
 		newVersionCommand(c),
 	}
 }

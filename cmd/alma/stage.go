@@ -58,43 +58,49 @@ type stageFolder struct {
 // that holds just this work already is left as it is, and one that holds
 // other finished work is refused, so that no finished stage is lost to a
 // mistyped name.
-func (c *call) stage(f stageFolder, work func() (*artifact.Manifest, error)) (err error) {
+func (c *call) stage(f stageFolder, work func() (*artifact.Manifest, error)) (manifest *artifact.Manifest, err error) {
+	err = c.folder(f.out, f.inputs, func() (err error) {
+		if manifest, err = f.finished(); err != nil {
+			return err
+		}
+		if manifest != nil {
+			fmt.Fprintf(os.Stderr, "%s: unchanged: %s is complete\n", f.kind, f.out)
+			return nil
+		}
+		manifest, err = work()
+		return err
+	})
+	return manifest, err
+}
+
+// folder has work write into the folder out, which is made if missing, while
+// this process holds its lock. The inputs, by their roles, must exist and lie
+// elsewhere.
+func (c *call) folder(out string, inputs map[string]string, work func() error) (err error) {
 	c.resumable = true
-	for _, role := range slices.Sorted(maps.Keys(f.inputs)) {
-		if err := f.checkInput(role); err != nil {
+	for _, role := range slices.Sorted(maps.Keys(inputs)) {
+		if err := checkInput(out, role, inputs[role]); err != nil {
 			return err
 		}
 	}
-	if err := artifact.MakeFolder(f.out); err != nil {
+	if err := artifact.MakeFolder(out); err != nil {
 		return err
 	}
-	lock, err := artifact.Lock(f.out)
+	lock, err := artifact.Lock(out)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, lock.Unlock()) }()
-	manifest, err := f.finished()
-	if err != nil {
-		return err
-	}
-	if manifest == nil {
-		if manifest, err = work(); err != nil {
-			return err
-		}
-	} else {
-		fmt.Fprintf(os.Stderr, "%s: unchanged: %s is complete\n", f.kind, f.out)
-	}
-	return c.printManifest(f.out, manifest)
+	return work()
 }
 
-func (f stageFolder) checkInput(role string) error {
-	path := f.inputs[role]
+func checkInput(out, role, path string) error {
 	info, err := os.Stat(path)
 	if err != nil {
 		return fmt.Errorf("opening %s: %w", role, err)
 	}
-	if out, err := os.Stat(f.out); err == nil && os.SameFile(info, out) {
-		return artifact.Errorf(artifact.ErrUsage, "choosing --out %s: it is also the %s that the stage reads; give another folder", f.out, role)
+	if target, err := os.Stat(out); err == nil && os.SameFile(info, target) {
+		return artifact.Errorf(artifact.ErrUsage, "choosing --out %s: it is also the %s that the stage reads; give another folder", out, role)
 	}
 	return nil
 }
@@ -140,8 +146,11 @@ func (f stageFolder) finished() (*artifact.Manifest, error) {
 	return nil, artifact.Errorf(artifact.ErrUsage, "choosing --out %s: it holds a finished %s %s; give another folder, or delete this one to begin again", f.out, old.Kind, why)
 }
 
-// printManifest tells what a stage left.
-func (c *call) printManifest(out string, m *artifact.Manifest) error {
+// finish prints what a stage left, unless it failed.
+func (c *call) finish(out string, m *artifact.Manifest, err error) error {
+	if err != nil {
+		return err
+	}
 	if c.json {
 		return c.printJSON(struct {
 			Folder string `json:"folder"`

@@ -1,0 +1,209 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/seed-b72bdb6c/alma/artifact"
+	"github.com/seed-b72bdb6c/alma/dataset"
+	"github.com/seed-b72bdb6c/alma/generate"
+	"github.com/seed-b72bdb6c/alma/tokenizer"
+	"github.com/seed-b72bdb6c/alma/train"
+)
+
+// sampleSlots is how many texts are written side by side. It changes no text.
+const sampleSlots = 32
+
+// sampleLine is a line of alma sample --json. With "ranks" added by a person
+// it is a line of a rankings file (docs/formats/rankings.md).
+type sampleLine struct {
+	Prompt      any      `json:"prompt"` // a string, or messages
+	Prefill     string   `json:"prefill,omitempty"`
+	Completions []string `json:"completions"`
+	Ended       []bool   `json:"ended"`
+}
+
+func newSampleCommand(c *call) *cobra.Command {
+	var s generate.Sampling
+	var text, prefill, file string
+	var k int
+	var plain bool
+	cmd := &cobra.Command{
+		Use:     "sample MODEL --prompt TEXT | --prompts FILE",
+		GroupID: groupUse,
+		Short:   "Let a model answer prompts",
+		Long: `Sample K completions for a prompt, or for each prompt of a JSONL file:
+
+  {"prompt":"Name a colour."}
+  {"messages":[{"role":"user","content":"Name a colour."}],"prefill":"Blue"}
+
+A prompt is the user's turn of a dialogue, in the model's chat form; with
+--plain it is text that the model continues, as a pretrained model expects.
+
+What is sampled depends on the model, the settings, the seed, the prompt and the
+number of the sample alone, not on what else is sampled in the same call. With
+--json a line is written for each prompt, with its completions: add "ranks" to it
+and it is a line of a rankings file.`,
+		Example: examples(
+			"alma sample model --prompt 'Name a colour.' -n 4",
+			"alma sample base --plain --prompt 'package main' --temp 0.8 --max-tokens 100",
+			"alma sample model --prompts prompts.jsonl -n 4 --json > answers.jsonl"),
+		Args: arguments(1, 1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if k < 1 {
+				return artifact.Errorf(artifact.ErrUsage, "sampling: -n is %d, want 1 or more", k)
+			}
+			s.Seed = c.seed
+			if err := s.Validate(); err != nil {
+				return err
+			}
+			var prompts []dataset.Prompt
+			var err error
+			switch given := cmd.Flags().Changed; {
+			case given("prompt") == given("prompts"):
+				return artifact.Errorf(artifact.ErrUsage, "sampling: give either --prompt TEXT or --prompts FILE")
+			case given("prompts") && (plain || given("prefill")):
+				return artifact.Errorf(artifact.ErrUsage, "sampling: --plain and --prefill go with --prompt; a file's prompts have their own prefill")
+			case plain && given("prefill"):
+				return artifact.Errorf(artifact.ErrUsage, "sampling: --plain has no turns that --prefill could begin; put the text into --prompt")
+			case given("prompts"):
+				if prompts, err = dataset.ReadPrompts(file); err != nil {
+					return err
+				}
+			default:
+				prompts = []dataset.Prompt{dataset.UserPrompt(text, prefill)}
+				if err := prompts[0].Check(); err != nil {
+					return artifact.Mark(artifact.ErrUsage, fmt.Errorf("sampling: %w", err))
+				}
+			}
+			engine, err := c.newEngine()
+			if err != nil {
+				return err
+			}
+			defer engine.Close()
+			m, t, err := train.LoadModel(engine, args[0])
+			if err != nil {
+				return err
+			}
+			var requests []generate.Request
+			longest := 0
+			for i, p := range prompts {
+				ids, err := promptTokens(t, p, plain)
+				if err != nil {
+					return artifact.Mark(artifact.ErrUsage, fmt.Errorf("sampling: prompt %d: %w", i+1, err))
+				}
+				if len(ids) >= m.Context {
+					return artifact.Errorf(artifact.ErrUsage, "sampling: prompt %d has %d tokens, and the model's context of %d leaves no room for an answer; shorten the prompt", i+1, len(ids), m.Context)
+				}
+				longest = max(longest, len(ids))
+				for sample := range k {
+					requests = append(requests, generate.Request{Prompt: ids, Sample: sample})
+				}
+			}
+			s.Stop, s.Banned = stopTokens(t, plain)
+			g, err := generate.New(m, min(sampleSlots, len(requests)), min(m.Context, longest+s.MaxTokens))
+			if err != nil {
+				return err
+			}
+			return c.sample(cmd, g, t, prompts, requests, s)
+		},
+	}
+	cmd.Flags().StringVarP(&text, "prompt", "p", "", "`TEXT` of the prompt")
+	cmd.Flags().StringVar(&prefill, "prefill", "", "`TEXT` that the answer begins with")
+	cmd.Flags().StringVar(&file, "prompts", "", "JSONL `FILE` of prompts")
+	cmd.Flags().BoolVar(&plain, "plain", false, "continue the text of --prompt instead of answering it")
+	cmd.Flags().IntVarP(&k, "samples", "n", 1, "completions of each prompt")
+	c.samplingFlags(cmd, &s, 1, 128)
+	c.engineFlags(cmd)
+	c.jsonFlag(cmd)
+	return cmd
+}
+
+// samplingFlags are the flags of verbs that sample.
+func (c *call) samplingFlags(cmd *cobra.Command, s *generate.Sampling, temperature float64, maxTokens int) {
+	cmd.Flags().Float64Var(&s.Temperature, "temp", temperature, "temperature; 0 takes the most likely token")
+	cmd.Flags().IntVar(&s.TopK, "top-k", 0, "sample from the k most likely tokens; 0: from all")
+	cmd.Flags().Float64Var(&s.TopP, "top-p", 1, "sample from the most likely tokens that reach this probability")
+	cmd.Flags().IntVar(&s.MaxTokens, "max-tokens", maxTokens, "longest answer, in tokens")
+	c.seedFlag(cmd, "seed of the random numbers")
+}
+
+func promptTokens(t *tokenizer.Tokenizer, p dataset.Prompt, plain bool) ([]int32, error) {
+	if plain {
+		return t.Encode(p.Text()), nil
+	}
+	return t.RenderPrompt(p.Messages, p.Prefill)
+}
+
+// stopTokens are the tokens that end an answer, and those that have no place
+// in one.
+func stopTokens(t *tokenizer.Tokenizer, plain bool) (stop, banned []int32) {
+	for _, id := range train.EndTokens(t) {
+		stop = append(stop, int32(id))
+	}
+	if id, ok := t.EOS(); ok {
+		stop = append(stop, id)
+	}
+	if id, ok := t.Pad(); ok {
+		banned = append(banned, id)
+	}
+	if id, ok := t.TokenID(tokenizer.IMStart); ok && !plain {
+		banned = append(banned, id)
+	}
+	return stop, banned
+}
+
+// sample runs the requests, K for each prompt, and prints the prompts in
+// order, each once its completions and those of the prompts before are there.
+func (c *call) sample(cmd *cobra.Command, g *generate.Generator, t *tokenizer.Tokenizer, prompts []dataset.Prompt, requests []generate.Request, s generate.Sampling) error {
+	k := len(requests) / len(prompts)
+	progress := train.NewProgress(os.Stderr)
+	lines := make([]sampleLine, len(prompts))
+	missing := make([]int, len(prompts))
+	for i, p := range prompts {
+		missing[i] = k
+		lines[i] = sampleLine{Prompt: p.Messages, Prefill: p.Prefill, Completions: make([]string, k), Ended: make([]bool, k)}
+		if len(p.Messages) == 1 {
+			lines[i].Prompt = p.Text()
+		}
+	}
+	next, done := 0, 0
+	err := g.Run(cmd.Context(), requests, s, func(i int, completion generate.Completion) error {
+		line := &lines[i/k]
+		var err error
+		if line.Completions[i%k], err = t.Text(completion.Tokens); err != nil {
+			return err
+		}
+		line.Ended[i%k] = completion.Ended
+		missing[i/k]--
+		if done++; len(requests) > sampleSlots {
+			progress.Show(train.ProgressLine{Label: "completions", Done: int64(done), Total: int64(len(requests))})
+		}
+		for ; next < len(prompts) && missing[next] == 0; next++ {
+			if err := c.printSample(prompts[next], lines[next]); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	progress.Done()
+	return err
+}
+
+func (c *call) printSample(p dataset.Prompt, line sampleLine) error {
+	if c.json {
+		return c.printJSON(line)
+	}
+	c.printf("> %s\n", strings.ReplaceAll(printable(p.Text()), "\n", "\n> "))
+	for i, text := range line.Completions {
+		cut := ""
+		if !line.Ended[i] {
+			cut = " […]"
+		}
+		c.printf("%s%s%s\n\n", printable(line.Prefill), printable(text), cut)
+	}
+	return nil
+}

@@ -1,0 +1,254 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"iter"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/seed-b72bdb6c/alma/artifact"
+	"github.com/seed-b72bdb6c/alma/corpus"
+	"github.com/seed-b72bdb6c/alma/tokenizer"
+	"github.com/seed-b72bdb6c/alma/train"
+)
+
+func newTokenizerCommand(c *call) *cobra.Command {
+	cmd := family(&cobra.Command{
+		Use:     "tokenizer",
+		GroupID: groupMake,
+		Short:   "Train a tokenizer, and use one",
+		Long: `A tokenizer turns text into token ids and back: byte-level BPE with GPT-2's
+pre-tokenizer, in Hugging Face's files (tokenizer.json).`,
+	})
+	cmd.AddCommand(newTokenizerTrainCommand(c), newTokenizerEncodeCommand(c), newTokenizerDecodeCommand(c), newTokenizerShowCommand(c))
+	return cmd
+}
+
+// documentsPath is the file of a split's documents.
+func documentsPath(folder string, r *corpus.Report, split corpus.Split) string {
+	return filepath.Join(folder, filepath.FromSlash(r.Of(split).File))
+}
+
+// texts are the texts of a split's documents.
+func texts(ctx context.Context, path string) iter.Seq2[string, error] {
+	return func(yield func(string, error) bool) {
+		for doc, err := range corpus.Documents(path) {
+			if err == nil && ctx.Err() != nil {
+				err = context.Cause(ctx)
+			}
+			if !yield(doc.Text, err) || err != nil {
+				return
+			}
+		}
+	}
+}
+
+func newTokenizerTrainCommand(c *call) *cobra.Command {
+	var out string
+	var vocabulary, threads int
+	var minFrequency int64
+	cmd := &cobra.Command{
+		Use:   "train CORPUS --vocab N --out DIR",
+		Short: "Learn a vocabulary from the training text of a corpus",
+		Long: `Learn a byte-level BPE vocabulary of N tokens from the training split of a
+corpus: <|endoftext|>, <|im_start|>, <|im_end|> and <|pad|> are 0 to 3, then come
+the 256 bytes, then one token for each merge of the most frequent pair.
+
+The result depends on the corpus alone, not on the number of threads.`,
+		Example: examples("alma tokenizer train corpus --vocab 2048 --out tokenizer"),
+		Args:    arguments(1, 1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := required(cmd, "vocab", "out"); err != nil {
+				return err
+			}
+			options := tokenizer.Options{VocabSize: vocabulary, MinFrequency: minFrequency, Threads: threads}
+			config := struct {
+				Vocabulary   int   `json:"vocabulary"`
+				MinFrequency int64 `json:"min_frequency"`
+			}{vocabulary, minFrequency}
+			progress := train.NewProgress(os.Stderr)
+			options.Progress = func(done, total int) {
+				progress.Show(train.ProgressLine{Label: "tokenizer merge", Done: int64(done), Total: int64(total)})
+			}
+			f := stageFolder{out, "tokenizer", config, map[string]string{"corpus": args[0]}}
+			manifest, err := c.stage(f, func() (*artifact.Manifest, error) {
+				report, err := corpus.ReadReport(args[0])
+				if err != nil {
+					return nil, err
+				}
+				stage, err := artifact.Begin(out, f.kind, f.config)
+				if err != nil {
+					return nil, err
+				}
+				if err := stage.AddInput("corpus", args[0]); err != nil {
+					return nil, err
+				}
+				t, stats, err := tokenizer.Train(cmd.Context(), texts(cmd.Context(), documentsPath(args[0], report, corpus.Train)), options)
+				if err != nil {
+					return nil, err
+				}
+				progress.Done()
+				files, err := t.Files()
+				if err != nil {
+					return nil, err
+				}
+				var names []string
+				for name, data := range files {
+					if err := artifact.WriteFile(stage.Path(name), data); err != nil {
+						return nil, err
+					}
+					names = append(names, name)
+				}
+				stage.Manifest.Metrics = artifact.Metrics{
+					"documents": float64(stats.Docs), "bytes": float64(stats.Bytes), "merges": float64(stats.Merges), "vocabulary": float64(t.VocabSize()),
+				}
+				return stage.Finish(names...)
+			})
+			return c.finish(out, manifest, err)
+		},
+	}
+	cmd.Flags().IntVar(&vocabulary, "vocab", 0, "number of tokens, the 4 special ones and the 256 bytes included")
+	cmd.Flags().Int64Var(&minFrequency, "min-frequency", 2, "how often a pair must occur to be merged")
+	cmd.Flags().IntVar(&threads, "threads", 0, "goroutines that count; 0: as many as processors. They change no result")
+	cmd.Flags().StringVar(&out, "out", "", "`DIR` for the tokenizer")
+	c.jsonFlag(cmd)
+	return cmd
+}
+
+// textOf joins arguments, or reads standard input where there are none.
+func textOf(args []string) (string, error) {
+	if len(args) > 0 {
+		return strings.Join(args, " "), nil
+	}
+	data, err := io.ReadAll(os.Stdin)
+	if err != nil {
+		return "", fmt.Errorf("reading standard input: %w", err)
+	}
+	return string(data), nil
+}
+
+func newTokenizerEncodeCommand(c *call) *cobra.Command {
+	var special bool
+	cmd := &cobra.Command{
+		Use:   "encode DIR [TEXT...]",
+		Short: "Print the token ids of a text",
+		Long: `Print the token ids of a text, given as arguments or on standard input. The
+names of special tokens are text like any other, unless --special is given.`,
+		Example: examples("alma tokenizer encode tokenizer 'func main() {}'", "alma tokenizer encode model --special --json < prompt.txt"),
+		Args:    arguments(1, -1),
+		RunE: func(_ *cobra.Command, args []string) error {
+			t, err := tokenizer.Load(args[0])
+			if err != nil {
+				return err
+			}
+			text, err := textOf(args[1:])
+			if err != nil {
+				return err
+			}
+			encode := t.Encode
+			if special {
+				encode = t.EncodeWithSpecial
+			}
+			ids := encode(text)
+			if c.json {
+				return c.printJSON(append([]int32{}, ids...)) // [] for an empty text
+			}
+			for i, id := range ids {
+				if i > 0 {
+					c.printf(" ")
+				}
+				c.printf("%d", id)
+			}
+			c.printf("\n")
+			return nil
+		},
+	}
+	cmd.Flags().BoolVar(&special, "special", false, "take the names of special tokens for those tokens")
+	c.jsonFlag(cmd)
+	return cmd
+}
+
+func newTokenizerDecodeCommand(c *call) *cobra.Command {
+	return &cobra.Command{
+		Use:     "decode DIR [ID...]",
+		Short:   "Print the text of token ids",
+		Long:    "Print the text of token ids, given as arguments or on standard input, separated\nby white space or commas. The bytes are written as they are.",
+		Example: examples("alma tokenizer decode tokenizer 358 260 871", "alma tokenizer encode tokenizer hello | alma tokenizer decode tokenizer"),
+		Args:    arguments(1, -1),
+		RunE: func(_ *cobra.Command, args []string) error {
+			t, err := tokenizer.Load(args[0])
+			if err != nil {
+				return err
+			}
+			text, err := textOf(args[1:])
+			if err != nil {
+				return err
+			}
+			var ids []int32
+			for _, word := range strings.FieldsFunc(text, func(r rune) bool { return strings.ContainsRune(" \t\r\n,[]", r) }) {
+				id, err := strconv.ParseInt(word, 10, 32)
+				if err != nil {
+					return artifact.Errorf(artifact.ErrUsage, "decoding %q: it is not a token id, a whole number from 0 to %d", word, t.VocabSize()-1)
+				}
+				ids = append(ids, int32(id))
+			}
+			decoded, err := t.Decode(ids)
+			if err != nil {
+				return artifact.Mark(artifact.ErrUsage, err)
+			}
+			c.printf("%s", decoded)
+			return nil
+		},
+	}
+}
+
+func newTokenizerShowCommand(c *call) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:     "show DIR",
+		Short:   "Show a vocabulary",
+		Long:    "Show the size of a vocabulary, its special tokens, and its last merges.",
+		Example: examples("alma tokenizer show tokenizer", "alma tokenizer show model --json"),
+		Args:    arguments(1, 1),
+		RunE: func(_ *cobra.Command, args []string) error {
+			t, err := tokenizer.Load(args[0])
+			if err != nil {
+				return err
+			}
+			type token struct {
+				ID   int32  `json:"id"`
+				Text string `json:"text"`
+			}
+			shown := struct {
+				Vocabulary int     `json:"vocabulary"`
+				Added      []token `json:"added"`
+				Last       []token `json:"last"`
+			}{Vocabulary: t.VocabSize()}
+			for _, a := range t.AddedTokens() {
+				shown.Added = append(shown.Added, token{a.ID, a.Content})
+			}
+			const last = 16
+			for id := max(0, t.VocabSize()-last); id < t.VocabSize(); id++ {
+				shown.Last = append(shown.Last, token{int32(id), string(t.TokenBytes(int32(id)))})
+			}
+			if c.json {
+				return c.printJSON(shown)
+			}
+			c.printf("%s: %s tokens\n", args[0], train.FormatCount(int64(shown.Vocabulary)))
+			for _, a := range shown.Added {
+				c.printf("  added %8d  %s\n", a.ID, a.Text)
+			}
+			for _, l := range shown.Last {
+				c.printf("  last  %8d  %q\n", l.ID, l.Text)
+			}
+			return nil
+		},
+	}
+	c.jsonFlag(cmd)
+	return cmd
+}
