@@ -105,6 +105,17 @@ func compileLoss(m *model.Model, rows, length, n, pairs int, c Config) (compute.
 	return m.Engine.Compile(p, m.Store)
 }
 
+// head applies the scalar head to hidden states [N, D], giving rewards [N, 1].
+// Without centering the loss does not depend on the bias: its gradient is 0 up
+// to rounding, and Adam would turn that rounding into steps of full size. So
+// the bias is left out, and keeps its value.
+func head(p *compute.Program, m *model.Model, hidden *compute.Tensor, centering bool) *compute.Tensor {
+	if !centering {
+		return compute.Linear(hidden, p.Variable(model.ScoreWeight, 1, m.Width), nil, true)
+	}
+	return compute.Reshape(m.Score(p, hidden), hidden.Shape[0], 1)
+}
+
 // accumulate adds the gradients of a micro-batch of a step of so many prompts
 // to the model's, and what it tells to sum.
 func (l *rankingLoss) accumulate(sum *stepSum, rankings []ranking, micro microBatch, prompts int) error {

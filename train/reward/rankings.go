@@ -2,6 +2,7 @@ package reward
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -40,43 +41,48 @@ type ranking struct {
 	pairs [][2]int  // winner and loser, indices into texts; at least one
 }
 
-// leftOut counts the prompts of a file that are not used.
-type leftOut struct {
-	long int // a completion does not fit into a row, or all together not into a micro-batch
-	tied int // no completion is ranked above another
+// rankingFile is what a file of rankings gives.
+type rankingFile struct {
+	rankings   []ranking
+	long       int      // prompts left out: a completion does not fit into a row, or all together not into a micro-batch
+	tied       int      // prompts left out: no completion is ranked above another
+	annotators []string // who ranked, by name
 }
 
-func load(tok *tokenizer.Tokenizer, path string, rows, length int) ([]ranking, leftOut, error) {
+func load(tok *tokenizer.Tokenizer, path string, rows, length int) (rankingFile, error) {
 	all, err := dataset.ReadRankings(path)
 	if err != nil {
-		return nil, leftOut{}, err
+		return rankingFile{}, err
 	}
-	var used []ranking
-	var dropped leftOut
+	var f rankingFile
 	for i, r := range all {
 		one := ranking{index: i, ranks: r.Ranks, pairs: dataset.Pairs(r.Ranks)}
 		for k, completion := range r.Completions {
 			text, err := Render(tok, r.Prompt, completion, r.EndedAt(k))
 			if err != nil {
-				return nil, leftOut{}, fmt.Errorf("reading rankings %s: ranking %d: %w", path, i, err)
+				return rankingFile{}, fmt.Errorf("reading rankings %s: ranking %d: %w", path, i, err)
 			}
 			one.texts = append(one.texts, text)
 		}
 		switch {
 		case len(one.pairs) == 0:
-			dropped.tied++
+			f.tied++
 		case !fits(one.texts, rows, length):
-			dropped.long++
+			f.long++
 		default:
-			used = append(used, one)
+			f.rankings = append(f.rankings, one)
+		}
+		if r.Annotator != "" && !slices.Contains(f.annotators, r.Annotator) {
+			f.annotators = append(f.annotators, r.Annotator)
 		}
 	}
-	if len(used) == 0 {
-		return nil, dropped, artifact.Errorf(artifact.ErrUsage,
+	slices.Sort(f.annotators)
+	if len(f.rankings) == 0 {
+		return rankingFile{}, artifact.Errorf(artifact.ErrUsage,
 			"reading rankings %s: none of %d prompts can be used: %d do not fit into %d rows of %d tokens, %d have ties only; give a longer context or more micro_rows, or completions that differ in rank",
-			path, len(all), dropped.long, rows, length, dropped.tied)
+			path, len(all), f.long, rows, length, f.tied)
 	}
-	return used, dropped, nil
+	return f, nil
 }
 
 func fits(texts [][]int32, rows, length int) bool {

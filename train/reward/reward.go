@@ -5,9 +5,9 @@ import (
 	"encoding/json"
 	"fmt"
 	"path/filepath"
+	"strings"
 
 	"github.com/seed-b72bdb6c/alma/artifact"
-	"github.com/seed-b72bdb6c/alma/compute"
 	"github.com/seed-b72bdb6c/alma/model"
 	"github.com/seed-b72bdb6c/alma/train"
 )
@@ -77,15 +77,18 @@ func Run(ctx context.Context, env train.Environment, c Config, in Inputs, out st
 			return nil, err
 		}
 	}
-	rankings, dropped, err := load(tok, in.Rankings, c.MicroRows, length)
+	file, err := load(tok, in.Rankings, c.MicroRows, length)
 	if err != nil {
 		return nil, err
 	}
+	rankings := file.rankings
 	var held []ranking
 	if in.Validation != "" {
-		if held, _, err = load(tok, in.Validation, c.MicroRows, length); err != nil {
+		f, err := load(tok, in.Validation, c.MicroRows, length)
+		if err != nil {
 			return nil, err
 		}
+		held = f.rankings
 	}
 	var demonstrations [][]int32
 	if in.Demonstrations != "" {
@@ -119,8 +122,8 @@ func Run(ctx context.Context, env train.Environment, c Config, in Inputs, out st
 		return nil, err
 	}
 	env.Log.Printf("reward: %s prompts (%s do not fit into %d rows of %d tokens, %s have ties only), %s steps of %d prompts",
-		train.FormatCount(int64(len(rankings))), train.FormatCount(int64(dropped.long)), c.MicroRows, length,
-		train.FormatCount(int64(dropped.tied)), train.FormatCount(int64(len(steps))), c.BatchPrompts)
+		train.FormatCount(int64(len(rankings))), train.FormatCount(int64(file.long)), c.MicroRows, length,
+		train.FormatCount(int64(file.tied)), train.FormatCount(int64(len(steps))), c.BatchPrompts)
 
 	extra, err := tok.Files()
 	if err != nil {
@@ -151,9 +154,12 @@ func Run(ctx context.Context, env train.Environment, c Config, in Inputs, out st
 		},
 		EvaluateEvery: c.EvalEvery,
 	}
+	var validation Validation // after validated steps
+	validated := -1
 	if len(held) > 0 {
-		loop.Evaluate = func(ctx context.Context, _ int) ([]train.Metric, error) {
+		loop.Evaluate = func(ctx context.Context, step int) ([]train.Metric, error) {
 			v, err := validate(ctx, scorer, held)
+			validation, validated = v, step
 			return v.metrics(), err
 		}
 	}
@@ -163,16 +169,20 @@ func Run(ctx context.Context, env train.Environment, c Config, in Inputs, out st
 	}
 	totals.Fill(&stage.Manifest)
 	metrics := stage.Manifest.Metrics
-	metrics["rankings"], metrics["dropped_long"], metrics["dropped_tied"] = float64(len(rankings)), float64(dropped.long), float64(dropped.tied)
+	metrics["rankings"], metrics["dropped_long"], metrics["dropped_tied"] = float64(len(rankings)), float64(file.long), float64(file.tied)
+	if len(file.annotators) > 0 {
+		stage.Manifest.Extra = map[string]string{"annotators": strings.Join(file.annotators, ", ")}
+	}
 	if len(held) > 0 {
-		v, err := validate(ctx, scorer, held)
-		if err != nil {
-			return nil, err
+		if validated != len(steps) { // the steps were done in an earlier run
+			if validation, err = validate(ctx, scorer, held); err != nil {
+				return nil, err
+			}
 		}
-		for _, metric := range v.metrics() {
+		for _, metric := range validation.metrics() {
 			metrics[metric.Name] = metric.Value
 		}
-		if err := v.write(filepath.Join(out, ValidationFile)); err != nil {
+		if err := validation.write(filepath.Join(out, ValidationFile)); err != nil {
 			return nil, err
 		}
 	}
@@ -240,15 +250,4 @@ func (v Validation) write(path string) error {
 		return fmt.Errorf("encoding %s: %w", path, err)
 	}
 	return artifact.WriteFile(path, append(data, '\n'))
-}
-
-// head applies the scalar head to hidden states [N, D], giving rewards [N, 1].
-// Without centering the loss does not depend on the bias: its gradient is 0 up
-// to rounding, and Adam would turn that rounding into steps of full size. So
-// the bias is left out, and keeps its value.
-func head(p *compute.Program, m *model.Model, hidden *compute.Tensor, centering bool) *compute.Tensor {
-	if !centering {
-		return compute.Linear(hidden, p.Variable(model.ScoreWeight, 1, m.Width), nil, true)
-	}
-	return compute.Reshape(m.Score(p, hidden), hidden.Shape[0], 1)
 }

@@ -610,7 +610,7 @@ func newWorkplace(t testing.TB, n int) workplace {
 	makeRankings := func(n int, seed uint64) []dataset.Ranking {
 		var list []dataset.Ranking
 		for i := range n {
-			r := dataset.Ranking{Prompt: dataset.UserPrompt(fmt.Sprint("say it ", i%10), "say"), Ended: []bool{true, true, false, true}}
+			r := dataset.Ranking{Prompt: dataset.UserPrompt(fmt.Sprint("say it ", i%10), "say"), Ended: []bool{true, true, false, true}, Annotator: "simulated annotator"}
 			var ups []int
 			for k := range 4 {
 				text, n := words(seed, uint64(4*i+k))
@@ -686,8 +686,8 @@ func TestARewardModelLearnsAVisibleRule(t *testing.T) {
 	if got := manifest.Metrics["validation/accuracy"]; !(got >= .9) {
 		t.Errorf("accuracy on held-out rankings %.3f, want at least .9", got)
 	}
-	if manifest.Kind != "reward" {
-		t.Errorf("kind %q, want reward", manifest.Kind)
+	if manifest.Kind != "reward" || manifest.Extra["annotators"] != "simulated annotator" {
+		t.Errorf("kind %q, annotators %q", manifest.Kind, manifest.Extra["annotators"])
 	}
 	if _, err := artifact.Open(out, true); err != nil {
 		t.Error(err)
@@ -831,14 +831,14 @@ func TestPromptsThatCannotBeUsedAreCounted(t *testing.T) {
 	}); err != nil {
 		t.Fatal(err)
 	}
-	used, dropped, err := load(tok, path, 4, 64)
+	f, err := load(tok, path, 4, 64)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(used) != 1 || used[0].index != 2 || dropped != (leftOut{long: 2, tied: 1}) {
-		t.Errorf("%d used, dropped %+v", len(used), dropped)
+	if len(f.rankings) != 1 || f.rankings[0].index != 2 || f.long != 2 || f.tied != 1 {
+		t.Errorf("%d used, %d too long, %d tied; want the third alone, 2 and 1", len(f.rankings), f.long, f.tied)
 	}
-	if _, _, err := load(tok, path, 4, 8); !errors.Is(err, artifact.ErrUsage) || !strings.Contains(err.Error(), path) {
+	if _, err := load(tok, path, 4, 8); !errors.Is(err, artifact.ErrUsage) || !strings.Contains(err.Error(), path) {
 		t.Errorf("a context that nothing fits into: %v", err)
 	}
 }
