@@ -131,7 +131,7 @@ func (l *Loop) Run(ctx context.Context) (Totals, error) {
 		}
 		var metrics []Metric
 		if step == 0 && l.Evaluate != nil {
-			if metrics, err = l.Evaluate(ctx, 0); err != nil {
+			if metrics, err = l.Evaluate(context.WithoutCancel(ctx), 0); err != nil {
 				return state.Totals, fmt.Errorf("evaluating %s before step 0: %w", l.Stage, err)
 			}
 			if err := run.record(0, metrics); err != nil {
@@ -172,7 +172,8 @@ func (l *Loop) Run(ctx context.Context) (Totals, error) {
 		state.Totals.FLOPs += report.FLOPs
 		metrics = report.Metrics
 		if l.Evaluate != nil && (state.Step == l.Steps || l.EvaluateEvery > 0 && state.Step%l.EvaluateEvery == 0) {
-			more, err := l.Evaluate(ctx, state.Step)
+			// An interruption waits for the measurement: it is part of the step.
+			more, err := l.Evaluate(context.WithoutCancel(ctx), state.Step)
 			if err != nil {
 				return state.Totals, fmt.Errorf("evaluating %s after step %d: %w", l.Stage, step, err)
 			}
