@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/seed-b72bdb6c/alma/artifact"
 	"github.com/seed-b72bdb6c/alma/dataset"
@@ -42,6 +43,14 @@ func (c Config) stages(ctx context.Context, env train.Environment, folder string
 		rankings, held = c.Rankings.File, ""
 	}
 	rewardInputs := reward.Inputs{Base: at("sft"), Rankings: rankings, Validation: held, Demonstrations: stagePath(dialogues, validationFile)}
+	rewardReads := map[string]string{"base": rewardInputs.Base, "rankings": rankings, "demonstrations": rewardInputs.Demonstrations}
+	if held != "" {
+		rewardReads["validation"] = held
+	}
+	ppoReads := map[string]string{"policy": at("sft"), "critic": at("reward"), "prompts": stagePath(dialogues, promptsFile)}
+	if c.PPO.PretrainCoef > 0 {
+		ppoReads["text"] = at("pretrain/shards/train")
+	}
 	list := []stage{
 		{"corpus", "corpus", c.Corpus, nil, func(out string) (*artifact.Manifest, error) {
 			return buildCorpus(ctx, env, c.Corpus, out)
@@ -61,10 +70,10 @@ func (c Config) stages(ctx context.Context, env train.Environment, folder string
 		{"rankings", "rankings", c.Rankings, map[string]string{"dialogues": dialogues, "model": at("sft")}, func(out string) (*artifact.Manifest, error) {
 			return rank(ctx, env, c, dialogues, at("sft"), out)
 		}},
-		{"reward", "reward", c.Reward, nil, func(out string) (*artifact.Manifest, error) {
+		{"reward", "reward", c.Reward, rewardReads, func(out string) (*artifact.Manifest, error) {
 			return reward.Run(ctx, env, c.Reward, rewardInputs, out)
 		}},
-		{"ppo", "ppo", c.PPO, map[string]string{"policy": at("sft"), "critic": at("reward"), "prompts": stagePath(dialogues, promptsFile), "text": at("pretrain/shards/train")}, func(out string) (*artifact.Manifest, error) {
+		{"ppo", "ppo", c.PPO, ppoReads, func(out string) (*artifact.Manifest, error) {
 			return ppo.Run(ctx, env, c.PPO, ppo.Inputs{
 				Policy: at("sft"), Critic: at("reward"), Prompts: stagePath(dialogues, promptsFile), Text: at("pretrain/shards/train"),
 				Reward: func([]dataset.Prompt) (ppo.Reward, error) { return modelReward(env, at("reward"), c) },
@@ -111,8 +120,11 @@ func modelReward(env train.Environment, folder string, c Config) (ppo.Reward, er
 // configuration and inputs did not change, and continuing one that was
 // interrupted. The caller holds the folder's lock.
 func Run(ctx context.Context, env train.Environment, c Config, folder string) error {
-	changed := false
-	for _, s := range c.stages(ctx, env, folder) {
+	if err := c.checkOwnData(); err != nil {
+		return err
+	}
+	stages := c.stages(ctx, env, folder)
+	for i, s := range stages {
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
@@ -122,21 +134,43 @@ func Run(ctx context.Context, env train.Environment, c Config, folder string) er
 			return err
 		}
 		if same {
-			env.Log.Printf("%s: unchanged", s.name)
+			env.Log.Printf("[%d/%d] %s: unchanged", i+1, len(stages), s.name)
 			continue
 		}
-		if complete || changed {
-			// What an earlier configuration or input left must not be continued.
-			if err := os.RemoveAll(out); err != nil {
-				return fmt.Errorf("removing the stale stage %s: %w", out, err)
+		env.Log.Printf("[%d/%d] %s: %s", i+1, len(stages), s.name, stageTexts[i].aim)
+		// What an earlier configuration or input left must not be continued: the
+		// later stages go first, so that an interruption leaves none behind that
+		// looks as if it belonged to this one.
+		stale := stages[i+1:]
+		if complete {
+			stale = stages[i:]
+		}
+		for _, old := range slices.Backward(stale) {
+			if err := os.RemoveAll(filepath.Join(folder, old.name)); err != nil {
+				return fmt.Errorf("removing the stale stage %s of %s: %w", old.name, folder, err)
 			}
 		}
-		changed = true
 		m, err := s.run(out)
 		if err != nil {
 			return fmt.Errorf("stage %s: %w", s.name, err)
 		}
-		env.Log.Printf("%s: done in %.0f s", s.name, m.WallSeconds)
+		env.Log.Printf("[%d/%d] %s: done in %s", i+1, len(stages), s.name, span(m.WallSeconds))
+	}
+	return nil
+}
+
+// checkOwnData opens the files of the user's before hours of work come to need
+// them.
+func (c Config) checkOwnData() error {
+	for key, path := range map[string]string{"dialogues.train": c.Dialogues.Train, "rankings.file": c.Rankings.File} {
+		if path == "" {
+			continue
+		}
+		if info, err := os.Stat(path); err != nil {
+			return fmt.Errorf("opening your own data: %s: %w", key, err)
+		} else if info.IsDir() {
+			return artifact.Errorf(artifact.ErrUsage, "opening your own data: %s: %s is a folder; give a JSONL file", key, path)
+		}
 	}
 	return nil
 }
@@ -152,14 +186,7 @@ func unchanged(s stage, out string) (same, complete bool, err error) {
 		return false, false, fmt.Errorf("%w; delete %s to run the stage again", err, out)
 	}
 	inputs := make(map[string]string)
-	paths := s.inputs
-	if paths == nil {
-		paths = make(map[string]string)
-		for role, input := range m.Inputs {
-			paths[role] = input.Path
-		}
-	}
-	for role, path := range paths {
+	for role, path := range s.inputs {
 		sum, err := artifact.HashInput(path)
 		if err != nil {
 			return false, true, err
