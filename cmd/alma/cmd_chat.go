@@ -16,7 +16,6 @@ import (
 	"github.com/seed-b72bdb6c/alma/artifact"
 	"github.com/seed-b72bdb6c/alma/generate"
 	"github.com/seed-b72bdb6c/alma/tokenizer"
-	"github.com/seed-b72bdb6c/alma/train"
 )
 
 func newChatCommand(c *call) *cobra.Command {
@@ -48,7 +47,7 @@ same turns give the same answers.`,
 				return err
 			}
 			defer engine.Close()
-			m, t, err := train.LoadModel(engine, args[0])
+			m, t, err := openModel(engine, args[0])
 			if err != nil {
 				return err
 			}

@@ -269,7 +269,7 @@ func (c computed) equals(other computed) bool {
 }
 
 func (s *selfCheck) compare(got, want computed, parameters []model.Parameter) {
-	s.LossError = math.Abs(got.loss-want.loss) / math.Abs(want.loss)
+	s.LossError = orLargest(math.Abs(got.loss-want.loss) / math.Abs(want.loss))
 	for i, p := range parameters {
 		var difference, norm float64
 		for j, v := range want.gradients[i] {
@@ -277,10 +277,18 @@ func (s *selfCheck) compare(got, want computed, parameters []model.Parameter) {
 			difference += d * d
 			norm += float64(v) * float64(v)
 		}
-		// A NaN must not pass for small.
-		if e := math.Sqrt(difference) / math.Sqrt(norm); !(e <= s.GradientError) {
+		if e := orLargest(math.Sqrt(difference) / math.Sqrt(norm)); e > s.GradientError {
 			s.GradientError, s.Worst = e, p.Name
 		}
 	}
 	s.OK = s.LossError <= lossTolerance && s.GradientError <= gradientTolerance && s.SameBits
+}
+
+// orLargest makes an error that is not finite the largest number: it must not
+// pass for small, and JSON must hold it.
+func orLargest(e float64) float64 {
+	if math.IsNaN(e) || math.IsInf(e, 0) {
+		return math.MaxFloat64
+	}
+	return e
 }

@@ -56,7 +56,7 @@ are cut into rows of the model's context; no row sees the one before it.`,
 				return err
 			}
 			defer engine.Close()
-			m, t, err := train.LoadModel(engine, args[0])
+			m, t, err := openModel(engine, args[0])
 			if err != nil {
 				return err
 			}

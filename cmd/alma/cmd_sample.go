@@ -84,7 +84,7 @@ and it is a line of a rankings file.`,
 				return err
 			}
 			defer engine.Close()
-			m, t, err := train.LoadModel(engine, args[0])
+			m, t, err := openModel(engine, args[0])
 			if err != nil {
 				return err
 			}

@@ -179,7 +179,7 @@ func newTokenizerDecodeCommand(c *call) *cobra.Command {
 		Use:     "decode DIR [ID...]",
 		Short:   "Print the text of token ids",
 		Long:    "Print the text of token ids, given as arguments or on standard input, separated\nby white space or commas. The bytes are written as they are.",
-		Example: examples("alma tokenizer decode tokenizer 358 260 871", "alma tokenizer encode tokenizer hello | alma tokenizer decode tokenizer"),
+		Example: examples("alma tokenizer decode tokenizer 358 260 871", "alma tokenizer decode tokenizer < ids.txt"),
 		Args:    arguments(1, -1),
 		RunE: func(_ *cobra.Command, args []string) error {
 			t, err := tokenizer.Load(args[0])

@@ -6,14 +6,18 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"strings"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
 	"github.com/seed-b72bdb6c/alma/artifact"
+	"github.com/seed-b72bdb6c/alma/compute"
 	"github.com/seed-b72bdb6c/alma/compute/cpu"
 	"github.com/seed-b72bdb6c/alma/compute/cpu/kernel"
+	"github.com/seed-b72bdb6c/alma/model"
+	"github.com/seed-b72bdb6c/alma/tokenizer"
 	"github.com/seed-b72bdb6c/alma/train"
 )
 
@@ -151,7 +155,7 @@ func nearest(name string, candidates []string) string {
 	for _, candidate := range candidates {
 		measure.AddCommand(&cobra.Command{Use: candidate, Run: func(*cobra.Command, []string) {}})
 	}
-	for distance := 1; distance <= max(1, len(name)/3); distance++ {
+	for distance := 1; distance <= min(3, max(1, len(name)/2)); distance++ {
 		measure.SuggestionsMinimumDistance = distance
 		if found := measure.SuggestionsFor(name); len(found) > 0 {
 			return found[0]
@@ -231,6 +235,33 @@ func (c *call) newEngine() (*cpu.Engine, error) {
 		return nil, artifact.Mark(artifact.ErrUsage, err)
 	}
 	return cpu.New(cpu.Options{Threads: c.threads}), nil
+}
+
+// openModel opens a model folder with its tokenizer. If it is a stage's folder,
+// its files must be there and the weights those that the stage wrote.
+func openModel(engine compute.Engine, folder string) (*model.Model, *tokenizer.Tokenizer, error) {
+	const weights = "model.safetensors"
+	manifest, err := artifact.Open(folder, false)
+	switch {
+	case errors.Is(err, artifact.ErrNotFound): // made by others, or a checkpoint
+	case err != nil:
+		return nil, nil, err
+	default:
+		for _, f := range manifest.Files {
+			if f.Name != weights {
+				continue
+			}
+			path := filepath.Join(folder, weights)
+			_, sum, err := artifact.HashFile(path)
+			if err != nil {
+				return nil, nil, err
+			}
+			if sum != f.SHA256 {
+				return nil, nil, &artifact.CorruptError{Path: path, Reason: "its checksum differs from the manifest's; take the newest checkpoint, or make the model again"}
+			}
+		}
+	}
+	return train.LoadModel(engine, folder)
 }
 
 // environment is what training stages run in: an engine and a log on standard

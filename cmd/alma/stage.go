@@ -102,6 +102,12 @@ func checkInput(out, role, path string) error {
 	if target, err := os.Stat(out); err == nil && os.SameFile(info, target) {
 		return artifact.Errorf(artifact.ErrUsage, "choosing --out %s: it is also the %s that the stage reads; give another folder", out, role)
 	}
+	// What a stage wrote is read only if it is what the stage wrote.
+	if info.IsDir() {
+		if _, err := artifact.Open(path, true); err != nil && !errors.Is(err, artifact.ErrNotFound) {
+			return err
+		}
+	}
 	return nil
 }
 

@@ -1,0 +1,332 @@
+package main
+
+import (
+	"bufio"
+	"encoding/json"
+	"io"
+	"math"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/seed-b72bdb6c/alma/compute/cpu/kernel"
+)
+
+func TestReplayPassesOnGoldenFoldersWithEveryKernel(t *testing.T) {
+	for _, kernels := range kernel.Names() {
+		cmd := command("replay", filepath.Join("testdata", "golden", "gpt2"), filepath.Join("testdata", "golden", "llama"))
+		cmd.Env = append(cmd.Env, "ALMA_CPU="+kernels)
+		o := finish(t, cmd)
+		if o.code != 0 || strings.Contains(o.stdout, "FAIL") {
+			t.Errorf("%s: exit code %d\n%s%s", kernels, o.code, o.stdout, o.stderr)
+		}
+		for _, line := range []string{"logits", "loss", "gradient transformer.wte.weight", "gradient model.embed_tokens.weight", "step 9 loss", "greedy continuation"} {
+			if !strings.Contains(o.stdout, "  ok   "+line) {
+				t.Errorf("%s: no comparison of %q\n%s", kernels, line, o.stdout)
+			}
+		}
+	}
+}
+
+func TestReplayExits1BeyondTheTolerance(t *testing.T) {
+	golden := copied(t, filepath.Join("testdata", "golden", "gpt2"))
+	path := filepath.Join(golden, "golden.json")
+	data, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var content map[string]any
+	if err := json.Unmarshal(data, &content); err != nil {
+		t.Fatal(err)
+	}
+	step := content["steps"].([]any)[0].(map[string]any)
+	step["loss"] = step["loss"].(float64) * 1.001
+	changed, err := json.Marshal(content)
+	if err != nil {
+		t.Fatal(err)
+	}
+	write(t, path, string(changed))
+	o := alma(t, "replay", golden, "--json")
+	if o.code != 1 || !strings.Contains(o.stderr, "1 of ") {
+		t.Errorf("exit code %d, want 1 for one comparison\n%s", o.code, o.stderr)
+	}
+	failed := 0
+	for line := range strings.Lines(o.stdout) {
+		var r struct {
+			Name string
+			OK   bool
+		}
+		if err := json.Unmarshal([]byte(line), &r); err != nil {
+			t.Fatalf("%v in %s", err, line)
+		}
+		if !r.OK {
+			failed++
+			if r.Name != "step 0 loss" {
+				t.Errorf("%s failed", r.Name)
+			}
+		}
+	}
+	if failed != 1 {
+		t.Errorf("%d comparisons failed, want 1", failed)
+	}
+}
+
+func TestFineTuningTeachesTheAnswerThatChatGives(t *testing.T) {
+	f := fixtures(t)
+	model := filepath.Join(t.TempDir(), "model")
+	succeed(t, "sft", "--base", f.base, "--dialogues", f.dialogues, "--validation", f.dialogues, "--out", model,
+		"--set", "epochs=60", "--set", "batch_rows=1", "--set", "micro_rows=1", "--set", "lr=5e-3")
+
+	// Through a pipe, an answer is there before the next turn is asked for.
+	cmd := command("chat", model, "--temp", "0")
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	answers := bufio.NewReader(out)
+	for range 2 {
+		if _, err := io.WriteString(in, "Name a colour.\n"); err != nil {
+			t.Fatal(err)
+		}
+		answer, err := answers.ReadString('\n')
+		if err != nil || answer != "Blue.\n" {
+			t.Fatalf("the answer is %q (%v), want Blue.", answer, err)
+		}
+		if _, err := io.WriteString(in, "/reset\n"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := io.WriteString(in, "/quit\n"); err != nil {
+		t.Fatal(err)
+	}
+	rest, err := io.ReadAll(answers)
+	if err != nil || len(rest) > 0 {
+		t.Errorf("after /quit it wrote %q (%v)", rest, err)
+	}
+	if err := cmd.Wait(); err != nil {
+		t.Errorf("chat ended with %v", err)
+	}
+
+	if got := succeed(t, "sample", model, "--prompt", "Name a colour.", "--temp", "0", "--json"); got !=
+		`{"prompt":"Name a colour.","completions":["Blue."],"ended":[true]}`+"\n" {
+		t.Errorf("sample wrote %s", got)
+	}
+}
+
+func chat(t *testing.T, turns string, args ...string) outcome {
+	t.Helper()
+	cmd := command(append([]string{"chat"}, args...)...)
+	cmd.Stdin = strings.NewReader(turns)
+	return finish(t, cmd)
+}
+
+func TestChatIsAFunctionOfTheTurnsAndTheSeed(t *testing.T) {
+	f := fixtures(t)
+	args := []string{f.base, "--max-tokens", "8"}
+	a := chat(t, "Hello.\nAgain.\n", append(args, "--seed", "1")...)
+	b := chat(t, "Hello.\nAgain.", append(args, "--seed", "1", "--threads", "1")...)
+	c := chat(t, "Hello.\nAgain.\n", append(args, "--seed", "2")...)
+	if a.code != 0 || a.stdout == "" || a.stdout != b.stdout {
+		t.Errorf("the same turns were answered with\n%q and\n%q (exit code %d: %s)", a.stdout, b.stdout, a.code, a.stderr)
+	}
+	if a.stdout == c.stdout {
+		t.Errorf("another seed gave the same answers %q", a.stdout)
+	}
+	if d := chat(t, "Hello.\n", append(args, "--seed", "1", "--system", "Be brief.")...); strings.HasPrefix(a.stdout, d.stdout) {
+		t.Errorf("the system message changed nothing: %q", d.stdout)
+	}
+	if e := chat(t, "", f.base); e.code != 0 || e.stdout != "" {
+		t.Errorf("an empty conversation: exit code %d, %q", e.code, e.stdout)
+	}
+}
+
+func TestAConversationLongerThanTheContextIsAClearError(t *testing.T) {
+	f := fixtures(t)
+	o := chat(t, strings.Repeat("Hello again and again.\n", 20), f.base, "--max-tokens", "4")
+	if o.code != 4 || !strings.Contains(o.stderr, "the model's context of 64 leaves no room") || !strings.Contains(o.stderr, "/reset") {
+		t.Errorf("exit code %d\n%s", o.code, o.stderr)
+	}
+	if strings.Count(o.stdout, "\n") < 1 {
+		t.Error("not even the first turn was answered")
+	}
+}
+
+func TestChatShowsNoControlCharacters(t *testing.T) {
+	if got := printable("a\x1b[31mb\tc\n\x07"); got != "a\uFFFD[31mb\tc\n\uFFFD" {
+		t.Errorf("printable: %q", got)
+	}
+}
+
+func samples(t *testing.T, args ...string) []sampleLine {
+	t.Helper()
+	var lines []sampleLine
+	for line := range strings.Lines(succeed(t, append([]string{"sample"}, args...)...)) {
+		var l sampleLine
+		if err := json.Unmarshal([]byte(line), &l); err != nil {
+			t.Fatalf("%v in %s", err, line)
+		}
+		lines = append(lines, l)
+	}
+	return lines
+}
+
+func TestSamplesDoNotDependOnTheirCompany(t *testing.T) {
+	f := fixtures(t)
+	prompts := write(t, filepath.Join(t.TempDir(), "prompts.jsonl"), strings.Join([]string{
+		`{"prompt":"Name a colour."}`,
+		`{"prompt":"What is red?","prefill":"The"}`,
+		`{"messages":[{"role":"system","content":"Be brief."},{"role":"user","content":"And green?"}]}`,
+	}, "\n"))
+	many := samples(t, f.base, "--prompts", prompts, "-n", "40", "--max-tokens", "6", "--json")
+	if len(many) != 3 {
+		t.Fatalf("%d lines for 3 prompts", len(many))
+	}
+	for i, l := range many {
+		if len(l.Completions) != 40 || len(l.Ended) != 40 {
+			t.Errorf("prompt %d has %d completions, want 40", i, len(l.Completions))
+		}
+	}
+	alone := samples(t, f.base, "--prompt", "What is red?", "--prefill", "The", "-n", "2", "--max-tokens", "6", "--json", "--threads", "1")
+	if !slices.Equal(alone[0].Completions, many[1].Completions[:2]) {
+		t.Errorf("alone %q, among others %q", alone[0].Completions, many[1].Completions[:2])
+	}
+	if alone[0].Completions[0] == alone[0].Completions[1] {
+		t.Errorf("both samples are %q", alone[0].Completions[0])
+	}
+}
+
+func TestPlainSamplesContinueTheText(t *testing.T) {
+	f := fixtures(t)
+	l := samples(t, f.base, "--plain", "--prompt", "The colour of", "--temp", "0", "--max-tokens", "5", "--json")
+	if len(l) != 1 || len(l[0].Completions) != 1 || l[0].Completions[0] == "" {
+		t.Errorf("samples are %+v", l)
+	}
+}
+
+func TestTokensDecodeToTheirText(t *testing.T) {
+	f := fixtures(t)
+	text := "The colour: grün <|endoftext|>\n"
+	encode := command("tokenizer", "encode", f.tokenizer)
+	encode.Stdin = strings.NewReader(text)
+	ids := finish(t, encode)
+	decode := command("tokenizer", "decode", f.tokenizer)
+	decode.Stdin = strings.NewReader(ids.stdout)
+	if o := finish(t, decode); o.code != 0 || o.stdout != text {
+		t.Errorf("exit code %d: %q, want %q", o.code, o.stdout, text)
+	}
+	if got := succeed(t, "tokenizer", "encode", f.tokenizer, "--special", "--json", "<|endoftext|>"); got != "[0]\n" {
+		t.Errorf("the special token is %s", got)
+	}
+	if out := succeed(t, "tokenizer", "show", f.tokenizer); !strings.Contains(out, "300 tokens") || !strings.Contains(out, "<|im_end|>") {
+		t.Errorf("tokenizer show wrote\n%s", out)
+	}
+}
+
+func TestCorpusShowListsSplitsAndDocuments(t *testing.T) {
+	f := fixtures(t)
+	out := succeed(t, "corpus", "show", f.corpus, "-n", "1", "--split", "validation")
+	if !strings.Contains(out, "validation") || strings.Count(out, "--- ") != 1 || !strings.Contains(out, "The colour of house") {
+		t.Errorf("corpus show wrote\n%s", out)
+	}
+}
+
+func TestPerplexityAgreesWithItsParts(t *testing.T) {
+	f := fixtures(t)
+	text := write(t, filepath.Join(t.TempDir(), "text.txt"), strings.Repeat("The colour of house 7 is blue. ", 40))
+	var p perplexity
+	if err := json.Unmarshal([]byte(succeed(t, "eval", "perplexity", f.base, text, "--json")), &p); err != nil {
+		t.Fatal(err)
+	}
+	if p.Bytes != 40*31 || p.Documents != 1 || p.Context != 64 {
+		t.Errorf("counted %+v", p)
+	}
+	// A model that knows nothing of its 300 tokens has perplexity 300.
+	if p.Perplexity < 2 || p.Perplexity > 320 {
+		t.Errorf("perplexity %v of a barely trained model with 300 tokens", p.Perplexity)
+	}
+	if ratio := math.Pow(2, p.BitsPerByte*float64(p.Bytes)/float64(p.Tokens)) / p.Perplexity; math.Abs(ratio-1) > 1e-9 {
+		t.Errorf("bits per byte %v and perplexity %v disagree", p.BitsPerByte, p.Perplexity)
+	}
+}
+
+func TestDoctorFindsTheEngineSound(t *testing.T) {
+	var d diagnosis
+	if err := json.Unmarshal([]byte(succeed(t, "doctor", "--json")), &d); err != nil {
+		t.Fatal(err)
+	}
+	if want := 2 * len(kernel.Names()); len(d.SelfTest) != want {
+		t.Errorf("%d self-tests, want %d", len(d.SelfTest), want)
+	}
+	for _, s := range d.SelfTest {
+		if !s.OK || !s.SameBits || s.Worst == "" {
+			t.Errorf("self-test %+v", s)
+		}
+	}
+	if d.PeakGFLOPS <= 0 || d.Threads < 1 || d.Kernels != kernel.Names()[0] {
+		t.Errorf("diagnosis %+v", d)
+	}
+}
+
+func TestDoctorsComparisonSeesWrongGradients(t *testing.T) {
+	config := selfTestModels()[0]
+	right := computed{loss: 2}
+	for _, p := range config.Parameters() {
+		n := 1
+		for _, d := range p.Shape {
+			n *= d
+		}
+		g := make([]float32, n)
+		for i := range g {
+			g[i] = 1
+		}
+		right.gradients = append(right.gradients, g)
+	}
+	for _, c := range []struct {
+		name string
+		spot float32
+		loss float64
+		ok   bool
+	}{
+		{"equal", 1, 2, true},
+		{"one wrong element", 2, 2, false},
+		{"not a number", float32(math.NaN()), 2, false},
+		{"wrong loss", 1, 2.001, false},
+		{"loss not a number", 1, math.NaN(), false},
+	} {
+		got := computed{loss: c.loss, gradients: slices.Clone(right.gradients)}
+		got.gradients[3] = slices.Clone(got.gradients[3])
+		got.gradients[3][0] = c.spot
+		check := selfCheck{SameBits: true}
+		check.compare(got, right, config.Parameters())
+		if check.OK != c.ok {
+			t.Errorf("%s: %+v, want ok %v", c.name, check, c.ok)
+		}
+	}
+}
+
+func TestBenchmarksReportTheirMeasures(t *testing.T) {
+	for _, name := range []string{"train", "decode"} {
+		var r map[string]any
+		out := succeed(t, "bench", name, "--model", "1x32", "--batch", "2", "--seq", "16", "--vocab", "64", "--steps", "2", "--threads", "1", "--json")
+		if err := json.Unmarshal([]byte(out), &r); err != nil {
+			t.Fatal(err)
+		}
+		for _, key := range []string{"median_s", "best_s", "tokens_per_s", "gflops", "peak_gflops", "percent_of_peak"} {
+			if v, ok := r[key].(float64); !ok || v <= 0 {
+				t.Errorf("%s: %s is %v", name, key, r[key])
+			}
+		}
+		if r["threads"] != 1.0 || r["parameters"].(float64) <= 0 {
+			t.Errorf("%s: %v", name, r)
+		}
+	}
+}
