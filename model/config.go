@@ -79,10 +79,11 @@ func (c Config) Validate() error {
 		return refuse("gpt2 wants heads × head size = width and as many key-value heads, got %d × %d = %d against width %d and %d",
 			c.Heads, c.HeadDim, c.Heads*c.HeadDim, c.Width, c.KVHeads)
 	}
-	if c.Family != GPT2 && (c.HeadDim%2 != 0 || c.RoPETheta <= 0) {
+	positive := func(v float64) bool { return v > 0 && !math.IsInf(v, 1) }
+	if c.Family != GPT2 && (c.HeadDim%2 != 0 || !positive(c.RoPETheta)) {
 		return refuse("rotary positions want an even head size and a positive theta, got %d and %g", c.HeadDim, c.RoPETheta)
 	}
-	if c.Epsilon <= 0 || c.InitRange <= 0 {
+	if !positive(c.Epsilon) || !positive(c.InitRange) {
 		return refuse("norm epsilon %g and initializer range %g must be positive", c.Epsilon, c.InitRange)
 	}
 	return nil

@@ -104,12 +104,32 @@ func Load(engine compute.Engine, folder string) (*Model, error) {
 	if err != nil {
 		return nil, err
 	}
+	path = filepath.Join(folder, "model.safetensors")
+	file, err := artifact.ReadSafetensors(path)
+	if err != nil {
+		return nil, notFound(err)
+	}
+	defer file.Close()
+	// Before any array is made: a configuration alone may ask for terabytes.
+	names, err := match(c, path, file)
+	if err != nil {
+		return nil, err
+	}
 	m, err := empty(engine, c)
 	if err != nil {
 		return nil, err
 	}
-	if err := m.loadWeights(filepath.Join(folder, "model.safetensors")); err != nil {
-		return nil, err
+	for i, p := range c.Parameters() {
+		if names[i] == "" {
+			continue
+		}
+		data, err := file.Float32(names[i])
+		if err != nil {
+			return nil, err
+		}
+		if err := m.Store.Write(p.Name, data); err != nil {
+			return nil, err
+		}
 	}
 	return m, nil
 }
@@ -121,12 +141,9 @@ func notFound(err error) error {
 	return err
 }
 
-func (m *Model) loadWeights(path string) error {
-	file, err := artifact.ReadSafetensors(path)
-	if err != nil {
-		return notFound(err)
-	}
-	defer file.Close()
+// match finds the tensor of each parameter by name and shape: "" for one that
+// a file may leave out, which is then zero.
+func match(c Config, path string, file *artifact.SafetensorsFile) ([]string, error) {
 	corrupt := func(format string, args ...any) error {
 		return artifact.Errorf(artifact.ErrCorrupt, "reading %s: %s", path, fmt.Sprintf(format, args...))
 	}
@@ -134,43 +151,41 @@ func (m *Model) loadWeights(path string) error {
 	for _, name := range file.Names() {
 		unused[name] = true
 	}
-	for _, p := range m.Parameters() {
+	if c.Layers > len(unused) {
+		return nil, corrupt("it holds %d tensors, too few for the %d layers of config.json", len(unused), c.Layers)
+	}
+	var names []string
+	for _, p := range c.Parameters() {
 		name := p.Name
 		if !unused[name] {
 			// GPT-2's own checkpoints leave the prefix out.
 			name = strings.TrimPrefix(name, "transformer.")
 		}
 		if !unused[name] {
-			if p.Name == ScoreBias {
-				continue // transformers' sequence classification has no bias: zero
+			if p.Name == ScoreBias { // transformers' sequence classification has none
+				names = append(names, "")
+				continue
 			}
-			return corrupt("tensor %q is missing; config.json asks for it with shape %v", p.Name, p.Shape)
+			return nil, corrupt("tensor %q is missing; config.json asks for it with shape %v", p.Name, p.Shape)
 		}
 		delete(unused, name)
-		info, _ := file.Info(name)
-		if !slices.Equal(info.Shape, p.Shape) {
-			return corrupt("tensor %q has shape %v, config.json asks for %v", name, info.Shape, p.Shape)
+		if info, _ := file.Info(name); !slices.Equal(info.Shape, p.Shape) {
+			return nil, corrupt("tensor %q has shape %v, config.json asks for %v", name, info.Shape, p.Shape)
 		}
-		data, err := file.Float32(name)
-		if err != nil {
-			return err
-		}
-		if err := m.Store.Write(p.Name, data); err != nil {
-			return err
-		}
+		names = append(names, name)
 	}
 	for _, name := range file.Names() {
 		switch {
 		case !unused[name]:
-		case m.Family == GPT2 && (strings.HasSuffix(name, ".attn.bias") || strings.HasSuffix(name, ".attn.masked_bias")):
+		case c.Family == GPT2 && (strings.HasSuffix(name, ".attn.bias") || strings.HasSuffix(name, ".attn.masked_bias")):
 			// The causal mask, which older GPT-2 checkpoints carry as a tensor.
-		case m.Tied && name == "lm_head.weight":
+		case c.Tied && name == "lm_head.weight":
 			// A tied head written twice.
 		default:
-			return corrupt("tensor %q is not a parameter of the %s model that config.json describes", name, m.Family)
+			return nil, corrupt("tensor %q is not a parameter of the %s model that config.json describes", name, c.Family)
 		}
 	}
-	return nil
+	return names, nil
 }
 
 // Files returns the model's files in Hugging Face's layout: config.json,

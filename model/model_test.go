@@ -1,0 +1,587 @@
+package model
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"math"
+	"os"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/seed-b72bdb6c/alma/artifact"
+	"github.com/seed-b72bdb6c/alma/compute"
+	"github.com/seed-b72bdb6c/alma/compute/cpu"
+	"github.com/seed-b72bdb6c/alma/compute/reference"
+)
+
+func tiny(family Family) Config {
+	c := Config{
+		Family: family, Head: LanguageModel, Vocabulary: 23, Context: 24, Width: 16, Layers: 2, Heads: 4, KVHeads: 2, HeadDim: 4,
+		FeedForward: 24, Epsilon: 1e-5, RoPETheta: 10000, Tied: true, InitRange: .3, BOS: -1, EOS: 2, Pad: 3,
+	}
+	if family == GPT2 {
+		c.KVHeads, c.RoPETheta = 4, 0
+	}
+	return c
+}
+
+// variants are the tiny models of all families, heads and ways to tie.
+func variants() map[string]Config {
+	all := make(map[string]Config)
+	for _, family := range Families {
+		c := tiny(family)
+		all[string(family)] = c
+		c.Tied = false
+		all[string(family)+" untied"] = c
+		c.Tied, c.Head = true, Scalar
+		all[string(family)+" scalar"] = c
+	}
+	return all
+}
+
+func newModel(t testing.TB, engine compute.Engine, c Config, seed uint64) *Model {
+	t.Helper()
+	m, err := New(engine, c, seed)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return m
+}
+
+func newCPU(t testing.TB) compute.Engine {
+	engine := cpu.New(cpu.Options{Threads: 1})
+	t.Cleanup(func() { engine.Close() })
+	return engine
+}
+
+func weights(t testing.TB, m *Model) []byte {
+	t.Helper()
+	w, err := m.Weights()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return w
+}
+
+func read(t testing.TB, m *Model, name string) []float32 {
+	t.Helper()
+	shape, ok := m.Store.Shape(name)
+	if !ok {
+		t.Fatalf("no parameter %q", name)
+	}
+	data := make([]float32, shape.Size())
+	if err := m.Store.Read(name, data); err != nil {
+		t.Fatal(err)
+	}
+	return data
+}
+
+func TestParameterCountsAreThoseOfPublishedModels(t *testing.T) {
+	gpt2 := func(layers, width, heads int) Config {
+		return Config{Family: GPT2, Head: LanguageModel, Vocabulary: 50257, Context: 1024, Width: width, Layers: layers, Heads: heads, KVHeads: heads,
+			HeadDim: width / heads, FeedForward: 4 * width, Epsilon: 1e-5, Tied: true, InitRange: .02}
+	}
+	for _, test := range []struct {
+		name string
+		c    Config
+		want int64
+	}{
+		{"GPT-2 124M", gpt2(12, 768, 12), 124_439_808},
+		{"GPT-2 medium", gpt2(24, 1024, 16), 354_823_168},
+		{"GPT-2 large", gpt2(36, 1280, 20), 774_030_080},
+		{"GPT-2 XL", gpt2(48, 1600, 25), 1_557_611_200},
+		{"Llama 2 7B", Config{Family: Llama, Head: LanguageModel, Vocabulary: 32000, Context: 4096, Width: 4096, Layers: 32, Heads: 32, KVHeads: 32,
+			HeadDim: 128, FeedForward: 11008}, 6_738_415_616},
+		{"TinyLlama 1.1B", Config{Family: Llama, Head: LanguageModel, Vocabulary: 32000, Context: 2048, Width: 2048, Layers: 22, Heads: 32, KVHeads: 4,
+			HeadDim: 64, FeedForward: 5632}, 1_100_048_384},
+		{"Qwen3 0.6B", Config{Family: Qwen3, Head: LanguageModel, Vocabulary: 151936, Context: 40960, Width: 1024, Layers: 28, Heads: 16, KVHeads: 8,
+			HeadDim: 128, FeedForward: 3072, Tied: true}, 596_049_920},
+	} {
+		if got := test.c.ParameterCount(); got != test.want {
+			t.Errorf("%s has %d parameters, want %d", test.name, got, test.want)
+		}
+	}
+}
+
+func TestConfigurationsAreRefusedWithTheSizeAtFault(t *testing.T) {
+	for _, test := range []struct {
+		change func(*Config)
+		want   string
+	}{
+		{func(c *Config) { c.Family = "bloom" }, `family "bloom"`},
+		{func(c *Config) { c.Head = "pair" }, `head "pair"`},
+		{func(c *Config) { c.Vocabulary = 0 }, "vocabulary is 0"},
+		{func(c *Config) { c.Context = -1 }, "context is -1"},
+		{func(c *Config) { c.Width = 1 << 25 }, "width is 33554432"},
+		{func(c *Config) { c.KVHeads = 3 }, "4 query heads are not a multiple of 3"},
+		{func(c *Config) { c.HeadDim = 3 }, "even head size"},
+		{func(c *Config) { c.RoPETheta = 0 }, "positive theta"},
+		{func(c *Config) { c.Epsilon = 0 }, "epsilon 0"},
+		{func(c *Config) { c.InitRange = -1 }, "range -1"},
+		{func(c *Config) { c.Family = GPT2 }, "gpt2 wants"},
+		{func(c *Config) { c.Epsilon = math.NaN() }, "epsilon NaN"},
+		{func(c *Config) { c.RoPETheta = math.Inf(1) }, "theta"},
+	} {
+		c := tiny(Llama)
+		test.change(&c)
+		err := c.Validate()
+		if !errors.Is(err, artifact.ErrUsage) || !strings.Contains(err.Error(), test.want) {
+			t.Errorf("want a usage error with %q, got %v", test.want, err)
+		}
+	}
+}
+
+func TestConfigSurvivesConfigJSON(t *testing.T) {
+	for name, c := range variants() {
+		data, err := MarshalConfig(c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := ParseConfig("config.json", data)
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		if !reflect.DeepEqual(got, c) {
+			t.Errorf("%s came back as\n%+v, want\n%+v", name, got, c)
+		}
+	}
+}
+
+// edited is a config.json with keys replaced; a nil value removes the key.
+func edited(t testing.TB, c Config, keys map[string]any) []byte {
+	t.Helper()
+	data, err := MarshalConfig(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var m map[string]any
+	if err := json.Unmarshal(data, &m); err != nil {
+		t.Fatal(err)
+	}
+	for key, value := range keys {
+		if value == nil {
+			delete(m, key)
+		} else {
+			m[key] = value
+		}
+	}
+	if data, err = json.Marshal(m); err != nil {
+		t.Fatal(err)
+	}
+	return data
+}
+
+func TestConfigJSONNamesWhatItRefuses(t *testing.T) {
+	for _, test := range []struct {
+		family Family
+		keys   map[string]any
+		want   string
+	}{
+		{Llama, map[string]any{"quantization_config": map[string]any{"bits": 4}}, `key "quantization_config"`},
+		{Llama, map[string]any{"rope_scaling": map[string]any{"factor": 8}}, `key "rope_scaling"`},
+		{Llama, map[string]any{"rope_parameters": map[string]any{"rope_type": "llama3", "rope_theta": 5e5}}, `rope_type is "llama3"`},
+		{Llama, map[string]any{"attention_bias": true}, `key "attention_bias" is true`},
+		{Llama, map[string]any{"hidden_act": "relu"}, `key "hidden_act" is "relu"`},
+		{Llama, map[string]any{"n_embd": 8}, `key "n_embd"`},
+		{Llama, map[string]any{"architectures": []string{"LlamaForTokenClassification"}}, "LlamaForTokenClassification"},
+		{Llama, map[string]any{"architectures": []string{"LlamaForCausalLM", "LlamaModel"}}, "names 2 models"},
+		{Llama, map[string]any{"model_type": "mamba"}, `model_type "mamba"`},
+		{Llama, map[string]any{"vocab_size": nil}, "vocabulary is 0"},
+		{Llama, map[string]any{"vocab_size": "many"}, "vocab_size"},
+		{Qwen3, map[string]any{"use_sliding_window": true}, `key "use_sliding_window" is true`},
+		{Qwen3, map[string]any{"layer_types": []string{"full_attention", "sliding_attention"}}, `layer_types[1] is "sliding_attention"`},
+		{GPT2, map[string]any{"scale_attn_by_inverse_layer_idx": true}, `key "scale_attn_by_inverse_layer_idx" is true`},
+		{GPT2, map[string]any{"activation_function": "gelu"}, `key "activation_function" is "gelu"`},
+	} {
+		_, err := ParseConfig("a/config.json", edited(t, tiny(test.family), test.keys))
+		if !errors.Is(err, artifact.ErrUsage) || !strings.Contains(err.Error(), "a/config.json") || !strings.Contains(err.Error(), test.want) {
+			t.Errorf("want a usage error that names a/config.json and %s, got %v", test.want, err)
+		}
+	}
+	if _, err := ParseConfig("c", []byte(`{"model_type":`)); !errors.Is(err, artifact.ErrCorrupt) {
+		t.Errorf("half a file gives %v", err)
+	}
+}
+
+func TestConfigJSONFillsInWhatTransformersAssumes(t *testing.T) {
+	for _, test := range []struct {
+		family Family
+		keys   map[string]any
+		check  func(Config) bool
+	}{
+		{Llama, map[string]any{"tie_word_embeddings": nil}, func(c Config) bool { return !c.Tied }},
+		{GPT2, map[string]any{"tie_word_embeddings": nil}, func(c Config) bool { return c.Tied }},
+		{GPT2, map[string]any{"n_inner": nil}, func(c Config) bool { return c.FeedForward == 4*c.Width }},
+		{Llama, map[string]any{"num_key_value_heads": nil}, func(c Config) bool { return c.KVHeads == c.Heads }},
+		{Llama, map[string]any{"head_dim": nil}, func(c Config) bool { return c.HeadDim == c.Width/c.Heads }},
+		{Llama, map[string]any{"rope_parameters": nil}, func(c Config) bool { return c.RoPETheta == 10000 }},
+		{Llama, map[string]any{"rope_parameters": nil, "rope_theta": 5e5}, func(c Config) bool { return c.RoPETheta == 5e5 }},
+		{Llama, map[string]any{"rms_norm_eps": nil}, func(c Config) bool { return c.Epsilon == 1e-6 }},
+		{GPT2, map[string]any{"layer_norm_epsilon": nil}, func(c Config) bool { return c.Epsilon == 1e-5 }},
+		{Llama, map[string]any{"architectures": nil}, func(c Config) bool { return c.Head == LanguageModel }},
+		{Llama, map[string]any{"eos_token_id": nil}, func(c Config) bool { return c.EOS == -1 }},
+		// Dropout of other tools' training changes no output.
+		{GPT2, map[string]any{"attn_pdrop": .1, "resid_pdrop": .1, "embd_pdrop": .1}, func(c Config) bool { return true }},
+	} {
+		c, err := ParseConfig("c", edited(t, tiny(test.family), test.keys))
+		if err != nil || !test.check(c) {
+			t.Errorf("%s with %v gives %+v, %v", test.family, test.keys, c, err)
+		}
+	}
+}
+
+func FuzzParseConfig(f *testing.F) {
+	for _, c := range variants() {
+		data, err := MarshalConfig(c)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(data)
+	}
+	f.Add([]byte(`{"model_type":"llama","hidden_size":1e9}`))
+	f.Add([]byte(`null`))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		c, err := ParseConfig("c", data)
+		if err != nil {
+			return
+		}
+		out, err := MarshalConfig(c)
+		if err != nil {
+			t.Fatalf("%+v was read and cannot be written: %v", c, err)
+		}
+		if again, err := ParseConfig("c", out); err != nil || !reflect.DeepEqual(again, c) {
+			t.Fatalf("%+v came back as %+v, %v", c, again, err)
+		}
+	})
+}
+
+// save writes a model folder with tensors changed.
+func save(t testing.TB, m *Model, change func(tensors []artifact.Tensor) []artifact.Tensor) string {
+	t.Helper()
+	folder := t.TempDir()
+	files, err := m.Files(nil, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if change != nil {
+		file, err := artifact.ParseSafetensors("w", bytes.NewReader(files["model.safetensors"]), int64(len(files["model.safetensors"])))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var tensors []artifact.Tensor
+		for _, name := range file.Names() {
+			info, _ := file.Info(name)
+			data, err := file.Float32(name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			tensors = append(tensors, artifact.Tensor{Name: name, Shape: info.Shape, Data: data})
+		}
+		var b bytes.Buffer
+		if err := artifact.WriteSafetensors(&b, change(tensors), nil); err != nil {
+			t.Fatal(err)
+		}
+		files["model.safetensors"] = b.Bytes()
+	}
+	for name, data := range files {
+		if err := os.WriteFile(filepath.Join(folder, name), data, 0o666); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return folder
+}
+
+func TestModelFolderComesBackWithTheSameWeights(t *testing.T) {
+	engine := reference.New()
+	for name, c := range variants() {
+		m := newModel(t, engine, c, 7)
+		got, err := Load(engine, save(t, m, nil))
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		if !reflect.DeepEqual(got.Config, c) || !bytes.Equal(weights(t, got), weights(t, m)) {
+			t.Errorf("%s came back different", name)
+		}
+	}
+}
+
+func TestLoadNamesTheTensorThatDoesNotFit(t *testing.T) {
+	engine := reference.New()
+	name := "model.layers.1.mlp.up_proj.weight"
+	find := func(tensors []artifact.Tensor) int {
+		return slices.IndexFunc(tensors, func(x artifact.Tensor) bool { return x.Name == name })
+	}
+	for _, test := range []struct {
+		what   string
+		change func([]artifact.Tensor) []artifact.Tensor
+		want   []string
+	}{
+		{"missing", func(x []artifact.Tensor) []artifact.Tensor { i := find(x); return slices.Delete(x, i, i+1) }, []string{name, "missing", "[24 16]"}},
+		{"misshapen", func(x []artifact.Tensor) []artifact.Tensor { x[find(x)].Shape = []int{16, 24}; return x }, []string{name, "[16 24]", "[24 16]"}},
+		{"extra", func(x []artifact.Tensor) []artifact.Tensor {
+			return append(x, artifact.Tensor{Name: "model.layers.2.extra", Shape: []int{1}, Data: []float32{1}})
+		}, []string{"model.layers.2.extra", "not a parameter"}},
+	} {
+		folder := save(t, newModel(t, engine, tiny(Llama), 1), test.change)
+		_, err := Load(engine, folder)
+		if artifact.ExitCode(err) != 12 {
+			t.Errorf("%s: exit code %d of %v, want 12", test.what, artifact.ExitCode(err), err)
+			continue
+		}
+		for _, want := range append(test.want, filepath.Join(folder, "model.safetensors")) {
+			if !strings.Contains(err.Error(), want) {
+				t.Errorf("%s: %v does not name %q", test.what, err, want)
+			}
+		}
+	}
+}
+
+func TestConfigJSONThatAsksForFarMoreThanTheFileHoldsAllocatesNothing(t *testing.T) {
+	m := newModel(t, reference.New(), tiny(Llama), 1)
+	folder := save(t, m, nil)
+	for _, keys := range []map[string]any{{"num_hidden_layers": 1 << 24}, {"hidden_size": 1 << 24, "vocab_size": 1 << 24}} {
+		if err := os.WriteFile(filepath.Join(folder, "config.json"), edited(t, tiny(Llama), keys), 0o666); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := Load(reference.New(), folder); artifact.ExitCode(err) != 12 {
+			t.Errorf("%v: %v, want exit code 12", keys, err)
+		}
+	}
+}
+
+func TestLoadOfAFolderWithoutAModelIsNotFound(t *testing.T) {
+	folder := save(t, newModel(t, reference.New(), tiny(GPT2), 1), nil)
+	for _, name := range []string{"model.safetensors", "config.json"} {
+		if err := os.Remove(filepath.Join(folder, name)); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := Load(reference.New(), folder); artifact.ExitCode(err) != 10 || !strings.Contains(err.Error(), name) {
+			t.Errorf("without %s: %v, want exit code 10", name, err)
+		}
+	}
+}
+
+func TestLoadReadsWhatGPT2WasPublishedAs(t *testing.T) {
+	m := newModel(t, reference.New(), tiny(GPT2), 3)
+	folder := save(t, m, func(tensors []artifact.Tensor) []artifact.Tensor {
+		for i := range tensors {
+			tensors[i].Name = strings.TrimPrefix(tensors[i].Name, "transformer.")
+		}
+		return append(tensors,
+			artifact.Tensor{Name: "h.0.attn.bias", Shape: []int{1, 1, 2, 2}, Data: []float32{1, 0, 1, 1}},
+			artifact.Tensor{Name: "h.0.attn.masked_bias", Shape: []int{1}, Data: []float32{-1e4}},
+			artifact.Tensor{Name: "lm_head.weight", Shape: []int{23, 16}, Data: read(t, m, "transformer.wte.weight")})
+	})
+	got, err := Load(reference.New(), folder)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(weights(t, got), weights(t, m)) {
+		t.Error("the weights came back different")
+	}
+}
+
+func TestRewardModelWithoutABiasHasTheBiasZero(t *testing.T) {
+	c := tiny(Llama)
+	c.Head = Scalar
+	m := newModel(t, reference.New(), c, 3)
+	if err := m.Store.Write(ScoreBias, []float32{5}); err != nil {
+		t.Fatal(err)
+	}
+	folder := save(t, m, func(x []artifact.Tensor) []artifact.Tensor {
+		return slices.DeleteFunc(x, func(t artifact.Tensor) bool { return t.Name == ScoreBias })
+	})
+	got, err := Load(reference.New(), folder)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if bias := read(t, got, ScoreBias); bias[0] != 0 {
+		t.Errorf("bias %v, want 0", bias)
+	}
+}
+
+func TestWeightsThatAreNotFiniteAreNotSaved(t *testing.T) {
+	for _, bad := range []float32{float32(math.NaN()), float32(math.Inf(1))} {
+		m := newModel(t, reference.New(), tiny(Llama), 3)
+		if err := m.Store.Write("model.norm.weight", slices.Repeat([]float32{bad}, 16)); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := m.Files(nil, 1); artifact.ExitCode(err) != 20 || !strings.Contains(err.Error(), "model.norm.weight") {
+			t.Errorf("with %v: %v, want exit code 20 and the parameter's name", bad, err)
+		}
+	}
+}
+
+func TestInitialWeightsDependOnSeedAndNameAlone(t *testing.T) {
+	engine := reference.New()
+	small := newModel(t, engine, tiny(Llama), 11)
+	c := tiny(Llama)
+	c.Vocabulary, c.Head, c.Tied, c.KVHeads = 31, Scalar, false, 4
+	other := newModel(t, engine, c, 11)
+	seeded := newModel(t, engine, tiny(Llama), 12)
+	for _, name := range []string{"model.layers.0.self_attn.q_proj.weight", "model.layers.1.mlp.down_proj.weight", "model.layers.1.mlp.gate_proj.weight"} {
+		if !slices.Equal(read(t, small, name), read(t, other, name)) {
+			t.Errorf("%s changed with the rest of the model", name)
+		}
+		if slices.Equal(read(t, small, name), read(t, seeded, name)) {
+			t.Errorf("%s is the same for two seeds", name)
+		}
+	}
+	if slices.Equal(read(t, small, "model.layers.0.mlp.gate_proj.weight"), read(t, small, "model.layers.0.mlp.up_proj.weight")) {
+		t.Error("two matrices of one model are the same")
+	}
+	if !bytes.Equal(weights(t, small), weights(t, newModel(t, newCPU(t), tiny(Llama), 11))) {
+		t.Error("the engine changes the initial weights")
+	}
+}
+
+func TestInitialWeightsHaveTheirSpread(t *testing.T) {
+	for _, family := range Families {
+		c := tiny(family)
+		c.Width, c.HeadDim, c.FeedForward, c.InitRange, c.Layers = 64, 16, 128, .02, 8
+		m := newModel(t, reference.New(), c, 1)
+		for _, p := range m.Parameters() {
+			data := read(t, m, p.Name)
+			var sum, squares float64
+			for _, v := range data {
+				sum += float64(v)
+				squares += float64(v) * float64(v)
+			}
+			n := float64(len(data))
+			switch {
+			case !p.Decays() && strings.HasSuffix(p.Name, "bias"):
+				if squares != 0 {
+					t.Errorf("%s does not start at 0", p.Name)
+				}
+			case !p.Decays():
+				if sum != n || squares != n {
+					t.Errorf("%s does not start at 1", p.Name)
+				}
+			default:
+				want := .02
+				if strings.HasSuffix(p.Name, "c_proj.weight") || strings.HasSuffix(p.Name, "o_proj.weight") || strings.HasSuffix(p.Name, "down_proj.weight") {
+					want = .005 // .02/√(2·8)
+				}
+				// Five standard errors of an estimated standard deviation.
+				if got := math.Sqrt(squares / n); math.Abs(got-want) > 5*want/math.Sqrt(2*n) {
+					t.Errorf("%s has the standard deviation %v, want %v", p.Name, got, want)
+				}
+			}
+		}
+	}
+}
+
+// Detail 9 of the reward model's head.
+func TestScalarHeadStartsAsInTheSummaries(t *testing.T) {
+	c := tiny(Llama)
+	c.Width, c.Heads, c.KVHeads, c.HeadDim, c.Head = 1024, 4, 4, 256, Scalar
+	for _, p := range c.Parameters() {
+		switch p.Name {
+		case ScoreWeight:
+			if want := 1 / math.Sqrt(1025); math.Abs(p.Init-want) > 1e-12 {
+				t.Errorf("spread %v, want %v", p.Init, want)
+			}
+		case ScoreBias:
+			if p.Init != 0 || p.Fill != 0 {
+				t.Errorf("the bias starts at %+v, want 0", p)
+			}
+		}
+	}
+}
+
+func TestWithHeadKeepsTheBodyAndTheOriginal(t *testing.T) {
+	engine := reference.New()
+	for _, tied := range []bool{true, false} {
+		c := tiny(GPT2)
+		c.Tied = tied
+		m := newModel(t, engine, c, 5)
+		before := weights(t, m)
+		scalar, err := m.WithHead(Scalar, 9)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, p := range scalar.Parameters() {
+			switch p.Name {
+			case ScoreWeight, ScoreBias:
+			default:
+				if !slices.Equal(read(t, scalar, p.Name), read(t, m, p.Name)) {
+					t.Errorf("%s changed", p.Name)
+				}
+			}
+		}
+		if _, ok := scalar.Store.Shape("lm_head.weight"); ok {
+			t.Error("the language model's head is still there")
+		}
+		again, err := m.WithHead(Scalar, 9)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !bytes.Equal(weights(t, again), weights(t, scalar)) {
+			t.Error("one seed gives two heads")
+		}
+		other, err := m.WithHead(Scalar, 10)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if slices.Equal(read(t, other, ScoreWeight), read(t, scalar, ScoreWeight)) {
+			t.Error("two seeds give one head")
+		}
+		if err := scalar.Store.Write(ScoreBias, []float32{4}); err != nil {
+			t.Fatal(err)
+		}
+		clone, err := scalar.Clone()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !bytes.Equal(weights(t, clone), weights(t, scalar)) {
+			t.Error("a clone is different")
+		}
+		if err := scalar.Store.Write("transformer.ln_f.bias", make([]float32, 16)); err != nil {
+			t.Fatal(err)
+		}
+		if !bytes.Equal(weights(t, m), before) {
+			t.Error("the original changed")
+		}
+	}
+}
+
+func TestWeightDecayIsForMatricesOnly(t *testing.T) {
+	for _, family := range Families {
+		for _, p := range tiny(family).Parameters() {
+			vector := strings.HasSuffix(p.Name, "bias") || strings.Contains(p.Name, "norm") || strings.Contains(p.Name, "ln_")
+			if p.Decays() == vector {
+				t.Errorf("%s of shape %v decays: %v", p.Name, p.Shape, p.Decays())
+			}
+		}
+	}
+}
+
+func TestGenerationConfigNamesTheTokensThatEndAText(t *testing.T) {
+	for _, test := range []struct {
+		eos         []int
+		temperature float64
+		want        string
+	}{
+		{[]int{2}, 0, `{"do_sample":false,"eos_token_id":2,"pad_token_id":3,"use_cache":true}`},
+		{[]int{2, 0}, .7, `{"do_sample":true,"eos_token_id":[2,0],"pad_token_id":3,"temperature":0.7,"use_cache":true}`},
+		{nil, 0, `{"do_sample":false,"pad_token_id":3,"use_cache":true}`},
+	} {
+		data, err := MarshalGenerationConfig(tiny(Llama), test.eos, test.temperature)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var compact bytes.Buffer
+		if err := json.Compact(&compact, data); err != nil {
+			t.Fatal(err)
+		}
+		if compact.String() != test.want {
+			t.Errorf("got %s, want %s", compact.String(), test.want)
+		}
+	}
+}
