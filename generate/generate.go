@@ -49,6 +49,9 @@ func New(m *model.Model, slots, length int) (*Generator, error) {
 	if m.Head != model.LanguageModel {
 		return nil, artifact.Errorf(artifact.ErrUsage, "preparing to generate: the model has a %q head, not a language model's", m.Head)
 	}
+	if slots < 1 || length < 2 {
+		return nil, artifact.Errorf(artifact.ErrUsage, "preparing to generate: %d slots for texts of %d tokens; give at least one slot and two tokens, one of a prompt and one to write", slots, length)
+	}
 	if length > m.Context {
 		return nil, artifact.Errorf(artifact.ErrUsage, "preparing to generate: %d tokens are longer than the model's context of %d", length, m.Context)
 	}
@@ -173,7 +176,9 @@ func (g *Generator) run(ctx context.Context, requests []Request, s Sampling, onT
 			logits = x.Floats("logits")
 			fresh = batch
 		}
-		g.sample(samplers, fresh, logits, drawn)
+		if err := g.sample(samplers, fresh, logits, drawn); err != nil {
+			return err
+		}
 		for i, t := range fresh {
 			if t.prefixed < len(t.prompt) {
 				continue // more of the prompt to read
@@ -274,23 +279,30 @@ func (g *Generator) runDecode(batch []*text) (compute.Executable, []*text, error
 }
 
 // sample draws a token for each text from its row of logits, in parallel.
-func (g *Generator) sample(samplers []sampler, batch []*text, logits []float32, drawn []int32) {
+func (g *Generator) sample(samplers []sampler, batch []*text, logits []float32, drawn []int32) error {
 	v := g.model.Vocabulary
-	draw := func(s *sampler, from, to int) {
+	failed := make([]*text, len(samplers))
+	draw := func(worker, from, to int) {
 		for i := from; i < to; i++ {
 			if t := batch[i]; t.prefixed == len(t.prompt) {
-				drawn[i] = s.draw(logits[i*v:(i+1)*v], t.stream, t.next())
+				var ok bool
+				if drawn[i], ok = samplers[worker].draw(logits[i*v:(i+1)*v], t.stream, t.next()); !ok && failed[worker] == nil {
+					failed[worker] = t
+				}
 			}
 		}
 	}
 	n := min(len(samplers), max(1, len(batch)/4))
-	if n == 1 {
-		draw(&samplers[0], 0, len(batch))
-		return
-	}
 	var wg sync.WaitGroup
-	for w := range n {
-		wg.Go(func() { draw(&samplers[w], w*len(batch)/n, (w+1)*len(batch)/n) })
+	for w := 1; w < n; w++ {
+		wg.Go(func() { draw(w, w*len(batch)/n, (w+1)*len(batch)/n) })
 	}
+	draw(0, 0, len(batch)/n)
 	wg.Wait()
+	for _, t := range failed {
+		if t != nil {
+			return artifact.Errorf(artifact.ErrDiverged, "generating: prompt %d at position %d: no token has a probability: the logits are not finite, or every token is banned; take weights from before the training diverged", t.request, t.next())
+		}
+	}
+	return nil
 }

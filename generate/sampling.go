@@ -31,6 +31,11 @@ func (s Sampling) Validate() error {
 	case s.MaxTokens < 1:
 		return artifact.Errorf(artifact.ErrUsage, "checking sampling: max tokens is %d, want 1 or more", s.MaxTokens)
 	}
+	for _, b := range s.Banned {
+		if b < 0 {
+			return artifact.Errorf(artifact.ErrUsage, "checking sampling: banned token %d is not a token", b)
+		}
+	}
 	return nil
 }
 
@@ -51,16 +56,20 @@ type sampler struct {
 }
 
 // draw picks the token at a position of a stream from the logits, which it
-// may change.
-func (s *sampler) draw(logits []float32, stream uint64, position int) int32 {
+// may change. It is false when no token has a probability: the logits are not
+// numbers, or every token is banned.
+func (s *sampler) draw(logits []float32, stream uint64, position int) (token int32, ok bool) {
 	for _, b := range s.Banned {
 		if int(b) < len(logits) {
 			logits[b] = float32(math.Inf(-1))
 		}
 	}
 	best := argmax(logits)
+	if v := float64(logits[best]); math.IsNaN(v) || math.IsInf(v, 0) {
+		return 0, false
+	}
 	if s.Temperature == 0 {
-		return best
+		return best, true
 	}
 	if cap(s.weights) < len(logits) {
 		s.weights = make([]float32, len(logits))
@@ -90,7 +99,7 @@ func (s *sampler) draw(logits []float32, stream uint64, position int) int32 {
 			break
 		}
 	}
-	return last
+	return last, true
 }
 
 // cut zeroes the weights outside top-k and top-p. Of equal weights the lower

@@ -1,0 +1,183 @@
+package generate
+
+import (
+	"fmt"
+	"math"
+	"slices"
+	"testing"
+
+	"github.com/seed-b72bdb6c/alma/compute"
+)
+
+// softmax is the distribution that a sampler should draw from.
+func softmax(logits []float32, temperature float64) []float64 {
+	out := make([]float64, len(logits))
+	var total float64
+	for i, l := range logits {
+		out[i] = math.Exp(float64(l) / temperature)
+		total += out[i]
+	}
+	for i := range out {
+		out[i] /= total
+	}
+	return out
+}
+
+// restricted keeps the tokens that the definitions of top-k and top-p name,
+// found by trying every set of the most likely tokens.
+func restricted(p []float64, topK int, topP float64) []float64 {
+	order := make([]int, len(p))
+	for i := range order {
+		order[i] = i
+	}
+	slices.SortStableFunc(order, func(a, b int) int {
+		if p[a] != p[b] {
+			if p[a] > p[b] {
+				return -1
+			}
+			return 1
+		}
+		return a - b
+	})
+	if topK > 0 && topK < len(order) {
+		order = order[:topK]
+	}
+	sum := func(set []int) (s float64) {
+		for _, i := range set {
+			s += p[i]
+		}
+		return s
+	}
+	if topP > 0 && topP < 1 {
+		for n := 1; n <= len(order); n++ {
+			if sum(order[:n])/sum(order) >= topP {
+				order = order[:n]
+				break
+			}
+		}
+	}
+	out := make([]float64, len(p))
+	total := sum(order)
+	for _, i := range order {
+		out[i] = p[i] / total
+	}
+	return out
+}
+
+var testLogits = []float32{1.5, -.3, 2.1, .4, .4, -2, 1.1, -.9}
+
+// The frequencies of 20,000 draws agree with the distribution by Pearson's
+// test at a level of about 1e-5 (χ² below 36 at 7 degrees of freedom).
+func TestDrawsHaveTheDistributionOfTheirSettings(t *testing.T) {
+	for _, test := range []struct {
+		temperature float64
+		topK        int
+		topP        float64
+	}{{1, 0, 0}, {.5, 0, 0}, {2, 0, 1}, {1, 3, 0}, {1, 1, 0}, {1, 100, 0}, {1, 0, .7}, {1.3, 0, .05}, {1, 5, .8}, {.7, 4, .9}} {
+		t.Run(fmt.Sprintf("temperature %g top-k %d top-p %g", test.temperature, test.topK, test.topP), func(t *testing.T) {
+			want := restricted(softmax(testLogits, test.temperature), test.topK, test.topP)
+			s := sampler{Sampling: Sampling{Temperature: test.temperature, TopK: test.topK, TopP: test.topP, Seed: 3}}
+			const n = 20000
+			count := make([]float64, len(testLogits))
+			for i := range n {
+				token, ok := s.draw(slices.Clone(testLogits), uint64(i), i%7)
+				if !ok {
+					t.Fatal("nothing was drawn")
+				}
+				count[token]++
+			}
+			var chi2 float64
+			for i, p := range want {
+				if p == 0 {
+					if count[i] > 0 {
+						t.Errorf("token %d was drawn %v times and is not among those kept", i, count[i])
+					}
+					continue
+				}
+				chi2 += (count[i] - n*p) * (count[i] - n*p) / (n * p)
+			}
+			if chi2 > 36 {
+				t.Errorf("χ² is %.1f: drawn %v of %d, want shares %.3f", chi2, count, n, want)
+			}
+		})
+	}
+}
+
+func TestCutKeepsTheTokensThatTheDefinitionsName(t *testing.T) {
+	for seed := range uint64(200) {
+		logits := make([]float32, 17)
+		for i := range logits {
+			// Few values, so that many tokens tie.
+			logits[i] = float32(compute.Bits(seed, 1, uint64(i))%9) / 3
+		}
+		topK, topP := int(compute.Bits(seed, 2, 0)%20), compute.Uniform(seed, 3, 0)
+		want := restricted(softmax(logits, 1), topK, topP)
+		weights := make([]float32, len(logits))
+		for i, l := range logits {
+			weights[i] = float32(math.Exp(float64(l)))
+		}
+		s := sampler{Sampling: Sampling{TopK: topK, TopP: topP}}
+		s.cut(weights)
+		for i := range weights {
+			if (weights[i] > 0) != (want[i] > 0) {
+				t.Fatalf("seed %d, top-k %d, top-p %.3f: token %d kept: %v, want %v\nlogits %v", seed, topK, topP, i, weights[i] > 0, want[i] > 0, logits)
+			}
+		}
+	}
+}
+
+func TestGreedyTakesTheLowestOfEqualTokens(t *testing.T) {
+	s := sampler{}
+	if token, ok := s.draw([]float32{0, 3, 1, 3}, 0, 0); token != 1 || !ok {
+		t.Errorf("drew %d, want 1", token)
+	}
+}
+
+func TestExtremeLogitsAreDrawnAsTheyShould(t *testing.T) {
+	inf := float32(math.Inf(1))
+	for _, test := range []struct {
+		logits      []float32
+		temperature float64
+		want        int32
+	}{
+		{[]float32{-1e30, 3, -1e30}, 1, 1},
+		{[]float32{-inf, -inf, 0}, 1, 2},
+		{[]float32{1, 1.001, 1}, 1e-6, 1},
+		{[]float32{1e30, 2e30}, 1, 1},
+		{[]float32{-2e30, -1e30}, .1, 1},
+		{[]float32{1, 2}, 1e-300, 1}, // 1/temperature is no float32
+	} {
+		s := sampler{Sampling: Sampling{Temperature: test.temperature}}
+		for i := range 20 {
+			if token, ok := s.draw(slices.Clone(test.logits), uint64(i), 0); token != test.want || !ok {
+				t.Errorf("drew %d (%v) of %v at temperature %g, want %d", token, ok, test.logits, test.temperature, test.want)
+			}
+		}
+	}
+	for _, logits := range [][]float32{{-inf, -inf}, {float32(math.NaN()), 1}, {inf, 1}} {
+		s := sampler{Sampling: Sampling{Temperature: 1}}
+		if _, ok := s.draw(slices.Clone(logits), 0, 0); ok {
+			t.Errorf("a token was drawn of %v", logits)
+		}
+	}
+}
+
+func TestExpIsAccurateToFloat32(t *testing.T) {
+	var worst float64
+	for i := range 200000 {
+		x := float32(-87 * float64(i) / 200000)
+		want := math.Exp(float64(x))
+		worst = max(worst, math.Abs(float64(exp(x))-want)/want)
+	}
+	if worst > 2e-7 {
+		t.Errorf("the relative error is up to %g", worst)
+	}
+	if exp(0) != 1 {
+		t.Errorf("e⁰ is %v", exp(0))
+	}
+	for _, x := range []float32{-87.5, -1e9, float32(math.Inf(-1)), float32(math.NaN())} {
+		if exp(x) != 0 {
+			t.Errorf("exp(%v) is %v, want 0", x, exp(x))
+		}
+	}
+}
