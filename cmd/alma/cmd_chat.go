@@ -85,10 +85,10 @@ func (c *call) chat(ctx context.Context, talk *conversation, terminal bool) erro
 		case line = <-lines:
 		}
 		switch text := strings.TrimSpace(line.text); {
-		case text == "/quit", line.err == io.EOF && text == "":
+		case text == "/quit", line.err == io.EOF:
 			return nil
-		case line.err != nil && line.err != io.EOF:
-			return fmt.Errorf("reading standard input: %w", line.err)
+		case line.err != nil:
+			return line.err
 		case text == "/reset":
 			talk.reset()
 			continue
@@ -112,31 +112,39 @@ func (c *call) chat(ctx context.Context, talk *conversation, terminal bool) erro
 				return c.out.err
 			}
 		}
-		if line.err == io.EOF {
-			return nil
-		}
 	}
 }
 
-// turn is a line of standard input, the last one with its error.
+// turn is a line of standard input, or the error that ended it: io.EOF at its
+// end.
 type turn struct {
 	text string
 	err  error
 }
+
+// longestTurn is how long a line of standard input may be, in bytes.
+const longestTurn = 1 << 20
 
 // readTurns reads standard input beside the conversation, so that a signal
 // need not wait for the next line.
 func readTurns() <-chan turn {
 	turns := make(chan turn)
 	go func() {
-		reader := bufio.NewReader(os.Stdin)
-		for {
-			text, err := reader.ReadString('\n')
-			turns <- turn{text, err}
-			if err != nil {
-				return
-			}
+		lines := bufio.NewScanner(os.Stdin)
+		lines.Buffer(nil, longestTurn)
+		for lines.Scan() {
+			turns <- turn{text: lines.Text()}
 		}
+		err := lines.Err()
+		switch {
+		case err == nil:
+			err = io.EOF
+		case errors.Is(err, bufio.ErrTooLong):
+			err = artifact.Errorf(artifact.ErrUsage, "chatting: a line of standard input is longer than %d bytes", longestTurn)
+		default:
+			err = fmt.Errorf("chatting: reading standard input: %w", err)
+		}
+		turns <- turn{err: err}
 	}()
 	return turns
 }

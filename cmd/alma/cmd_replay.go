@@ -61,11 +61,13 @@ tolerance the exit code is 1, once all folders have been compared.`,
 
 func (c *call) printComparison(folder string, r evaluate.Comparison) {
 	if c.json {
+		ok := r.OK()
+		r.Error = orLargest(r.Error)
 		c.printJSON(struct {
 			Folder string `json:"folder"`
 			evaluate.Comparison
 			OK bool `json:"ok"`
-		}{folder, r, r.OK()})
+		}{folder, r, ok})
 		return
 	}
 	verdict := "ok  "
