@@ -24,6 +24,7 @@ import (
 // newVerbs lists the verbs in the order of the help text.
 func newVerbs(c *call) []*cobra.Command {
 	return []*cobra.Command{
+		newRunCommand(c),
 		newCorpusCommand(c),
 		newTokenizerCommand(c),
 		newPretrainCommand(c),
@@ -32,6 +33,7 @@ func newVerbs(c *call) []*cobra.Command {
 		newSampleCommand(c),
 		newChatCommand(c),
 		newEvalCommand(c),
+		newReportCommand(c),
 
 		newReplayCommand(c),
 		newBenchCommand(c),

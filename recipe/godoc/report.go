@@ -63,41 +63,27 @@ type savedRecipe struct {
 
 // SaveRecipe writes the resolved configuration into a run folder, durably.
 func SaveRecipe(folder string, c Config, resolved *recipe.Resolved) error {
-	data, err := json.MarshalIndent(savedRecipe{c, settings(resolved)}, "", "  ")
+	saved := savedRecipe{Config: c}
+	for _, v := range resolved.Values {
+		saved.Settings = append(saved.Settings, report.Setting{Key: v.Key, Value: v.Text, Origin: v.Origin.String()})
+	}
+	data, err := json.MarshalIndent(saved, "", "  ")
 	if err != nil {
 		return fmt.Errorf("encoding the resolved recipe: %w", err)
 	}
 	return artifact.WriteFile(filepath.Join(folder, recipeFile), append(data, '\n'))
 }
 
-func settings(resolved *recipe.Resolved) []report.Setting {
-	list := make([]report.Setting, len(resolved.Values))
-	for i, v := range resolved.Values {
-		list[i] = report.Setting{Key: v.Key, Value: v.Text, Origin: v.Origin.String()}
-	}
-	return list
-}
-
 // WriteReport builds report.html and report.md in a run folder whose stages
-// are all complete. A stage that is not is an artifact.ErrNotFound that names
-// it.
-func WriteReport(folder string, c Config, resolved *recipe.Resolved) error {
-	_, err := writeReport(folder, savedRecipe{c, settings(resolved)})
-	return err
-}
-
-// RebuildReport is WriteReport with the configuration that SaveRecipe left in
-// the folder. It returns the outcomes.
-func RebuildReport(folder string) ([]report.Outcome, error) {
+// are all complete and in which SaveRecipe left the configuration, and returns
+// the outcomes. A stage that is not complete is an artifact.ErrNotFound that
+// names it.
+func WriteReport(folder string) ([]report.Outcome, error) {
 	path := filepath.Join(folder, recipeFile)
 	var saved savedRecipe
 	if err := readJSON(path, &saved); err != nil {
-		return nil, fmt.Errorf("reading the recipe of the run: %w; the folder of a run is needed, such as runs/godoc", err)
+		return nil, fmt.Errorf("building the report of %s: %w; a folder that alma run has filled is needed, such as runs/godoc", folder, err)
 	}
-	return writeReport(folder, saved)
-}
-
-func writeReport(folder string, saved savedRecipe) ([]report.Outcome, error) {
 	r, err := gather(folder, saved)
 	if err != nil {
 		return nil, fmt.Errorf("building the report of %s: %w", folder, err)
