@@ -140,7 +140,7 @@ func (c *call) report(out string) error {
 		held++
 		c.printf("%s (%s)\n", line, o.Threshold)
 	}
-	c.printf("\n%d of %d thresholds are met. What this shows: that RLHF enforces a written style,\nnot that a model of this size writes true documentation; the report says more.\n\n", met, held)
+	c.printf("\n%d of %d thresholds are met. They are about a written style that RLHF is to enforce;\nthat a model of this size writes true documentation, none of them shows.\n\n", met, held)
 	c.printf("report  %s\nchat    go run ./cmd/alma chat %s\n", filepath.Join(out, godoc.ReportHTML), quoted([]string{filepath.ToSlash(filepath.Join(out, "ppo"))}))
 	return nil
 }

@@ -17,17 +17,17 @@ import (
 // What is assumed before anything has been read: sizes of the data that Go
 // 1.26's tree gives with the default vocabulary. A run counts them.
 const (
-	assumedPrompt      = 45.0    // tokens of a prompt
+	assumedPrompt      = 48.0    // tokens of a prompt
 	assumedAnswer      = 26.0    // tokens of an answer, its end included
-	assumedFunctions   = 13500   // training dialogues
-	assumedHeldOut     = 700     // functions of the test packages
-	assumedDemos       = 400     // validation dialogues, which set the reward model's bias
-	assumedValidation  = 150_000 // tokens of validation text
-	assumedPacking     = .95     // of a packed row that is used
+	assumedFunctions   = 13300   // training dialogues
+	assumedHeldOut     = 450     // functions of the test packages
+	assumedDemos       = 280     // validation dialogues, which set the reward model's bias
+	assumedValidation  = 105_000 // tokens of validation text
+	assumedPacking     = .94     // of a packed row that is used
 	prefillTokens      = 8 * 32  // of a run of the generator that reads prompts
 	assumedFill        = .8      // of the generator's slots that are in use
-	shareWhileTraining = .55     // of the measured peak
-	shareWhileWriting  = .25     // the same while sampling token by token
+	shareWhileTraining = .6      // of the measured peak
+	shareWhileWriting  = .35     // the same while sampling token by token
 	secondsOfCorpus    = 15.0    // reading, tokenizer and dialogues, without FLOPs
 	leastVocabulary    = 260     // bytes and special tokens
 )

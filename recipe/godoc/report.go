@@ -236,11 +236,26 @@ func (r *records) statement() []string {
 	if r.evaluation.Split == string(corpus.Validation) {
 		packages = fmt.Sprintf("The evaluation is on %s functions of the %s validation packages, on which settings are chosen and the reward model is measured: figures for a publication need evaluate.split: test.", train.FormatCount(int64(r.evaluation.Functions)), train.FormatCount(int64(len(r.evaluation.Packages))))
 	}
+	shown := "What this run shows is that reinforcement learning from ranked answers measurably enforces a written style: what the style asks of a comment is met more often after PPO than after supervised fine-tuning, also where the sampling is sharpened for both."
+	if !r.improved() {
+		shown = "This run does not show that reinforcement learning from ranked answers enforces a written style: at one temperature or both, the interval of PPO's gain over supervised fine-tuning includes 0. A larger budget, or other settings of ppo, may show it."
+	}
 	return []string{
-		"What this run shows is that reinforcement learning from ranked answers measurably enforces a written style: what the style asks of a comment is met more often after PPO than after supervised fine-tuning, also where the sampling is sharpened for both.",
+		shown,
 		"It does not show that a model of this size writes true documentation. The model does not understand the functions that it describes, and the rule looks at the form of a comment: one that is well formed and false scores as high as a true one.",
 		ranked, packages,
 	}
+}
+
+// improved reports whether PPO wrote better by the rule than SFT at both
+// temperatures, as far as chance can be told apart.
+func (r *records) improved() bool {
+	for _, c := range r.evaluation.Comparisons {
+		if !c.Difference.Above(0) {
+			return false
+		}
+	}
+	return true
 }
 
 func (r *records) commands() []report.Command {

@@ -32,7 +32,7 @@ func (r *records) outcomes() []report.Outcome {
 	sft, ppo := e.Systems[sftHot], e.Systems[ppoHot]
 	n := len(sft.Scores)
 	bits := r.metric("pretrain", "validation/bits_per_byte")
-	ended := evaluate.ProportionInterval(sft.Ended*float64(n), n)
+	ended := evaluate.ProportionInterval(math.Round(sft.Ended*float64(n)), n)
 	words := min(ppo.Words, e.Systems[ppoCool].Words)
 	tax := e.BitsPerBytePPO/e.BitsPerByteSFT - 1
 	on := fmt.Sprintf("%d functions of held-out packages (%s)", e.Functions, e.Split)
@@ -41,7 +41,7 @@ func (r *records) outcomes() []report.Outcome {
 		{Name: "Bits per byte after pretraining", Measured: fmt.Sprintf("%.3f", bits), Threshold: fmt.Sprintf("≤ %.2f", mostBitsPerByte),
 			Status: report.StatusOf(bits <= mostBitsPerByte), Note: "the whole validation text"},
 		{Name: "SFT answers that end by themselves", Measured: ended.String(), Threshold: fmt.Sprintf("≥ %.2f", leastEnded),
-			Status: report.StatusOf(sft.Ended >= leastEnded), Note: "temperature 1, " + on},
+			Status: report.StatusOf(ended.Value >= leastEnded), Note: "temperature 1, " + on},
 		{Name: "Reward model against the rule without noise", Measured: fmt.Sprintf("%.3f", e.RewardAccuracy), Threshold: fmt.Sprintf("≥ %.2f", leastAccuracy),
 			Status: report.StatusOf(e.RewardAccuracy >= leastAccuracy), Note: fmt.Sprintf("share of %d pairs of answers to validation functions that it orders as the rule does", e.RewardPairs)},
 		{Name: "The same where the rule's gap is wide", Measured: fmt.Sprintf("%.3f", e.RewardAccuracyWide), Threshold: fmt.Sprintf("≥ %.2f", leastAccuracyWide),
