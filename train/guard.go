@@ -49,11 +49,10 @@ type badUpdateError struct {
 func (e *badUpdateError) Error() string { return e.err.Error() }
 func (e *badUpdateError) Unwrap() error { return e.err }
 
-// Apply checks the loss and the norm of the accumulated gradients and lets
-// the optimizer take its step. When they are bad the gradients are cleared,
-// nothing is updated, and the error tells what was found in which batch;
-// batch names it, and is called only then.
-func (g *Guard) Apply(o *Optimizer, lr, loss float64, batch func() string) (norm float64, err error) {
+// Check looks at the loss and the norm of the accumulated gradients. When they
+// are bad the gradients are cleared and the error tells what was found in
+// which batch; batch names it, and is called only then.
+func (g *Guard) Check(o *Optimizer, loss float64, batch func() string) (norm float64, err error) {
 	if norm, err = o.Norm(); err != nil {
 		return 0, err
 	}
@@ -63,20 +62,35 @@ func (g *Guard) Apply(o *Optimizer, lr, loss float64, batch func() string) (norm
 		reason = fmt.Sprintf("loss is %v", loss)
 	case math.IsNaN(norm) || math.IsInf(norm, 0):
 		reason = fmt.Sprintf("gradient norm is %v", norm)
-	case g.Spike > 0 && len(g.norms) >= minimumWindow && norm > g.Spike*median(g.norms):
-		reason = fmt.Sprintf("gradient norm %.3g is more than %g times the median %.3g of the last %d updates", norm, g.Spike, median(g.norms), len(g.norms))
-	}
-	if reason != "" {
-		if err := o.Zero(); err != nil {
-			return norm, err
+	case g.Spike > 0 && len(g.norms) >= minimumWindow:
+		// A median of 0 says nothing of what a norm should be.
+		if usual := median(g.norms); usual > 0 && norm > g.Spike*usual {
+			reason = fmt.Sprintf("gradient norm %.3g is more than %g times the median %.3g of the last %d updates", norm, g.Spike, usual, len(g.norms))
 		}
-		return norm, &badUpdateError{g.Policy, artifact.Errorf(artifact.ErrDiverged,
-			"%s in %s; the update was not applied", reason, batch())}
 	}
+	if reason == "" {
+		return norm, nil
+	}
+	if err := o.Zero(); err != nil {
+		return norm, err
+	}
+	return norm, &badUpdateError{g.Policy, artifact.Errorf(artifact.ErrDiverged, "%s in %s; the update was not applied", reason, batch())}
+}
+
+// Step lets the optimizer update with gradients whose norm Check approved.
+func (g *Guard) Step(o *Optimizer, lr, norm float64) error {
 	if g.norms = append(g.norms, norm); len(g.norms) > g.Window {
 		g.norms = slices.Delete(g.norms, 0, len(g.norms)-g.Window)
 	}
-	return norm, o.Step(lr, norm)
+	return o.Step(lr, norm)
+}
+
+// Apply is Check, and Step if that approves.
+func (g *Guard) Apply(o *Optimizer, lr, loss float64, batch func() string) (norm float64, err error) {
+	if norm, err = g.Check(o, loss, batch); err != nil {
+		return norm, err
+	}
+	return norm, g.Step(o, lr, norm)
 }
 
 func median(values []float64) float64 {

@@ -39,15 +39,12 @@ type loopLog struct {
 // MetricsName is the file of a stage's metrics.
 const MetricsName = "metrics.jsonl"
 
-func (l *Log) begin(loop *Loop, step int) (*loopLog, error) {
+// begin opens the record of a run at a step, with the lines up to recorded.
+func (l *Log) begin(loop *Loop, step, recorded int) (*loopLog, error) {
 	if err := os.MkdirAll(loop.Folder, 0o777); err != nil {
 		return nil, fmt.Errorf("making folder of %s: %w", loop.Stage, err)
 	}
-	after := step
-	if step == 0 {
-		after = -1
-	}
-	metrics, err := OpenMetrics(filepath.Join(loop.Folder, MetricsName), after)
+	metrics, err := OpenMetrics(filepath.Join(loop.Folder, MetricsName), recorded)
 	if err != nil {
 		return nil, err
 	}
@@ -98,8 +95,9 @@ func (l *loopLog) step(step int, report StepReport, metrics []Metric, elapsed ti
 	return nil
 }
 
-// rewind takes the record back to the checkpoint that a run returned to.
-func (l *loopLog) rewind(step int) error { return l.metrics.Rewind(step) }
+// rewind takes the record back to where the checkpoint that a run returned to
+// has it.
+func (l *loopLog) rewind(recorded int) error { return l.metrics.Rewind(recorded) }
 
 func (l *loopLog) sync() error { return l.metrics.Sync() }
 

@@ -66,6 +66,17 @@ type trainerState struct {
 	Config json.RawMessage `json:"config"`
 	Norms  []float64       `json:"gradient_norms"`
 	Totals Totals          `json:"totals"`
+	// Unevaluated: the run was interrupted in the evaluation after the last
+	// step, whose metrics (Totals.Last) are not recorded yet.
+	Unevaluated bool `json:"unevaluated,omitempty"`
+}
+
+// recorded is the last step whose line metrics.jsonl has, −1 before the first.
+func (s *trainerState) recorded() int {
+	if s.Step == 0 || s.Unevaluated {
+		return s.Step - 1
+	}
+	return s.Step
 }
 
 // CheckpointFolder is the folder of a stage that holds its checkpoints.
@@ -84,7 +95,8 @@ var (
 
 // Run continues from the newest whole checkpoint, or begins, and runs to the
 // last step. When ctx is cancelled it finishes the step, writes a checkpoint
-// and returns the cause of the cancellation.
+// and returns the cause of the cancellation; an evaluation is cut short, and
+// done when the run goes on.
 func (l *Loop) Run(ctx context.Context) (Totals, error) {
 	config, err := json.Marshal(l.Config)
 	if err != nil {
@@ -101,7 +113,7 @@ func (l *Loop) Run(ctx context.Context) (Totals, error) {
 	if err != nil {
 		return Totals{}, err
 	}
-	run, err := l.Log.begin(l, state.Step)
+	run, err := l.Log.begin(l, state.Step, state.recorded())
 	if err != nil {
 		return Totals{}, err
 	}
@@ -121,17 +133,49 @@ func (l *Loop) Run(ctx context.Context) (Totals, error) {
 		resumed, saved, lastCheckpoint = true, state.Step, time.Now()
 		return nil
 	}
-	for state.Step < l.Steps {
+	interrupted := func(err error) bool {
+		return err != nil && ctx.Err() != nil && (errors.Is(err, context.Cause(ctx)) || errors.Is(err, ctx.Err()))
+	}
+	interrupt := func() (Totals, error) {
+		if err := checkpoint(); err != nil {
+			return state.Totals, err
+		}
+		return state.Totals, context.Cause(ctx)
+	}
+	// finish evaluates after a step if that is due, and records the step.
+	finish := func(report StepReport, started time.Time) error {
+		if l.Evaluate != nil && (state.Step == l.Steps || l.EvaluateEvery > 0 && state.Step%l.EvaluateEvery == 0) {
+			state.Unevaluated = true
+			more, err := l.Evaluate(ctx, state.Step)
+			if err != nil {
+				return fmt.Errorf("evaluating %s after step %d: %w", l.Stage, state.Step, err)
+			}
+			state.Unevaluated = false
+			state.Totals.Last = append(slices.Clip(state.Totals.Last), more...)
+		}
+		elapsed := time.Since(started)
+		state.Totals.Seconds += elapsed.Seconds()
+		return run.step(state.Step, report, state.Totals.Last, elapsed)
+	}
+	for state.Step < l.Steps || state.Unevaluated {
 		step, started := state.Step, time.Now()
 		if ctx.Err() != nil {
-			if err := checkpoint(); err != nil {
+			return interrupt()
+		}
+		if state.Unevaluated {
+			if err := finish(StepReport{}, started); interrupted(err) {
+				return interrupt()
+			} else if err != nil {
 				return state.Totals, err
 			}
-			return state.Totals, context.Cause(ctx)
+			continue
 		}
-		var metrics []Metric
 		if step == 0 && l.Evaluate != nil {
-			if metrics, err = l.Evaluate(context.WithoutCancel(ctx), 0); err != nil {
+			metrics, err := l.Evaluate(ctx, 0)
+			if interrupted(err) {
+				return interrupt()
+			}
+			if err != nil {
 				return state.Totals, fmt.Errorf("evaluating %s before step 0: %w", l.Stage, err)
 			}
 			if err := run.record(0, metrics); err != nil {
@@ -141,25 +185,23 @@ func (l *Loop) Run(ctx context.Context) (Totals, error) {
 		report, err := l.runStep(ctx, step, &state)
 		var bad *badUpdateError
 		switch {
-		case err != nil && ctx.Err() != nil && errors.Is(err, context.Cause(ctx)):
+		case interrupted(err):
 			// The step gave up before it changed anything.
-			if err := checkpoint(); err != nil {
-				return state.Totals, err
-			}
-			return state.Totals, err
+			return interrupt()
 		case errors.As(err, &bad):
 			err = fmt.Errorf("%s step %d: %w", l.Stage, step, err)
 			if bad.policy == StopBad {
-				return state.Totals, err
+				return state.Totals, fmt.Errorf("%w; lower lr, or continue with on_bad_batch skip or rollback", err)
 			}
 			run.Warn(err)
 			if bad.policy == RollBackBad {
 				if err := l.rollBack(&state, step); err != nil {
 					return state.Totals, err
 				}
-				if err := run.rewind(state.Step); err != nil {
+				if err := run.rewind(state.recorded()); err != nil {
 					return state.Totals, err
 				}
+				saved = state.Step
 				continue
 			}
 			state.Totals.Skipped = append(state.Totals.Skipped, step)
@@ -170,19 +212,10 @@ func (l *Loop) Run(ctx context.Context) (Totals, error) {
 		state.Totals.Steps = state.Step
 		state.Totals.Tokens += report.Tokens
 		state.Totals.FLOPs += report.FLOPs
-		metrics = report.Metrics
-		if l.Evaluate != nil && (state.Step == l.Steps || l.EvaluateEvery > 0 && state.Step%l.EvaluateEvery == 0) {
-			// An interruption waits for the measurement: it is part of the step.
-			more, err := l.Evaluate(context.WithoutCancel(ctx), state.Step)
-			if err != nil {
-				return state.Totals, fmt.Errorf("evaluating %s after step %d: %w", l.Stage, step, err)
-			}
-			metrics = append(slices.Clip(metrics), more...)
-		}
-		elapsed := time.Since(started)
-		state.Totals.Seconds += elapsed.Seconds()
-		state.Totals.Last = metrics
-		if err := run.step(state.Step, report, metrics, elapsed); err != nil {
+		state.Totals.Last = report.Metrics
+		if err := finish(report, started); interrupted(err) {
+			return interrupt()
+		} else if err != nil {
 			return state.Totals, err
 		}
 		if err := failAfterStep.Hit(); err != nil {
@@ -256,7 +289,8 @@ func (l *Loop) resume(state *trainerState) (found bool, err error) {
 	if err := json.Unmarshal(data, &loaded); err != nil {
 		return false, artifact.Mark(artifact.ErrCorrupt, fmt.Errorf("reading trainer.json of %s: %w", checkpoint.Path(), err))
 	}
-	if changed := differences(loaded.Config, config); len(changed) > 0 {
+	// A run that stopped at a bad update may go on by another policy.
+	if changed := differences(loaded.Config, config, "config.on_bad_batch"); len(changed) > 0 {
 		return false, artifact.Errorf(artifact.ErrUsage,
 			"resuming %s from %s: the configuration differs from that of the run: %s; set it back, or give another --out, or delete %s to begin again",
 			l.Stage, checkpoint.Path(), strings.Join(changed, ", "), l.Folder)
@@ -289,11 +323,15 @@ func (l *Loop) rollBack(state *trainerState, step int) error {
 }
 
 // differences names the keys in which two JSON objects differ, with both
-// values.
-func differences(old, new json.RawMessage) []string {
+// values, the excepted keys left out.
+func differences(old, new json.RawMessage, except ...string) []string {
 	a, b := make(map[string]string), make(map[string]string)
 	flatten("", old, a)
 	flatten("", new, b)
+	for _, key := range except {
+		delete(a, key)
+		delete(b, key)
+	}
 	var out []string
 	for key, value := range a {
 		if other, ok := b[key]; !ok {

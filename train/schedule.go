@@ -24,7 +24,7 @@ var Decays = []string{"cosine", "linear", "linear-tail", "constant"}
 func (s Schedule) Validate() error {
 	for _, d := range Decays {
 		if s.Decay == d {
-			if s.Peak <= 0 || s.Final < 0 || s.Final > 1 || s.Warmup < 0 {
+			if !(s.Peak > 0) || math.IsInf(s.Peak, 1) || !(s.Final >= 0 && s.Final <= 1) || s.Warmup < 0 {
 				return artifact.Errorf(artifact.ErrUsage, "checking schedule: peak learning rate %g must be positive, final share %g within [0, 1], warm-up %d not negative", s.Peak, s.Final, s.Warmup)
 			}
 			return nil
