@@ -3,19 +3,60 @@ package main
 import (
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
+
+	"github.com/seed-b72bdb6c/alma/artifact"
 )
 
 const godocRecipe = "../../recipes/godoc.yaml"
 
+// source is a Go tree of some packages, which the toy runs read.
+var source = sync.OnceValues(func() (string, error) {
+	root, err := exec.Command("go", "env", "GOROOT").Output()
+	if err != nil {
+		return "", err
+	}
+	from, to := filepath.Join(strings.TrimSpace(string(root)), "src"), filepath.Join(scratch, "goroot", "src")
+	for _, name := range []string{
+		"archive/tar", "archive/zip", "bufio", "bytes", "compress/flate", "container/heap", "container/list", "context", "database/sql", "encoding/base64", "encoding/csv",
+		"encoding/json", "encoding/xml", "errors", "expvar", "flag", "fmt", "go/ast", "go/parser", "go/scanner", "go/token", "html/template", "io", "io/fs", "log", "log/slog",
+		"math/big", "math/rand", "mime", "net/mail", "net/url", "path", "path/filepath", "regexp", "sort", "strconv", "strings", "text/tabwriter", "text/template", "time", "unicode/utf8",
+	} {
+		files, err := filepath.Glob(filepath.Join(from, name, "*.go"))
+		if err != nil {
+			return "", err
+		}
+		if err := os.MkdirAll(filepath.Join(to, name), 0o777); err != nil {
+			return "", err
+		}
+		for _, file := range files {
+			data, err := os.ReadFile(file)
+			if err == nil {
+				err = os.WriteFile(filepath.Join(to, name, filepath.Base(file)), data, 0o666)
+			}
+			if err != nil {
+				return "", err
+			}
+		}
+	}
+	return filepath.Dir(to), nil
+})
+
 // toyRun is the command line of the whole recipe on a little of Go's source
 // with a model that can say nothing.
-func toyRun(out string, more ...string) []string {
-	args := []string{"run", godocRecipe, "--out", out}
+func toyRun(t testing.TB, out string, more ...string) []string {
+	t.Helper()
+	root, err := source()
+	if err != nil {
+		t.Fatal(err)
+	}
+	args := []string{"run", godocRecipe, "--out", out, "--set", "corpus.goroot=" + root}
 	for _, set := range []string{
-		"corpus.max_bytes=2000000", "tokenizer.vocabulary=400",
+		"corpus.max_bytes=800000", "corpus.validation=0.1", "corpus.test=0.1", "tokenizer.vocabulary=400",
 		"pretrain.layers=1", "pretrain.width=16", "pretrain.heads=1", "pretrain.steps=3", "pretrain.eval_rows=8", "sft.epochs=0.01",
 		"rankings.prompts=16", "rankings.validation=16", "rankings.slots=16", "reward.demonstrations=8",
 		"ppo.iterations=1", "ppo.prompts=8", "ppo.minibatch=4", "ppo.slots=8", "ppo.max_tokens=16",
@@ -28,7 +69,7 @@ func toyRun(out string, more ...string) []string {
 
 func TestARunGoesFromSourceTextToAReportAndIsThenUnchanged(t *testing.T) {
 	run := filepath.Join(t.TempDir(), "run")
-	o := alma(t, toyRun(run)...)
+	o := alma(t, toyRun(t, run)...)
 	if o.code != 0 {
 		t.Fatalf("exit code %d\n%s%s", o.code, o.stdout, o.stderr)
 	}
@@ -54,7 +95,7 @@ func TestARunGoesFromSourceTextToAReportAndIsThenUnchanged(t *testing.T) {
 	if err := os.Remove(filepath.Join(run, "report.html")); err != nil {
 		t.Fatal(err)
 	}
-	o = alma(t, toyRun(run)...)
+	o = alma(t, toyRun(t, run)...)
 	if o.code != 0 || strings.Count(o.stderr, ": unchanged") != len(stages) || weightsOf(t, filepath.Join(run, "ppo")) != weights {
 		t.Errorf("exit code %d, not all stages unchanged\n%s", o.code, o.stderr)
 	}
@@ -63,12 +104,43 @@ func TestARunGoesFromSourceTextToAReportAndIsThenUnchanged(t *testing.T) {
 	}
 
 	// A changed value has its stage and those after it done again.
-	o = alma(t, toyRun(run, "--set", "ppo.beta=0.2")...)
+	o = alma(t, toyRun(t, run, "--set", "ppo.beta=0.2")...)
 	if o.code != 0 || strings.Count(o.stderr, ": unchanged") != 7 || !strings.Contains(o.stderr, "[8/9] ppo: done") || !strings.Contains(o.stderr, "[9/9] evaluate: done") {
 		t.Errorf("exit code %d after a new ppo.beta\n%s", o.code, o.stderr)
 	}
 	if got := succeed(t, "report", run); !strings.Contains(got, "of 12 thresholds are met") {
 		t.Errorf("alma report: %s", got)
+	}
+}
+
+// A run that is killed before and after every stage is complete, and within
+// those that train, ends with the bits of one that was never killed
+// (RELIABILITY, row 1).
+func TestAKilledRunGoesOnAndEndsWithTheSameBits(t *testing.T) {
+	needSignals(t)
+	dir := t.TempDir()
+	straight, run := filepath.Join(dir, "straight"), filepath.Join(dir, "run")
+	succeed(t, toyRun(t, straight, "--checkpoint-steps", "1")...)
+	failpoints := []string{"stage.finish.before:1", "train.after_step:1", "train.after_checkpoint:1", "stage.finish.after:1"}
+	kills := 0
+	for done := false; !done; kills++ {
+		cmd := command(toyRun(t, run, "--checkpoint-steps", "1")...)
+		cmd.Env = append(cmd.Env, "ALMA_FAILPOINT="+failpoints[kills%len(failpoints)])
+		o := finish(t, cmd)
+		if done = o.code == 0; !done && o.code != -1 || kills > 60 {
+			t.Fatalf("kill %d: exit code %d\n%s", kills, o.code, o.stderr)
+		}
+	}
+	if kills < 9 {
+		t.Errorf("killed %d times, want 9 or more", kills)
+	}
+	for _, name := range []string{"pretrain", "sft", "reward", "ppo"} {
+		if weightsOf(t, filepath.Join(run, name)) != weightsOf(t, filepath.Join(straight, name)) {
+			t.Errorf("the weights of %s differ from those of the run that was never killed", name)
+		}
+		if _, err := artifact.Open(filepath.Join(run, name), true); err != nil {
+			t.Error(err)
+		}
 	}
 }
 
@@ -127,9 +199,9 @@ func TestRunsThatCannotBeginSayWhy(t *testing.T) {
 		says string
 	}{
 		{"a missing recipe", []string{"run", filepath.Join(dir, "none.yaml")}, 10, "give the path of a recipe"},
-		{"own rankings that are missing", toyRun(filepath.Join(dir, "a"), "--set", "rankings.file="+filepath.Join(dir, "none.jsonl")), 10, "rankings.file"},
+		{"own rankings that are missing", toyRun(t, filepath.Join(dir, "a"), "--set", "rankings.file="+filepath.Join(dir, "none.jsonl")), 10, "rankings.file"},
 		{"a name that leaves runs", []string{"run", escaping}, 4, "--out"},
-		{"no Go source", toyRun(filepath.Join(dir, "b"), "--set", "corpus.goroot="+dir), 10, "src/fmt"},
+		{"no Go source", toyRun(t, filepath.Join(dir, "b"), "--set", "corpus.goroot="+dir), 10, "src/fmt"},
 		{"a report of nothing", []string{"report", filepath.Join(dir, "none")}, 10, "opening the run"},
 		{"a report of another folder", []string{"report", dir}, 10, "recipe.json"},
 	} {
