@@ -15,7 +15,8 @@
 //	evaluate    SFT beside PPO on held-out packages
 //
 // and report.html and report.md, which tell what happened. Config holds the
-// configuration of all stages; config.go derives it from the budget; run.go
-// runs what changed; the other files each hold what this recipe adds to a
-// stage.
+// configuration of all stages; config.go derives it from the budget; plan.go
+// estimates what it takes; run.go runs what changed; report.go and its
+// neighbours hold the run against thresholds; the other files each hold what
+// this recipe adds to a stage.
 package godoc
