@@ -134,13 +134,19 @@ func Derive(budget time.Duration, _ map[string]any) map[string]any {
 		"pretrain.width":       width,
 		"pretrain.heads":       width / headDim,
 		"pretrain.steps":       steps(d.Pretrain.Steps),
-		"pretrain.lr":          d.Pretrain.LR / by,
+		"pretrain.lr":          rounded(d.Pretrain.LR / by),
 		"tokenizer.vocabulary": vocabulary,
-		"sft.lr":               d.SFT.LR / by,
-		"reward.lr":            d.Reward.LR / by,
-		"ppo.lr":               d.PPO.LR / by,
-		"ppo.critic_lr":        d.PPO.CriticLR / by,
+		"sft.lr":               rounded(d.SFT.LR / by),
+		"reward.lr":            rounded(d.Reward.LR / by),
+		"ppo.lr":               rounded(d.PPO.LR / by),
+		"ppo.critic_lr":        rounded(d.PPO.CriticLR / by),
 		"rankings.prompts":     min(8000, grow(d.Rankings.Prompts, math.Sqrt(tokens), 1)),
 		"ppo.iterations":       grow(d.PPO.Iterations, math.Pow(tokens, .25), 1),
 	}
+}
+
+// rounded keeps three digits, so that a rate can be read and copied.
+func rounded(rate float64) float64 {
+	digits := math.Pow(10, 2-math.Floor(math.Log10(rate)))
+	return math.Round(rate*digits) / digits
 }
