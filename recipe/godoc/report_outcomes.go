@@ -72,6 +72,8 @@ func (r *records) outcomes() []report.Outcome {
 			Note: "a stricter reading, without threshold: how much less often the item was earned"},
 		report.Outcome{Name: "Rise of the bits per byte from SFT to PPO", Measured: fmt.Sprintf("%+.2f %% (%.4f → %.4f)", 100*tax, e.BitsPerByteSFT, e.BitsPerBytePPO), Threshold: fmt.Sprintf("< %g %%", 100*mostBitsPerByteTax),
 			Status: report.StatusOf(tax < mostBitsPerByteTax), Note: "the alignment tax, on the validation text"},
+		report.Outcome{Name: "Bits per byte after pretraining, SFT and PPO", Measured: fmt.Sprintf("%.3f → %.3f → %.3f", bits, e.BitsPerByteSFT, e.BitsPerBytePPO),
+			Note: "what the whole of it cost on the validation text; PPO's pretraining mix can bring back what fine-tuning forgot"},
 		report.Outcome{Name: fmt.Sprintf("Best of %d by the reward model", r.config.Evaluate.BestOf), Measured: e.Systems[bestOf].Rule.String(), Note: "mean of the rule, samples of SFT at temperature 1"},
 		report.Outcome{Name: "PPO at temperature 1 against SFT at 0.7", Measured: fmt.Sprintf("%+.3f", ppo.Rule.Value-e.Systems[sftCool].Rule.Value), Note: "difference of the means of the rule: what is left of the gain where SFT alone is sharpened"},
 		report.Outcome{Name: "Distinct openings, SFT → PPO", Measured: fmt.Sprintf("%.2f → %.2f", sft.Openings, ppo.Openings), Note: "different first three words after the name by comments, temperature 1; what PPO cost in variety"},
