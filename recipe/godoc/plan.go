@@ -25,6 +25,7 @@ const (
 	assumedValidation  = 105_000 // tokens of validation text
 	assumedPacking     = .94     // of a packed row that is used
 	prefillTokens      = 8 * 32  // of a run of the generator that reads prompts
+	assumedReading     = .35     // of such a run: slots become free one by one
 	assumedFill        = .8      // of the generator's slots that are in use
 	shareWhileTraining = .6      // of the measured peak
 	shareWhileWriting  = .35     // the same while sampling token by token
@@ -191,7 +192,7 @@ func (e *estimator) prepare() error {
 	if _, err := generate.New(e.writer.model, slots, min(context, c.Dialogues.MaxPrompt+c.Dialogues.MaxAnswer)); err != nil {
 		return err
 	}
-	e.prefill, e.decode = e.writer.engine.flops[0]/prefillTokens, e.writer.engine.flops[1]/float64(slots)/assumedFill
+	e.prefill, e.decode = e.writer.engine.flops[0]/prefillTokens/assumedReading, e.writer.engine.flops[1]/float64(slots)/assumedFill
 	e.rowTokens = float64(t)
 	return nil
 }
