@@ -244,6 +244,48 @@ func TestPowerLossLeavesAStageWholeOrUnfinished(t *testing.T) {
 	})
 }
 
+func TestPowerLossLeavesAFolderThatIsRemovedWholeOrGone(t *testing.T) {
+	memory := faultfs.NewMemory()
+	d := artifact.Disk{FS: memory}
+	stage, err := d.Begin("run/sft", "sft", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range 3 {
+		if err := d.WriteFile(stage.Path(fmt.Sprint(i)), pattern(i, 900)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := stage.Finish(); err != nil {
+		t.Fatal(err)
+	}
+	before := memory.Operations()
+	if err := d.RemoveFolder("run/sft"); err != nil {
+		t.Fatal(err)
+	}
+	if err := d.RemoveFolder("run/sft"); err != nil {
+		t.Errorf("removing it again: %v", err)
+	}
+	crashStates(t, memory, before, func(t *testing.T, operations int, after *faultfs.Memory) {
+		d := artifact.Disk{FS: after}
+		_, err := d.Open("run/sft", true)
+		switch entries, _ := after.ReadDir("run/sft"); {
+		case err == nil && operations == memory.Operations():
+			t.Error("RemoveFolder had returned, and the folder is there")
+		case errors.Is(err, artifact.ErrNotFound) && len(entries) > 0:
+			t.Errorf("without its manifest there are %d entries left", len(entries))
+		case err != nil && !errors.Is(err, artifact.ErrNotFound):
+			t.Error(err)
+		}
+		if _, err := d.CleanTemporaries("run"); err != nil {
+			t.Error(err)
+		}
+		if entries, err := after.ReadDir("run"); err != nil || len(entries) > 1 {
+			t.Errorf("%d entries after cleaning (%v)", len(entries), err)
+		}
+	})
+}
+
 func TestEveryCallThatFailsLeavesTheOldAndNamesFileAndBytes(t *testing.T) {
 	writers := []struct {
 		name string

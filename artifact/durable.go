@@ -27,6 +27,8 @@ var (
 	stepSync       = newDurableStep("file.sync")
 	stepRename     = newDurableStep("file.rename")
 	stepSyncFolder = newDurableStep("file.sync-folder")
+
+	stepRemoveFolder = newDurableStep("folder.remove")
 )
 
 var errWriterDone = errors.New("the writer was committed or aborted before")
@@ -252,6 +254,34 @@ func (d Disk) removeAll(path string, isFolder bool) error {
 		}
 	}
 	return d.FS.Remove(path)
+}
+
+// RemoveFolder removes a folder with everything in it. It becomes a temporary
+// first, so that a crash leaves all of it under its name or nothing; what it
+// leaves under the temporary name, CleanTemporaries finds. A folder that does
+// not exist is no error.
+func RemoveFolder(path string) error { return disk.RemoveFolder(path) }
+
+// RemoveFolder is [RemoveFolder] on d.
+func (d Disk) RemoveFolder(path string) error {
+	there, err := d.exists(path)
+	if err != nil || !there {
+		return err
+	}
+	temporary := temporaryName(path)
+	err = stepRemoveFolder.do(func() error {
+		if err := d.FS.Rename(path, temporary); err != nil {
+			return err
+		}
+		return d.FS.SyncFolder(filepath.Dir(path))
+	})
+	if err == nil {
+		err = d.removeAll(temporary, true)
+	}
+	if err != nil {
+		return failedAt("removing folder", path, 0, err)
+	}
+	return nil
 }
 
 // MakeFolder creates a folder and the folders above it that are missing, and

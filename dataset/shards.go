@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"hash"
 	"io"
+	"io/fs"
 	"math"
 	"os"
 	"path/filepath"
@@ -39,6 +40,8 @@ type ShardsInfo struct {
 	Tokens    int64       `json:"tokens"` // end tokens counted
 	Documents int64       `json:"documents"`
 	Shards    []ShardInfo `json:"shards"`
+	// Source says what the tokens were made from, or "".
+	Source string `json:"source,omitempty"`
 }
 
 // ShardInfo describes NAME.bin and NAME.idx.
@@ -66,6 +69,9 @@ type ShardOptions struct {
 	// ShardTokens is the number of tokens at which a shard is full; a document
 	// is never divided, so a shard may exceed it. 0: DefaultShardTokens.
 	ShardTokens int64
+	// Source says what the tokens are made from, for a reader who wants to
+	// know whether they still are. It is written into shards.json as it is.
+	Source string
 }
 
 // A ShardWriter writes shards into a folder. Nothing counts as written before
@@ -113,7 +119,7 @@ func NewShardWriter(folder string, opts ShardOptions) (*ShardWriter, error) {
 		return nil, fmt.Errorf("making folder for token shards: %w", err)
 	}
 	w := &ShardWriter{folder: folder, opts: opts}
-	w.info = ShardsInfo{Version: shardsVersion, Type: "u16", VocabSize: opts.VocabSize, EndToken: opts.EndToken, Shards: []ShardInfo{}}
+	w.info = ShardsInfo{Version: shardsVersion, Type: "u16", VocabSize: opts.VocabSize, EndToken: opts.EndToken, Shards: []ShardInfo{}, Source: opts.Source}
 	if opts.VocabSize > 1<<16 {
 		w.info.Type = "u32"
 	}
@@ -248,6 +254,29 @@ func OpenShards(folder string) (*Shards, error) {
 		return nil, err
 	}
 	return s, nil
+}
+
+// ReuseShards opens the shards that a ShardWriter with the same Source closed,
+// every byte of them verified. If the folder holds others, damaged ones or ones
+// that were never closed, it is removed, so that none of their files stays among
+// new ones, and shards is nil; damage says what was found in damaged ones.
+func ReuseShards(folder, source string) (shards *Shards, damage, err error) {
+	shards, err = OpenShards(folder)
+	if err == nil {
+		err = shards.Verify()
+		if err == nil && shards.Info.Source == source {
+			return shards, nil, nil
+		}
+		shards.Close()
+	}
+	switch {
+	case err == nil || errors.Is(err, fs.ErrNotExist):
+	case errors.Is(err, artifact.ErrCorrupt):
+		damage = err
+	default:
+		return nil, nil, err
+	}
+	return nil, damage, artifact.RemoveFolder(folder)
 }
 
 func (s *Shards) corrupt(file, format string, args ...any) error {

@@ -367,3 +367,42 @@ func BenchmarkBatch(b *testing.B) {
 		}
 	}
 }
+
+func TestShardsAreReusedOnlyWholeAndOfTheSameSource(t *testing.T) {
+	opts := ShardOptions{VocabSize: 100, Source: "a", ShardTokens: 4}
+	flip := func(t *testing.T, folder string) {
+		path := filepath.Join(folder, "00000.bin")
+		data, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		data[0] ^= 1
+		if err := os.WriteFile(path, data, 0o666); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, tt := range []struct {
+		name, source string
+		damage       func(t *testing.T, folder string)
+		reused, says bool
+	}{
+		{"the same", "a", func(*testing.T, string) {}, true, false},
+		{"another source", "b", func(*testing.T, string) {}, false, false},
+		{"a flipped bit", "a", flip, false, true},
+		{"not closed", "a", func(t *testing.T, folder string) { os.Remove(filepath.Join(folder, "shards.json")) }, false, false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			folder := writeShards(t, []int{3, 4, 5}, opts)
+			tt.damage(t, folder)
+			shards, damage, err := ReuseShards(folder, tt.source)
+			if err != nil || (shards != nil) != tt.reused || (damage != nil) != tt.says {
+				t.Errorf("shards %v, damage %v, error %v", shards, damage, err)
+			}
+			if shards != nil {
+				shards.Close()
+			} else if _, err := os.Stat(folder); err == nil {
+				t.Error("what cannot be used is still there")
+			}
+		})
+	}
+}

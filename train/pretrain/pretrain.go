@@ -5,11 +5,8 @@ package pretrain
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"io/fs"
 	"math"
-	"os"
 	"path/filepath"
 
 	"github.com/seed-b72bdb6c/alma/artifact"
@@ -127,12 +124,13 @@ func Run(ctx context.Context, env train.Environment, c Config, in Inputs, out st
 			return nil, err
 		}
 	}
-	training, err := openShards(ctx, env, in.Corpus, stage.Path("shards/train"), corpus.Train, tok)
+	source := "corpus " + stage.Manifest.Inputs["corpus"].SHA256 + ", tokenizer " + stage.Manifest.Inputs["tokenizer"].SHA256
+	training, err := openShards(ctx, env, in.Corpus, source, stage.Path("shards/train"), corpus.Train, tok)
 	if err != nil {
 		return nil, err
 	}
 	defer training.Close()
-	validation, err := openShards(ctx, env, in.Corpus, stage.Path("shards/validation"), corpus.Validation, tok)
+	validation, err := openShards(ctx, env, in.Corpus, source, stage.Path("shards/validation"), corpus.Validation, tok)
 	if err != nil {
 		return nil, err
 	}
@@ -280,12 +278,14 @@ func (e *Evaluation) Run(ctx context.Context, limit int) (loss, bitsPerByte floa
 }
 
 // openShards tokenises a split of the corpus into shards, unless an earlier
-// run did.
-func openShards(ctx context.Context, env train.Environment, from, to string, split corpus.Split, tok *tokenizer.Tokenizer) (*dataset.Shards, error) {
-	if _, err := os.Stat(filepath.Join(to, "shards.json")); err == nil {
-		return dataset.OpenShards(to)
-	} else if !errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("opening token shards: %w", err)
+// run of the stage did so from the same source.
+func openShards(ctx context.Context, env train.Environment, from, source, to string, split corpus.Split, tok *tokenizer.Tokenizer) (*dataset.Shards, error) {
+	shards, damage, err := dataset.ReuseShards(to, source)
+	if shards != nil || err != nil {
+		return shards, err
+	}
+	if damage != nil {
+		env.Log.Warn(fmt.Errorf("%w; tokenising again", damage))
 	}
 	end, ok := tok.TokenID(tokenizer.EndOfText)
 	if !ok {
@@ -298,7 +298,7 @@ func openShards(ctx context.Context, env train.Environment, from, to string, spl
 	if report.Of(split).Documents == 0 {
 		return nil, artifact.Errorf(artifact.ErrUsage, "tokenising the corpus %s: its %s split is empty; give more text, or change the shares held out", from, split)
 	}
-	w, err := dataset.NewShardWriter(to, dataset.ShardOptions{VocabSize: tok.VocabSize(), EndToken: end})
+	w, err := dataset.NewShardWriter(to, dataset.ShardOptions{VocabSize: tok.VocabSize(), EndToken: end, Source: source})
 	if err != nil {
 		return nil, err
 	}

@@ -1,0 +1,79 @@
+package ppo
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"unicode/utf8"
+
+	"github.com/seed-b72bdb6c/alma/artifact"
+	"github.com/seed-b72bdb6c/alma/dataset"
+	"github.com/seed-b72bdb6c/alma/tokenizer"
+	"github.com/seed-b72bdb6c/alma/train"
+)
+
+// maxText is the longest file that is taken as pretraining text, in bytes.
+const maxText = 256 << 20
+
+// openText opens the pretraining text: a folder of token shards, or a file of
+// text, one document, which is tokenised into the stage's folder unless an
+// earlier run did.
+func openText(env train.Environment, path string, stage *artifact.Stage, tok *tokenizer.Tokenizer) (*dataset.Shards, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, fmt.Errorf("opening pretraining text: %w", err)
+	}
+	if info.IsDir() {
+		return dataset.OpenShards(path)
+	}
+	folder := stage.Path("text")
+	source := "text " + stage.Manifest.Inputs["text"].SHA256 + ", policy " + stage.Manifest.Inputs["policy"].SHA256
+	shards, damage, err := dataset.ReuseShards(folder, source)
+	if shards != nil || err != nil {
+		return shards, err
+	}
+	if damage != nil {
+		env.Log.Warn(fmt.Errorf("%w; tokenising again", damage))
+	}
+	text, err := readText(path)
+	if err != nil {
+		return nil, err
+	}
+	end, ok := tok.TokenID(tokenizer.EndOfText)
+	if !ok {
+		return nil, artifact.Errorf(artifact.ErrUsage, "tokenising %s: the policy's tokenizer has no %s, which ends documents; give token shards", path, tokenizer.EndOfText)
+	}
+	w, err := dataset.NewShardWriter(folder, dataset.ShardOptions{VocabSize: tok.VocabSize(), EndToken: end, Source: source})
+	if err != nil {
+		return nil, err
+	}
+	defer w.Abort()
+	if err := w.Append(tok.Encode(text)); err != nil {
+		return nil, err
+	}
+	if _, err := w.Close(); err != nil {
+		return nil, err
+	}
+	return dataset.OpenShards(folder)
+}
+
+// readText reads a file of at most maxText bytes of UTF-8.
+func readText(path string) (string, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return "", fmt.Errorf("opening pretraining text: %w", err)
+	}
+	defer f.Close()
+	data, err := io.ReadAll(io.LimitReader(f, maxText+1))
+	switch {
+	case err != nil:
+		return "", fmt.Errorf("reading pretraining text %s: %w", path, err)
+	case len(data) == 0:
+		return "", artifact.Errorf(artifact.ErrUsage, "reading pretraining text %s: the file is empty", path)
+	case len(data) > maxText:
+		return "", artifact.Errorf(artifact.ErrUsage, "reading pretraining text %s: it is longer than %s; give token shards (alma corpus build, alma pretrain)", path, train.FormatBytes(maxText))
+	case !utf8.Valid(data):
+		return "", artifact.Errorf(artifact.ErrUsage, "reading pretraining text %s: it is not UTF-8; give text, or the folder of token shards", path)
+	}
+	return string(data), nil
+}
