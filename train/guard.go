@@ -29,6 +29,10 @@ type Guard struct {
 	// updates beyond which a norm is bad. 0 switches the comparison off.
 	Spike  float64
 	Window int
+	// Least is what the median counts as at the least. Where the norm falls to
+	// nearly nothing in a healthy run and comes back, it keeps that from looking
+	// like a leap.
+	Least float64
 
 	norms []float64 // of the last applied updates, oldest first
 }
@@ -64,8 +68,8 @@ func (g *Guard) Check(o *Optimizer, loss float64, batch func() string) (norm flo
 		reason = fmt.Sprintf("gradient norm is %v", norm)
 	case g.Spike > 0 && len(g.norms) >= minimumWindow:
 		// A median of 0 says nothing of what a norm should be.
-		if usual := median(g.norms); usual > 0 && norm > g.Spike*usual {
-			reason = fmt.Sprintf("gradient norm %.3g is more than %g times the median %.3g of the last %d updates", norm, g.Spike, usual, len(g.norms))
+		if usual := max(median(g.norms), g.Least); usual > 0 && norm > g.Spike*usual {
+			reason = fmt.Sprintf("gradient norm %.3g is more than %g times %.3g, which is usual after the last %d updates", norm, g.Spike, usual, len(g.norms))
 		}
 	}
 	if reason == "" {
