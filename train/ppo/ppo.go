@@ -3,6 +3,7 @@ package ppo
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"math"
@@ -32,8 +33,6 @@ type Config struct {
 	TargetKL    float64     `yaml:"target_kl" json:"target_kl" doc:"nats a response that beta is adapted to; 0: beta is constant" min:"0"`
 	KLHorizon   float64     `yaml:"kl_horizon" json:"kl_horizon" doc:"episodes over which beta is adapted" above:"0"`
 	KLEstimator KLEstimator `yaml:"kl_estimator" json:"kl_estimator" doc:"of the KL at a token" enum:"k1,k2,k3"`
-
-	RewardCommand string `yaml:"reward_command" json:"reward_command,omitempty" doc:"program that scores responses in place of the reward model"`
 
 	MissingEnd        string  `yaml:"missing_end" json:"missing_end" doc:"score of a response that did not end itself: replaced by −penalty, lowered by it, or kept" enum:"replace,subtract,keep"`
 	MissingEndPenalty float64 `yaml:"missing_end_penalty" json:"missing_end_penalty" doc:"see missing_end" min:"0"`
@@ -82,10 +81,7 @@ type Inputs struct {
 	Policy  string // SFT model folder
 	Critic  string // reward model folder, or any model folder of the same tokenizer
 	Prompts string // JSONL
-	Text    string // token shards or a file of text for the pretraining mix; may be empty when its coefficient is 0
-	// RewardModel is the folder of what Reward scores with, if it is neither
-	// Critic nor the configuration's RewardCommand; it is recorded as an input.
-	RewardModel string
+	Text    string // token shards for the pretraining mix; may be empty when its coefficient is 0
 	// Reward scores the responses; Texts' Index counts the prompts that fit, in
 	// the order of the file. It is made from the prompts that were kept.
 	Reward func(prompts []dataset.Prompt) (Reward, error)
@@ -99,7 +95,6 @@ type run struct {
 	shape   shape
 	reward  Reward
 
-	model     *model.Model
 	policy    passes
 	reference passes
 	critic    passes
@@ -141,12 +136,47 @@ func (r *run) Load(read func(string) ([]byte, error)) error {
 	if err != nil {
 		return err
 	}
-	target, horizon := r.rollout.Controller.target, r.rollout.Controller.horizon
-	if err := json.Unmarshal(data, &r.rollout); err != nil {
+	var loaded rollout
+	if err := json.Unmarshal(data, &loaded); err != nil {
 		return artifact.Mark(artifact.ErrCorrupt, fmt.Errorf("reading rollout.json: %w", err))
 	}
-	r.rollout.Controller.target, r.rollout.Controller.horizon = target, horizon
+	loaded.Controller.target, loaded.Controller.horizon = r.rollout.Controller.target, r.rollout.Controller.horizon
+	r.rollout = loaded
 	return nil
+}
+
+// newRun returns a run of rows of so many tokens before its first rollout.
+func newRun(c Config, length int) *run {
+	return &run{
+		config: c,
+		epoch:  -1,
+		// Responses are a part of what is in a row, and at most all of one.
+		shape:   shape{B: c.MicroRows, T: length, N: max(length, c.MicroRows*length/2)},
+		rollout: rollout{Iteration: -1, Controller: controller{Beta: c.Beta, target: c.TargetKL, horizon: c.KLHorizon}},
+	}
+}
+
+// compile prepares the Programs of a run for its models; the pretraining mix
+// is a part of it if there is a stream of text.
+func (r *run) compile(policy, reference, critic *model.Model) (err error) {
+	c := r.config
+	if r.policy, err = policyPasses(policy, r.shape, c.Temperature, c.Clip, true); err != nil {
+		return err
+	}
+	if r.reference, err = policyPasses(reference, r.shape, c.Temperature, c.Clip, false); err != nil {
+		return err
+	}
+	if r.critic, err = criticPasses(critic, r.shape, c.ClipValue, c.ValueCoef); err != nil {
+		return err
+	}
+	if r.stream != nil {
+		if r.lm, err = train.NewLanguageModel(policy, c.PretrainRows, policy.Context); err != nil {
+			return err
+		}
+		r.text = train.NewTextRows(c.PretrainRows, policy.Context)
+	}
+	r.generator, err = generate.New(policy, c.Slots, r.shape.T)
+	return err
 }
 
 // Run trains the policy into the folder out, continuing where an earlier run
@@ -162,9 +192,6 @@ func Run(ctx context.Context, env train.Environment, c Config, in Inputs, out st
 			return nil, artifact.Errorf(artifact.ErrUsage, "configuring ppo: pretrain_coefficient is %g and there is no pretraining text; give token shards or set it to 0", c.PretrainCoef)
 		}
 		inputs["text"] = in.Text
-	}
-	if in.RewardModel != "" {
-		inputs["reward"] = in.RewardModel
 	}
 	for name, path := range inputs {
 		if err := stage.AddInput(name, path); err != nil {
@@ -191,17 +218,15 @@ func Run(ctx context.Context, env train.Environment, c Config, in Inputs, out st
 			return nil, err
 		}
 	}
-	r := &run{config: c, model: policy, epoch: -1}
-	r.rollout = rollout{Iteration: -1, Controller: controller{Beta: c.Beta, target: c.TargetKL, horizon: c.KLHorizon}}
-	r.shape = shape{B: c.MicroRows, T: c.Context}
-	if r.shape.T == 0 {
-		r.shape.T = min(policy.Context, critic.Context)
+	longest := min(policy.Context, critic.Context)
+	length := c.Context
+	if length == 0 {
+		length = longest
 	}
-	if longest := min(policy.Context, critic.Context); r.shape.T > longest {
-		return nil, artifact.Errorf(artifact.ErrUsage, "configuring ppo: context %d is longer than the models', which is %d", r.shape.T, longest)
+	if length > longest {
+		return nil, artifact.Errorf(artifact.ErrUsage, "configuring ppo: context %d is longer than the models', which is %d", length, longest)
 	}
-	// Responses are a part of what is in a row.
-	r.shape.N = max(c.MaxTokens, r.shape.B*r.shape.T/2)
+	r := newRun(c, length)
 	for _, id := range train.EndTokens(tok) {
 		r.stop = append(r.stop, int32(id))
 	}
@@ -225,31 +250,20 @@ func Run(ctx context.Context, env train.Environment, c Config, in Inputs, out st
 	if r.reward, err = in.Reward(keptPrompts); err != nil {
 		return nil, err
 	}
-	if r.policy, err = policyPasses(policy, r.shape, c.Temperature, c.Clip, true); err != nil {
-		return nil, err
-	}
-	if r.reference, err = policyPasses(reference, r.shape, c.Temperature, c.Clip, false); err != nil {
-		return nil, err
-	}
-	if r.critic, err = criticPasses(critic, r.shape, c.ClipValue, c.ValueCoef); err != nil {
-		return nil, err
-	}
 	if c.PretrainCoef > 0 {
-		shards, err := openText(env, in.Text, stage, tok)
+		shards, err := dataset.OpenShards(in.Text)
 		if err != nil {
 			return nil, err
 		}
 		defer shards.Close()
-		length := policy.Context
-		if r.stream, err = dataset.NewStream(shards, dataset.StreamOptions{T: length, Seed: c.Seed, Shuffle: true}); err != nil {
+		if shards.Info.VocabSize > policy.Vocabulary {
+			return nil, artifact.Errorf(artifact.ErrUsage, "configuring ppo: the pretraining text %s is of %d tokens and the policy %s has %d; both must have one tokenizer", in.Text, shards.Info.VocabSize, in.Policy, policy.Vocabulary)
+		}
+		if r.stream, err = dataset.NewStream(shards, dataset.StreamOptions{T: policy.Context, Seed: c.Seed, Shuffle: true}); err != nil {
 			return nil, err
 		}
-		if r.lm, err = train.NewLanguageModel(policy, c.PretrainRows, length); err != nil {
-			return nil, err
-		}
-		r.text = train.NewTextRows(c.PretrainRows, length)
 	}
-	if r.generator, err = generate.New(policy, c.Slots, r.shape.T); err != nil {
+	if err := r.compile(policy, reference, critic); err != nil {
 		return nil, err
 	}
 	policyOptimizer, err := train.NewOptimizer(policy, c.AdamW())
@@ -275,7 +289,13 @@ func Run(ctx context.Context, env train.Environment, c Config, in Inputs, out st
 	policyGuard, criticGuard := c.Guard(), c.Guard()
 	// The critic's loss starts far from its end and leaps with the rewards.
 	criticGuard.Spike = 0
+	// Where all responses of a rollout score alike the policy's gradient all but
+	// vanishes, and the whitened advantages of the next one bring it back.
+	policyGuard.Least = c.OptimizerConfig.Clip
 	rates := c.Schedule(steps)
+	if err := rates.Validate(); err != nil {
+		return nil, err
+	}
 	loop := &train.Loop{
 		Stage: "ppo", Folder: out, Steps: steps, Config: train.Identity(c, stage), Guard: policyGuard, Log: env.Log, CheckpointSteps: env.CheckpointSteps,
 		States: []train.State{
@@ -286,15 +306,20 @@ func Run(ctx context.Context, env train.Environment, c Config, in Inputs, out st
 		Step: func(ctx context.Context, step int) (train.StepReport, error) {
 			return r.step(ctx, step, func(stats *stats, batch func() string) error {
 				lr := rates.At(step)
-				norm, err := policyGuard.Apply(policyOptimizer, lr, stats.policyLoss, batch)
+				// Both are checked before either is updated: a step is applied as
+				// a whole or not at all.
+				norm, err := policyGuard.Check(policyOptimizer, stats.policyLoss, func() string { return "the policy at " + batch() })
+				criticNorm, criticErr := criticGuard.Check(criticOptimizer, stats.valueLoss, func() string { return "the critic at " + batch() })
+				if err == nil {
+					err = criticErr
+				}
 				if err != nil {
-					if zero := criticOptimizer.Zero(); zero != nil {
-						return zero
-					}
+					return errors.Join(err, policyOptimizer.Zero(), criticOptimizer.Zero())
+				}
+				if err := policyGuard.Step(policyOptimizer, lr, norm); err != nil {
 					return err
 				}
-				criticNorm, err := criticGuard.Apply(criticOptimizer, lr/c.LR*c.CriticLR, stats.valueLoss, batch)
-				if err != nil {
+				if err := criticGuard.Step(criticOptimizer, lr/c.LR*c.CriticLR, criticNorm); err != nil {
 					return err
 				}
 				stats.norm, stats.criticNorm, stats.lr = norm, criticNorm, lr

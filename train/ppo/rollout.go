@@ -2,7 +2,10 @@ package ppo
 
 import (
 	"context"
+	"fmt"
+	"math"
 
+	"github.com/seed-b72bdb6c/alma/artifact"
 	"github.com/seed-b72bdb6c/alma/compute"
 	"github.com/seed-b72bdb6c/alma/generate"
 )
@@ -70,7 +73,13 @@ func (r *run) sample(ctx context.Context, iteration int) ([]*sequence, error) {
 	if err != nil {
 		return nil, err
 	}
+	if len(scores) != len(texts) {
+		return nil, fmt.Errorf("rewarding iteration %d: %d scores for %d responses", iteration, len(scores), len(texts))
+	}
 	for i, s := range scores {
+		if math.IsNaN(float64(s)) || math.IsInf(float64(s), 0) {
+			return nil, artifact.Errorf(artifact.ErrDiverged, "rewarding iteration %d: the score of response %d, to prompt %d, is %v; a reward must be a finite number", iteration, i, indices[i], s)
+		}
 		rollout[i].Score = s
 	}
 	return rollout, nil
