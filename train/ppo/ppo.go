@@ -34,6 +34,8 @@ type Config struct {
 	KLHorizon   float64     `yaml:"kl_horizon" json:"kl_horizon" doc:"episodes over which beta is adapted" above:"0"`
 	KLEstimator KLEstimator `yaml:"kl_estimator" json:"kl_estimator" doc:"of the KL at a token" enum:"k1,k2,k3"`
 
+	RewardCommand string `yaml:"reward_command" json:"reward_command,omitempty" doc:"program that scores responses in place of the reward model"`
+
 	MissingEnd        string  `yaml:"missing_end" json:"missing_end" doc:"score of a response that did not end itself: replaced by −penalty, lowered by it, or kept" enum:"replace,subtract,keep"`
 	MissingEndPenalty float64 `yaml:"missing_end_penalty" json:"missing_end_penalty" doc:"see missing_end" min:"0"`
 	ClipScore         float64 `yaml:"clip_score" json:"clip_score" doc:"scores are clipped to ± this; 0 does not clip" min:"0"`
@@ -81,7 +83,10 @@ type Inputs struct {
 	Policy  string // SFT model folder
 	Critic  string // reward model folder, or any model folder of the same tokenizer
 	Prompts string // JSONL
-	Text    string // token shards for the pretraining mix; may be empty when its coefficient is 0
+	Text    string // token shards or a file of text for the pretraining mix; may be empty when its coefficient is 0
+	// RewardModel is the folder of what Reward scores with, if it is neither
+	// Critic nor the configuration's RewardCommand; it is recorded as an input.
+	RewardModel string
 	// Reward scores the responses; Texts' Index counts the prompts that fit, in
 	// the order of the file. It is made from the prompts that were kept.
 	Reward func(prompts []dataset.Prompt) (Reward, error)
@@ -193,6 +198,9 @@ func Run(ctx context.Context, env train.Environment, c Config, in Inputs, out st
 		}
 		inputs["text"] = in.Text
 	}
+	if in.RewardModel != "" {
+		inputs["reward"] = in.RewardModel
+	}
 	for name, path := range inputs {
 		if err := stage.AddInput(name, path); err != nil {
 			return nil, err
@@ -251,7 +259,7 @@ func Run(ctx context.Context, env train.Environment, c Config, in Inputs, out st
 		return nil, err
 	}
 	if c.PretrainCoef > 0 {
-		shards, err := dataset.OpenShards(in.Text)
+		shards, err := openText(env, in.Text, stage, tok)
 		if err != nil {
 			return nil, err
 		}
