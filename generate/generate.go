@@ -38,8 +38,8 @@ type Generator struct {
 }
 
 const (
-	prefillRows  = 8  // prompts that are run through the model at one time
-	prefillChunk = 32 // tokens of each in one run
+	prefillRows  = 16 // prompts that are run through the model at one time
+	prefillChunk = 16 // tokens of each in one run
 )
 
 // New prepares a generator with the given number of slots for texts of up to
@@ -153,7 +153,10 @@ func (g *Generator) run(ctx context.Context, requests []Request, s Sampling, onT
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
-		for waiting < len(requests) && len(free) > 0 {
+		// Slots are filled in groups, since a prefill costs the same with one
+		// prompt as with all of its rows.
+		fill := len(writing) == 0 || len(free) >= g.prefillRows()
+		for fill && waiting < len(requests) && len(free) > 0 {
 			r := requests[waiting]
 			reading = append(reading, &text{request: waiting, slot: free[len(free)-1], stream: stream(r.Prompt, r.Sample), prompt: r.Prompt})
 			free = free[:len(free)-1]

@@ -22,7 +22,7 @@ var Weights = Score{Sentence: .25, Length: .15, Words: .25, About: .2, Verb: .05
 
 // The bounds of the items Length and Words.
 const (
-	MinWords    = 7  // words of a comment, its name counted
+	MinWords    = 12 // words of a comment, its name counted
 	MaxWords    = 25 // a longer one belongs in two sentences
 	MinComments = 3  // training comments in which a known word occurs
 )

@@ -37,10 +37,11 @@ func TestRuleItems(t *testing.T) {
 		closes = "func (c *Conn) Close() error"
 	)
 	rule := testRule()
+	notLength := slices.DeleteFunc(slices.Clone(ItemNames), func(item string) bool { return item == "length" })
 	for _, c := range []struct {
 		decl, comment string
 		cut           bool     // not ended by itself
-		lost          []string // items that earn nothing
+		lost          []string // items that earn nothing, length left out
 	}{
 		{decl: length, comment: "// Len returns the number of elements stored in the list."},
 		{decl: length, comment: "Len returns the number of elements stored in the list."},
@@ -55,11 +56,6 @@ func TestRuleItems(t *testing.T) {
 		{decl: length, comment: "// Len returns the number of elements stored in the list...", lost: []string{"sentence"}},
 		{decl: length, comment: "// Len returns the number of elements (stored in the list.", lost: []string{"sentence"}},
 		{decl: length, comment: `// Len returns the number of "elements stored in the list.`, lost: []string{"sentence"}},
-
-		// A sensible length.
-		{decl: length, comment: "// Len returns the number.", lost: []string{"length", "about"}},
-		{decl: length, comment: "// Len returns the number of elements.", lost: []string{"length", "about"}},
-		{decl: exists, comment: "// FileExists reports whether the file at path exists and can be opened for reading, so that no other thing is used and is of value at great moment in it.", lost: []string{"length"}},
 
 		// Known words: those of the declaration and its identifiers' parts count.
 		{decl: length, comment: "// Len returns the number of zebras stored in the list.", lost: []string{"words"}},
@@ -88,22 +84,36 @@ func TestRuleItems(t *testing.T) {
 		{decl: length, comment: "// Len returns list elements, are stored and are stored.", lost: []string{"repetition"}},
 
 		// Nothing but the name.
-		{decl: length, comment: "// Len.", lost: ItemNames},
-		{decl: length, comment: "", lost: ItemNames},
+		{decl: length, comment: "// Len.", lost: notLength},
+		{decl: length, comment: "", lost: notLength},
 	} {
 		got := rule.Score(mustParse(t, c.decl), c.comment, !c.cut)
 		var lost []string
 		for i, x := range got.Items() {
-			switch x {
-			case 0:
+			switch {
+			case ItemNames[i] == "length": // TestRuleLength
+			case x == 0:
 				lost = append(lost, ItemNames[i])
-			case Weights.Items()[i]:
-			default:
+			case x != Weights.Items()[i]:
 				t.Errorf("%q: %s earns %v of %v", c.comment, ItemNames[i], x, Weights.Items()[i])
 			}
 		}
 		if !slices.Equal(lost, c.lost) {
 			t.Errorf("%s\n%q loses %v, want %v", c.decl, c.comment, lost, c.lost)
+		}
+	}
+}
+
+func TestRuleLength(t *testing.T) {
+	rule := testRule()
+	f := mustParse(t, "func (l *List[T]) Len() int")
+	for _, c := range []struct {
+		words int
+		want  float64
+	}{{0, 0}, {1, 0}, {MinWords - 1, 0}, {MinWords, Weights.Length}, {MaxWords, Weights.Length}, {MaxWords + 1, 0}} {
+		comment := strings.TrimSpace(strings.Repeat("elements ", c.words)) + "."
+		if got := rule.Score(f, comment, true).Length; got != c.want {
+			t.Errorf("a comment of %d words earns %v for its length, want %v", c.words, got, c.want)
 		}
 	}
 }

@@ -90,6 +90,7 @@ func Defaults() Config {
 		PPO:       ppo.Defaults(),
 		Evaluate:  EvaluateConfig{BestOf: 8, Samples: 24, Split: "test", Slots: 64},
 	}
+	c.Reward.Demonstrations = 500
 	return c
 }
 

@@ -208,7 +208,12 @@ func count(n float64) string { return train.FormatCount(int64(n)) }
 func dialogues(fns []godoc.Function) []tokenizer.Chat {
 	chats := make([]tokenizer.Chat, len(fns))
 	for i, f := range fns {
-		chats[i] = prompt(f).Dialogue(f.Answer())
+		// The whole comment is learned, its first words too: they are given
+		// when answers are sampled to be ranked, but not in a chat.
+		chats[i] = tokenizer.Chat{Messages: []tokenizer.Message{
+			{Role: tokenizer.User, Content: f.Prompt()},
+			{Role: tokenizer.Assistant, Content: f.Prefill() + f.Answer()},
+		}}
 	}
 	return chats
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/seed-b72bdb6c/alma/artifact"
 	"github.com/seed-b72bdb6c/alma/dataset"
+	"github.com/seed-b72bdb6c/alma/tokenizer"
 	"github.com/seed-b72bdb6c/alma/train"
 	"github.com/seed-b72bdb6c/alma/train/ppo"
 	"github.com/seed-b72bdb6c/alma/train/pretrain"
@@ -76,7 +77,12 @@ func (c Config) stages(ctx context.Context, env train.Environment, folder string
 		{"ppo", "ppo", c.PPO, ppoReads, func(out string) (*artifact.Manifest, error) {
 			return ppo.Run(ctx, env, c.PPO, ppo.Inputs{
 				Policy: at("sft"), Critic: at("reward"), Prompts: stagePath(dialogues, promptsFile), Text: at("pretrain/shards/train"),
-				Reward: func([]dataset.Prompt) (ppo.Reward, error) { return modelReward(env, at("reward"), c) },
+				Reward: func(prompts []dataset.Prompt) (ppo.Reward, error) {
+					if c.PPO.RewardCommand != "" {
+						return commandReward(c.PPO.RewardCommand, prompts, at("sft"))
+					}
+					return ModelReward(env, at("reward"), c.Reward.MicroRows)
+				},
 			}, out)
 		}},
 		{"evaluate", "evaluate", c.Evaluate, map[string]string{"dialogues": dialogues, "sft": at("sft"), "ppo": at("ppo"), "reward": at("reward"), "text": at("pretrain/shards/validation")}, func(out string) (*artifact.Manifest, error) {
@@ -97,13 +103,23 @@ func (c Config) seeded() Config {
 	return c
 }
 
-// modelReward scores responses with a reward model.
-func modelReward(env train.Environment, folder string, c Config) (ppo.Reward, error) {
+// commandReward scores responses with a program of the user's.
+func commandReward(command string, prompts []dataset.Prompt, policy string) (ppo.Reward, error) {
+	tok, err := tokenizer.Load(policy)
+	if err != nil {
+		return nil, err
+	}
+	return ppo.CommandReward(command, prompts, tok)
+}
+
+// ModelReward scores PPO's responses with the reward model of a folder, so many
+// packed rows at a time, which change no reward.
+func ModelReward(env train.Environment, folder string, rows int) (ppo.Reward, error) {
 	m, _, err := train.LoadModel(env.Engine, folder)
 	if err != nil {
 		return nil, err
 	}
-	scorer, err := reward.NewScorer(m, c.Reward.MicroRows, m.Context)
+	scorer, err := reward.NewScorer(m, rows, m.Context)
 	if err != nil {
 		return nil, err
 	}

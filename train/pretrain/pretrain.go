@@ -42,9 +42,9 @@ type Config struct {
 // Defaults is a small model that two cores train in minutes.
 func Defaults() Config {
 	return Config{
-		Family: "llama", Layers: 4, Width: 256, Heads: 8, Context: 256, InitRange: .02,
-		Steps: 1000, BatchTokens: 2048, MicroRows: 8,
-		OptimizerConfig: train.DefaultOptimizer(3e-3),
+		Family: "llama", Layers: 4, Width: 192, Heads: 6, Context: 256, InitRange: .02,
+		Steps: 1300, BatchTokens: 2048, MicroRows: 8,
+		OptimizerConfig: train.DefaultOptimizer(4e-3),
 		EvalEvery:       200, EvalRows: 64,
 	}
 }

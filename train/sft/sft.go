@@ -30,7 +30,7 @@ type Config struct {
 // Defaults suit a model of a few million parameters; for large ones lower the
 // rate (InstructGPT: 16 epochs at 9.65e-6 for 1.3B parameters).
 func Defaults() Config {
-	c := Config{Epochs: 2, BatchRows: 8, MicroRows: 8, OptimizerConfig: train.DefaultOptimizer(1.5e-3), EvalEvery: 100}
+	c := Config{Epochs: 1.5, BatchRows: 8, MicroRows: 8, OptimizerConfig: train.DefaultOptimizer(1.5e-3), EvalEvery: 100}
 	c.WeightDecay = 0.01
 	return c
 }
