@@ -29,6 +29,8 @@ func newVerbs(c *call) []*cobra.Command {
 		newTokenizerCommand(c),
 		newPretrainCommand(c),
 		newSFTCommand(c),
+		newRewardCommand(c),
+		newPPOCommand(c),
 
 		newSampleCommand(c),
 		newChatCommand(c),
@@ -65,7 +67,10 @@ the layouts of Hugging Face, so any of them can be given your own data:
   alma tokenizer train corpus --vocab 2048 --out tokenizer
   alma pretrain --corpus corpus --tokenizer tokenizer --out base
   alma sft --base base --dialogues dialogues.jsonl --out model
-  alma chat model
+  alma reward --base model --rankings rankings.jsonl --out reward
+  alma ppo --policy model --reward reward --prompts prompts.jsonl \
+      --text base/shards/train --out aligned
+  alma chat aligned
 
 A verb that is interrupted (Ctrl-C, a power cut) goes on where it stopped when
 the same command is given again. Exit codes: 0 done, 1 failed, 3 done but some

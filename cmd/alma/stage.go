@@ -12,21 +12,20 @@ import (
 
 	"github.com/seed-b72bdb6c/alma/artifact"
 	"github.com/seed-b72bdb6c/alma/recipe"
-	"github.com/seed-b72bdb6c/alma/train/pretrain"
-	"github.com/seed-b72bdb6c/alma/train/sft"
+	"github.com/seed-b72bdb6c/alma/recipe/godoc"
 )
 
-// sections are the parts of a recipe that stages run by themselves read.
-type sections struct {
-	Pretrain pretrain.Config `yaml:"pretrain"`
-	SFT      sft.Config      `yaml:"sft"`
-}
+// sections are the parts of a recipe, of which a stage run by itself reads its
+// own. The type leaves out the checks between sections that the whole recipe
+// has.
+type sections godoc.Config
 
 // configure resolves the configuration of a stage: its defaults, the section
-// of its name in the recipe that may be the only argument, --set and --seed.
-// A key of --set may leave the section's name out.
+// of its name in the recipe that may be the only argument, with what the
+// recipe's budget derives, --set and --seed. A key of --set may leave the
+// section's name out.
 func (c *call) configure(section string, seedGiven bool, args []string) (sections, error) {
-	s := sections{Pretrain: pretrain.Defaults(), SFT: sft.Defaults()}
+	s := sections(godoc.Defaults())
 	var options recipe.Options
 	for _, set := range c.set {
 		if !strings.HasPrefix(set, section+".") {
@@ -39,6 +38,7 @@ func (c *call) configure(section string, seedGiven bool, args []string) (section
 	}
 	var err error
 	if len(args) > 0 {
+		options.Derive = godoc.Derive
 		_, err = recipe.Load(args[0], &s, options)
 	} else {
 		_, err = recipe.Parse("defaults", nil, &s, options)
@@ -188,9 +188,28 @@ func describe[C any](defaults C) string {
 	if err != nil {
 		panic(err) // a tag in the program is wrong
 	}
+	key, value := 13, 11
+	for _, f := range fields {
+		key, value = max(key, len(f.Key)), max(value, len(f.Default))
+	}
+	indent := 4 + key + value
 	var b strings.Builder
 	for _, f := range fields {
-		fmt.Fprintf(&b, "  %-13s %-11s %s\n", f.Key, f.Default, f.Doc)
+		fmt.Fprintf(&b, "  %-*s %-*s", key, f.Key, value, f.Default)
+		column := indent - 1
+		for _, word := range strings.Fields(f.Doc) {
+			if n := len([]rune(word)); column+1+n > helpColumns {
+				fmt.Fprintf(&b, "\n%*s%s", indent, "", word)
+				column = indent + n
+			} else {
+				b.WriteString(" " + word)
+				column += 1 + n
+			}
+		}
+		b.WriteByte('\n')
 	}
 	return b.String()
 }
+
+// helpColumns is the width of help texts.
+const helpColumns = 100

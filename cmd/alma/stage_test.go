@@ -25,7 +25,14 @@ type started struct {
 
 func start(t *testing.T, args ...string) *started {
 	t.Helper()
+	return startWith(t, nil, args...)
+}
+
+// startWith starts the program with more variables in its environment.
+func startWith(t *testing.T, variables []string, args ...string) *started {
+	t.Helper()
 	cmd := command(args...)
+	cmd.Env = append(cmd.Env, variables...)
 	pipe, err := cmd.StderrPipe()
 	if err != nil {
 		t.Fatal(err)

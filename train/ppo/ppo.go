@@ -221,6 +221,14 @@ func Run(ctx context.Context, env train.Environment, c Config, in Inputs, out st
 	if critic.Vocabulary != policy.Vocabulary {
 		return nil, artifact.Errorf(artifact.ErrUsage, "configuring ppo: the critic %s has %d tokens and the policy %s has %d; both must have one tokenizer", in.Critic, critic.Vocabulary, in.Policy, policy.Vocabulary)
 	}
+	for _, folder := range []string{in.Critic, in.RewardModel} {
+		if folder == "" {
+			continue
+		}
+		if err := sameTokenizer(tok, in.Policy, folder); err != nil {
+			return nil, err
+		}
+	}
 	if critic.Head != model.Scalar {
 		if critic, err = critic.WithHead(model.Scalar, c.Seed); err != nil {
 			return nil, err

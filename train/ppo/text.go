@@ -1,6 +1,7 @@
 package ppo
 
 import (
+	"bytes"
 	"fmt"
 	"io"
 	"os"
@@ -76,4 +77,22 @@ func readText(path string) (string, error) {
 		return "", artifact.Errorf(artifact.ErrUsage, "reading pretraining text %s: it is not UTF-8; give text, or the folder of token shards", path)
 	}
 	return string(data), nil
+}
+
+// sameTokenizer checks that a model reads the tokens that the policy writes.
+func sameTokenizer(policy *tokenizer.Tokenizer, policyFolder, folder string) error {
+	other, err := tokenizer.Load(folder)
+	if err != nil {
+		return err
+	}
+	var files [2]map[string][]byte
+	for i, t := range []*tokenizer.Tokenizer{policy, other} {
+		if files[i], err = t.Files(); err != nil {
+			return err
+		}
+	}
+	if !bytes.Equal(files[0][tokenizer.TokenizerFile], files[1][tokenizer.TokenizerFile]) {
+		return artifact.Errorf(artifact.ErrUsage, "configuring ppo: the tokenizers of the policy %s and of %s differ; both must have one tokenizer: train both from one model", policyFolder, folder)
+	}
+	return nil
 }

@@ -1,0 +1,161 @@
+package main
+
+import (
+	"context"
+
+	"github.com/spf13/cobra"
+
+	"github.com/seed-b72bdb6c/alma/artifact"
+	"github.com/seed-b72bdb6c/alma/dataset"
+	"github.com/seed-b72bdb6c/alma/train/reward"
+)
+
+func newRewardCommand(c *call) *cobra.Command {
+	var in reward.Inputs
+	var out string
+	var checkpointSteps int
+	cmd := &cobra.Command{
+		Use:     "reward [RECIPE] --base DIR --rankings FILE --out DIR",
+		GroupID: groupMake,
+		Short:   "Train a reward model from rankings, and ask it for rewards",
+		Long: `Train a reward model from people's rankings: the fine-tuned model with one
+number in place of its softmax, a loss over all pairs of a prompt's completions.
+Rankings are JSON Lines (docs/formats/rankings.md), rank 1 is the best:
+
+  {"prompt":"…","completions":["…","…","…"],"ranks":[2,1,3]}
+  {"prompt":"…","chosen":"…","rejected":"…"}
+
+With demonstrations, dialogues that people wrote, the rewards are moved so that
+theirs are 0 on average. Without, only differences of rewards mean something.
+
+The configuration is that of the "reward" section of a recipe, or the defaults,
+with --set for single keys:
+
+` + describe(reward.Defaults()) + `
+The folder receives the model, validation.json if there are validation rankings,
+metrics.jsonl, TensorBoard events and checkpoints; given again, an interrupted
+command goes on from the last checkpoint with the same bits.`,
+		Example: examples(
+			"alma reward --base model --rankings rankings.jsonl --validation held-out.jsonl --out reward",
+			"alma reward --base model --rankings pairs.jsonl --demonstrations dialogues.jsonl --out reward --set lr=2e-4"),
+		Args: arguments(0, 1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := required(cmd, "base", "rankings", "out"); err != nil {
+				return err
+			}
+			s, err := c.configure("reward", cmd.Flags().Changed("seed"), args)
+			if err != nil {
+				return err
+			}
+			env, engine, err := c.environment()
+			if err != nil {
+				return err
+			}
+			defer engine.Close()
+			env.CheckpointSteps = checkpointSteps
+			f := stageFolder{out, "reward", s.Reward, map[string]string{"base": in.Base, "rankings": in.Rankings}}
+			for role, path := range map[string]string{"validation": in.Validation, "demonstrations": in.Demonstrations} {
+				if path != "" {
+					f.inputs[role] = path
+				}
+			}
+			manifest, err := c.stage(f, func() (*artifact.Manifest, error) {
+				return reward.Run(cmd.Context(), env, s.Reward, in, out)
+			})
+			return c.finish(out, manifest, err)
+		},
+	}
+	cmd.Flags().StringVar(&in.Base, "base", "", "`DIR` of the fine-tuned model to start from")
+	cmd.Flags().StringVar(&in.Rankings, "rankings", "", "JSONL `FILE` of rankings or pairs to learn")
+	cmd.Flags().StringVar(&in.Validation, "validation", "", "JSONL `FILE` of rankings or pairs to measure on")
+	cmd.Flags().StringVar(&in.Demonstrations, "demonstrations", "", "JSONL `FILE` of dialogues whose rewards shall be 0 on average")
+	cmd.Flags().StringVar(&out, "out", "", "`DIR` for the model")
+	c.stageFlags(cmd, &checkpointSteps)
+	cmd.AddCommand(newRewardScoreCommand(c))
+	return cmd
+}
+
+// scoreRows is how many packed rows are scored at one time. It changes no
+// reward.
+const scoreRows = 8
+
+func newRewardScoreCommand(c *call) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "score MODEL FILE",
+		Short: "Write the reward of each completion of a file",
+		Long: `Write the reward that a reward model gives to each completion of a JSONL file,
+one number a line, in the order of the file:
+
+  {"prompt":"Name a colour.","completion":"Blue.","ended":true}
+  {"prompt":"Name a colour.","completions":["Blue.","Gr"],"ended":[true,false]}
+
+"ended" says whether the writer ended the completion itself; if it is left out, it
+did. What alma sample --json writes can be scored, and a rankings file. With --json
+each line holds the prompt and the completion beside the reward.`,
+		Example: examples(
+			"alma reward score reward answers.jsonl",
+			"alma reward score reward answers.jsonl --json > scored.jsonl"),
+		Args: arguments(2, 2),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			completions, err := dataset.ReadCompletions(args[1])
+			if err != nil {
+				return err
+			}
+			engine, err := c.newEngine()
+			if err != nil {
+				return err
+			}
+			defer engine.Close()
+			m, tok, err := openModel(engine, args[0])
+			if err != nil {
+				return err
+			}
+			scorer, err := reward.NewScorer(m, scoreRows, m.Context)
+			if err != nil {
+				return err
+			}
+			texts := make([][]int32, len(completions))
+			for i, x := range completions {
+				if texts[i], err = reward.Render(tok, x.Prompt, x.Text, x.Ended); err != nil {
+					return err
+				}
+			}
+			return c.score(cmd.Context(), scorer, completions, texts)
+		},
+	}
+	c.engineFlags(cmd)
+	c.jsonFlag(cmd)
+	return cmd
+}
+
+// scoreLine is a line of alma reward score --json.
+type scoreLine struct {
+	Prompt     any     `json:"prompt"` // a string, or messages
+	Prefill    string  `json:"prefill,omitempty"`
+	Completion string  `json:"completion"`
+	Ended      bool    `json:"ended"`
+	Reward     float32 `json:"reward"`
+}
+
+// score prints the reward of each text.
+func (c *call) score(ctx context.Context, scorer *reward.Scorer, completions []dataset.Completion, texts [][]int32) error {
+	rewards, err := scorer.Scores(ctx, texts)
+	if err != nil {
+		return err
+	}
+	for i, r := range rewards {
+		if !c.json {
+			c.printf("%.9g\n", r) // as many digits as tell any two float32 apart
+			continue
+		}
+		x := completions[i]
+		line := scoreLine{x.Prompt.Messages, x.Prompt.Prefill, x.Text, x.Ended, r}
+		if len(x.Prompt.Messages) == 1 {
+			line.Prompt = x.Prompt.Text()
+		}
+		if err := c.printJSON(line); err != nil {
+			return err
+		}
+	}
+	return nil
+}
