@@ -6,10 +6,12 @@ package sft
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/seed-b72bdb6c/alma/artifact"
 	"github.com/seed-b72bdb6c/alma/compute"
 	"github.com/seed-b72bdb6c/alma/dataset"
+	"github.com/seed-b72bdb6c/alma/model"
 	"github.com/seed-b72bdb6c/alma/tokenizer"
 	"github.com/seed-b72bdb6c/alma/train"
 )
@@ -56,6 +58,9 @@ func Run(ctx context.Context, env train.Environment, c Config, in Inputs, out st
 	if err != nil {
 		return nil, err
 	}
+	if m.Head != model.LanguageModel {
+		return nil, artifact.Errorf(artifact.ErrUsage, "configuring sft: the base %s has a %q head; give a language model", in.Base, m.Head)
+	}
 	length := c.Context
 	if length == 0 {
 		length = m.Context
@@ -72,13 +77,13 @@ func Run(ctx context.Context, env train.Environment, c Config, in Inputs, out st
 			return nil, err
 		}
 	}
-	examples, dropped, err := load(tok, in.Train, length)
+	examples, kept, dropped, err := load(tok, in.Train, length)
 	if err != nil {
 		return nil, err
 	}
 	var held []dataset.Example
 	if in.Validation != "" {
-		if held, _, err = load(tok, in.Validation, length); err != nil {
+		if held, _, _, err = load(tok, in.Validation, length); err != nil {
 			return nil, err
 		}
 	}
@@ -100,6 +105,9 @@ func Run(ctx context.Context, env train.Environment, c Config, in Inputs, out st
 		train.FormatCount(int64(len(examples))), train.FormatCount(int64(dropped)), length, train.FormatCount(int64(len(schedule))), c.BatchRows)
 
 	guard, rates := c.Guard(), c.Schedule(len(schedule))
+	if err := rates.Validate(); err != nil {
+		return nil, err
+	}
 	micro := dataset.NewPacked(c.MicroRows, length)
 	extra, err := tok.Files()
 	if err != nil {
@@ -126,7 +134,15 @@ func Run(ctx context.Context, env train.Environment, c Config, in Inputs, out st
 				tokens += int64(used(micro))
 			}
 			lr := rates.At(step)
-			norm, err := guard.Apply(optimizer, lr, loss, func() string { return fmt.Sprintf("dialogues %v", rows) })
+			norm, err := guard.Apply(optimizer, lr, loss, func() string {
+				var dialogues []int
+				for _, row := range rows {
+					for _, x := range row {
+						dialogues = append(dialogues, kept[x])
+					}
+				}
+				return fmt.Sprintf("the rows of dialogues %v, counted from 1, of %s", dialogues, in.Train)
+			})
 			return train.StepReport{
 				Metrics: []train.Metric{{Name: "loss", Value: loss}, {Name: "grad_norm", Value: norm}, {Name: "lr", Value: lr}, {Name: "learned_tokens", Value: float64(targets)}},
 				Tokens:  tokens,
@@ -154,19 +170,26 @@ func Run(ctx context.Context, env train.Environment, c Config, in Inputs, out st
 	return stage.Finish()
 }
 
-func load(tok *tokenizer.Tokenizer, path string, length int) ([]dataset.Example, int, error) {
+// load reads the dialogues that fit into length tokens. kept holds the number
+// of each in the file, counted from 1.
+func load(tok *tokenizer.Tokenizer, path string, length int) (examples []dataset.Example, kept []int, dropped int, err error) {
 	chats, err := dataset.ReadDialogues(path)
 	if err != nil {
-		return nil, 0, err
+		return nil, nil, 0, err
 	}
-	examples, dropped, err := dataset.Tokenize(tok, chats, length)
+	examples, left, err := dataset.Tokenize(tok, chats, length)
 	if err != nil {
-		return nil, 0, fmt.Errorf("%s: %w", path, err)
+		return nil, nil, 0, fmt.Errorf("%s: %w", path, err)
 	}
 	if len(examples) == 0 {
-		return nil, 0, artifact.Errorf(artifact.ErrUsage, "reading dialogues %s: none of %d fits into %d tokens; give a longer context or shorter dialogues", path, len(chats), length)
+		return nil, nil, 0, artifact.Errorf(artifact.ErrUsage, "reading dialogues %s: none of %d fits into %d tokens; give a longer context or shorter dialogues", path, len(chats), length)
 	}
-	return examples, len(dropped), nil
+	for i := range chats { // left is in order
+		if _, found := slices.BinarySearch(left, i); !found {
+			kept = append(kept, i+1)
+		}
+	}
+	return examples, kept, len(left), nil
 }
 
 // plan lists the packed rows of each step: whole epochs in orders of their
