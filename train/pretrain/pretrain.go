@@ -49,10 +49,31 @@ func Defaults() Config {
 	}
 }
 
-// Model returns the architecture for a vocabulary.
+// Validate checks what no single value can say.
+func (c Config) Validate() error {
+	if _, err := c.rowsPerStep(); err != nil {
+		return err
+	}
+	_, err := c.architecture(1)
+	return err
+}
+
+// Model returns the architecture for a tokenizer.
 func (c Config) Model(t *tokenizer.Tokenizer) (model.Config, error) {
+	m, err := c.architecture(t.VocabSize())
+	if id, ok := t.EOS(); ok {
+		m.EOS = int(id)
+	}
+	if id, ok := t.Pad(); ok {
+		m.Pad = int(id)
+	}
+	return m, err
+}
+
+// architecture returns the model for a vocabulary, without special tokens.
+func (c Config) architecture(vocabulary int) (model.Config, error) {
 	m := model.Config{
-		Family: model.Family(c.Family), Head: model.LanguageModel, Vocabulary: t.VocabSize(), Context: c.Context,
+		Family: model.Family(c.Family), Head: model.LanguageModel, Vocabulary: vocabulary, Context: c.Context,
 		Width: c.Width, Layers: c.Layers, Heads: c.Heads, KVHeads: c.KVHeads, FeedForward: c.FeedForward,
 		Epsilon: 1e-5, Tied: true, InitRange: c.InitRange, BOS: -1, EOS: -1, Pad: -1,
 	}
@@ -72,12 +93,6 @@ func (c Config) Model(t *tokenizer.Tokenizer) (model.Config, error) {
 			// As many weights in three matrices as GPT-2 has in two, in steps of 64.
 			m.FeedForward = (8*c.Width/3 + 63) / 64 * 64
 		}
-	}
-	if id, ok := t.EOS(); ok {
-		m.EOS = int(id)
-	}
-	if id, ok := t.Pad(); ok {
-		m.Pad = int(id)
 	}
 	return m, m.Validate()
 }
@@ -162,6 +177,9 @@ func Run(ctx context.Context, env train.Environment, c Config, in Inputs, out st
 
 	guard := c.Guard()
 	schedule := c.Schedule(c.Steps)
+	if err := schedule.Validate(); err != nil {
+		return nil, err
+	}
 	batch := train.NewTextRows(c.MicroRows, c.Context)
 	lengths := tok.ByteLengths()
 	extra, err := tok.Files()

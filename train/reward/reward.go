@@ -131,7 +131,7 @@ func Run(ctx context.Context, env train.Environment, c Config, in Inputs, out st
 	}
 	guard := c.Guard()
 	loop := &train.Loop{
-		Stage: "reward", Folder: out, Steps: len(steps), Config: c, Guard: guard, Log: env.Log, CheckpointSteps: env.CheckpointSteps,
+		Stage: "reward", Folder: out, Steps: len(steps), Config: train.Identity(c, stage), Guard: guard, Log: env.Log, CheckpointSteps: env.CheckpointSteps,
 		States: []train.State{train.ModelState{Model: m, Optimizer: optimizer, Extra: extra, EOS: train.EndTokens(tok)}},
 		Step: func(_ context.Context, step int) (train.StepReport, error) {
 			var sum stepSum

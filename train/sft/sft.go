@@ -37,6 +37,14 @@ func Defaults() Config {
 	return c
 }
 
+// Validate checks what no single value can say.
+func (c Config) Validate() error {
+	if c.BatchRows%c.MicroRows != 0 {
+		return artifact.Errorf(artifact.ErrUsage, "configuring sft: batch_rows %d is not a multiple of micro_rows %d", c.BatchRows, c.MicroRows)
+	}
+	return nil
+}
+
 // Inputs are the artifacts that the stage reads.
 type Inputs struct {
 	Base       string // model folder
@@ -47,8 +55,8 @@ type Inputs struct {
 // Run fine-tunes the base model into the folder out, continuing where an
 // earlier run stopped.
 func Run(ctx context.Context, env train.Environment, c Config, in Inputs, out string) (*artifact.Manifest, error) {
-	if c.BatchRows%c.MicroRows != 0 {
-		return nil, artifact.Errorf(artifact.ErrUsage, "configuring sft: batch_rows %d is not a multiple of micro_rows %d", c.BatchRows, c.MicroRows)
+	if err := c.Validate(); err != nil {
+		return nil, err
 	}
 	stage, err := artifact.Begin(out, "sft", c)
 	if err != nil {
