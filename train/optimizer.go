@@ -71,8 +71,8 @@ type Optimizer struct {
 	steps  int // updates so far: t of Adam's bias correction
 }
 
-// NewOptimizer prepares the update. Every Program that accumulates gradients
-// must have been built before.
+// NewOptimizer prepares the update, with moments of zero. Every Program that
+// accumulates gradients must have been built before.
 func NewOptimizer(m *model.Model, constants AdamW) (*Optimizer, error) {
 	o := &Optimizer{AdamW: constants, model: m}
 	norm, update, zero := compute.NewProgram("gradient norm"), compute.NewProgram("optimizer"), compute.NewProgram("zero gradients")
@@ -82,6 +82,10 @@ func NewOptimizer(m *model.Model, constants AdamW) (*Optimizer, error) {
 	for _, param := range m.Parameters() {
 		for _, moment := range []string{momentName(1, param.Name), momentName(2, param.Name)} {
 			if err := m.Store.Define(moment, param.Shape...); err != nil {
+				return nil, err
+			}
+			// An earlier optimizer of the model may have left its own.
+			if err := m.Store.Write(moment, make([]float32, compute.Shape(param.Shape).Size())); err != nil {
 				return nil, err
 			}
 		}

@@ -193,6 +193,27 @@ func TestOptimizerStateComesBack(t *testing.T) {
 	}
 }
 
+func TestNewOptimizerForgetsTheMomentsOfAnEarlierOne(t *testing.T) {
+	engine := newEngine(t, 1)
+	constants := AdamW{Beta1: .9, Beta2: .95, Epsilon: 1e-8}
+	a, b := newModel(t, engine, model.Llama, true), newModel(t, engine, model.Llama, true)
+	first := newOptimizer(t, a, constants)
+	randomGradients(t, a, 1, 1)
+	if err := first.Step(0, 1); err != nil { // moves the moments alone
+		t.Fatal(err)
+	}
+	for _, m := range []*model.Model{a, b} {
+		o := newOptimizer(t, m, constants)
+		randomGradients(t, m, 2, 1)
+		if err := o.Step(1e-2, 1); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if digest(t, a) != digest(t, b) {
+		t.Error("the first step of a new optimizer depends on an earlier one")
+	}
+}
+
 func TestOptimizerNeedsAGradientOfEveryParameter(t *testing.T) {
 	m := newModel(t, newEngine(t, 1), model.Llama, true)
 	if _, err := NewOptimizer(m, AdamW{}); err == nil || !strings.Contains(err.Error(), "model.embed_tokens.weight") {

@@ -1030,6 +1030,31 @@ func TestPPO34InterruptedRolloutIsMadeAnew(t *testing.T) {
 	}
 }
 
+// Promise 6 of the reliability list: which responses are sampled together, and
+// by how many threads, changes no bit.
+func TestResultDoesNotDependOnThreadsOrSlots(t *testing.T) {
+	w := newWorkshop(t)
+	want := ""
+	for _, split := range [][2]int{{1, 1}, {1, 5}, {2, 4}, {4, 32}, {8, 3}} {
+		engine := cpu.New(cpu.Options{Threads: split[0]})
+		defer engine.Close()
+		w.engine = engine
+		c := w.config()
+		c.Slots = split[1]
+		out := filepath.Join(t.TempDir(), "out")
+		if _, err := w.run(t.Context(), c, out, 0); err != nil {
+			t.Fatal(err)
+		}
+		got := weightsOf(t, out)
+		if want == "" {
+			want = got
+		}
+		if got != want {
+			t.Errorf("%d threads, %d slots: other weights than with one of each", split[0], split[1])
+		}
+	}
+}
+
 func TestPPO26CriticStartsAsTheRewardModel(t *testing.T) {
 	w := newWorkshop(t)
 	c := w.config()
