@@ -41,11 +41,12 @@ type Function struct {
 	Exported bool     `json:"exported"`
 }
 
-// PromptHeader is the line that begins every prompt.
+// PromptHeader begins every prompt. All of a prompt is one line, so that it can
+// be typed in a chat.
 const PromptHeader = "Write the doc comment for:"
 
-// Prompt is the user's turn: PromptHeader, a newline, the declaration.
-func (f Function) Prompt() string { return PromptHeader + "\n" + f.Decl }
+// Prompt is the user's turn: PromptHeader, a space, the declaration.
+func (f Function) Prompt() string { return PromptHeader + " " + f.Decl }
 
 // Prefill is the beginning of the answer that is given to the model.
 func (f Function) Prefill() string { return "// " + f.Name }
@@ -58,9 +59,9 @@ func (f Function) Answer() string { return strings.TrimPrefix(f.Doc, f.Name) }
 // ParsePrompt is the inverse of Prompt, up to what the prompt does not hold
 // (import path, file, line, documentation).
 func ParsePrompt(prompt string) (Function, error) {
-	decl, ok := strings.CutPrefix(prompt, PromptHeader+"\n")
+	decl, ok := strings.CutPrefix(prompt, PromptHeader+" ")
 	if !ok {
-		return Function{}, fmt.Errorf("reading prompt %q: it does not begin with the line %q", clip(prompt), PromptHeader)
+		return Function{}, fmt.Errorf("reading prompt %q: it does not begin with %q", clip(prompt), PromptHeader)
 	}
 	return ParseDecl(decl)
 }

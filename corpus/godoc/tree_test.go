@@ -157,7 +157,7 @@ func List() {}
 		}
 	}
 	length, mapf, g := set.Documented[0], set.Documented[1], set.Undocumented[0]
-	if got, want := length.Prompt(), "Write the doc comment for:\nfunc (b *Buffer) Len() int"; got != want {
+	if got, want := length.Prompt(), "Write the doc comment for: func (b *Buffer) Len() int"; got != want {
 		t.Errorf("prompt %q", got)
 	}
 	if got, want := length.Prefill()+"|"+length.Answer(), "// Len| returns the number of bytes, i.e. the length, of the buffer."; got != want {
@@ -191,8 +191,8 @@ func TestParsePromptRestoresWhatTheRuleReads(t *testing.T) {
 	if got.Decl != want.Decl || got.Recv != "Tree" || got.Name != "Walk" || !slices.Equal(got.Types, want.Types) || !slices.Equal(got.Results, want.Results) {
 		t.Errorf("got %+v, want %+v", got, want)
 	}
-	for _, bad := range []string{"", "Write the doc comment for:\n", "Write the doc comment for:\nvar x int", "Write the doc comment for:\nfunc f() {}",
-		"Write the doc comment for:\nfunc f()\nfunc g()", "Write the doc comment for:\nfunc f(", "func f()"} {
+	for _, bad := range []string{"", "Write the doc comment for: ", "Write the doc comment for: var x int", "Write the doc comment for: func f() {}",
+		"Write the doc comment for: func f()\nfunc g()", "Write the doc comment for: func f(", "func f()"} {
 		if _, err := ParsePrompt(bad); err == nil {
 			t.Errorf("prompt %q was taken", bad)
 		}
@@ -200,8 +200,8 @@ func TestParsePromptRestoresWhatTheRuleReads(t *testing.T) {
 }
 
 func FuzzParsePrompt(f *testing.F) {
-	f.Add("Write the doc comment for:\nfunc (b *Buffer[T]) Len(x, _ []struct{ a int }) (n int, err error)")
-	f.Add("Write the doc comment for:\nfunc f[T interface{ ~int | M() }](...T)")
+	f.Add("Write the doc comment for: func (b *Buffer[T]) Len(x, _ []struct{ a int }) (n int, err error)")
+	f.Add("Write the doc comment for: func f[T interface{ ~int | M() }](...T)")
 	f.Fuzz(func(t *testing.T, prompt string) {
 		fn, err := ParsePrompt(prompt)
 		if err != nil {

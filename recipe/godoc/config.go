@@ -99,6 +99,21 @@ func (c *Config) Validate() error {
 	if c.Dialogues.MaxPrompt+c.Dialogues.MaxAnswer > c.Pretrain.Context {
 		return artifact.Errorf(artifact.ErrUsage, "dialogues.max_prompt %d and dialogues.max_answer %d do not fit into pretrain.context %d", c.Dialogues.MaxPrompt, c.Dialogues.MaxAnswer, c.Pretrain.Context)
 	}
+	for _, s := range []struct {
+		section string
+		context int
+	}{{"sft", c.SFT.Context}, {"reward", c.Reward.Context}, {"ppo", c.PPO.Context}} {
+		if s.context > c.Pretrain.Context {
+			return artifact.Errorf(artifact.ErrUsage, "%s.context %d is longer than the model's, which is pretrain.context %d", s.section, s.context, c.Pretrain.Context)
+		}
+	}
+	length := c.PPO.Context
+	if length == 0 {
+		length = c.Pretrain.Context
+	}
+	if c.PPO.MaxTokens >= length {
+		return artifact.Errorf(artifact.ErrUsage, "ppo.max_tokens %d leaves no room for a prompt in a context of %d", c.PPO.MaxTokens, length)
+	}
 	return c.corpusShares().Check()
 }
 

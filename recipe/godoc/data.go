@@ -22,6 +22,9 @@ func buildCorpus(ctx context.Context, env train.Environment, c CorpusConfig, out
 	if err != nil {
 		return nil, err
 	}
+	if err := addInputs(stage, goReads(c)); err != nil {
+		return nil, err
+	}
 	source, err := godoc.NewSource(godoc.Options{Root: c.GOROOT, MaxBytes: c.MaxBytes})
 	if err != nil {
 		return nil, err
@@ -43,6 +46,16 @@ func buildCorpus(ctx context.Context, env train.Environment, c CorpusConfig, out
 	}
 	stage.Manifest.Extra = map[string]string{"go": godoc.Version(root)}
 	return stage.Finish()
+}
+
+// addInputs records what a stage reads, by role.
+func addInputs(stage *artifact.Stage, paths map[string]string) error {
+	for role, path := range paths {
+		if err := stage.AddInput(role, path); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // trainTokenizer learns the vocabulary from the training split.
@@ -112,7 +125,9 @@ func makeDialogues(ctx context.Context, env train.Environment, c Config, tok, ou
 	if err != nil {
 		return nil, err
 	}
-	if err := stage.AddInput("tokenizer", tok); err != nil {
+	reads := goReads(c.Corpus)
+	reads["tokenizer"] = tok
+	if err := addInputs(stage, reads); err != nil {
 		return nil, err
 	}
 	t, err := tokenizer.Load(tok)

@@ -106,10 +106,10 @@ func evaluateModels(ctx context.Context, env train.Environment, c Config, in eva
 	if err != nil {
 		return nil, err
 	}
-	for name, path := range map[string]string{"dialogues": in.dialogues, "sft": in.sft, "ppo": in.ppo, "reward": in.reward, "text": in.text} {
-		if err := stage.AddInput(name, path); err != nil {
-			return nil, err
-		}
+	if err := addInputs(stage, map[string]string{
+		"dialogues": in.dialogues, "sft": in.sft, "ppo": in.ppo, "reward": in.reward, "rankings": in.rankings, "text": in.text,
+	}); err != nil {
+		return nil, err
 	}
 	rule, err := loadRule(in.dialogues)
 	if err != nil {

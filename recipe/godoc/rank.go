@@ -114,10 +114,8 @@ func rank(ctx context.Context, env train.Environment, c Config, dialogues, base,
 	if err != nil {
 		return nil, err
 	}
-	for name, path := range map[string]string{"dialogues": dialogues, "model": base} {
-		if err := stage.AddInput(name, path); err != nil {
-			return nil, err
-		}
+	if err := addInputs(stage, map[string]string{"dialogues": dialogues, "model": base}); err != nil {
+		return nil, err
 	}
 	rule, err := loadRule(dialogues)
 	if err != nil {

@@ -262,7 +262,7 @@ func (r *records) commands() []report.Command {
 	model := shellWord(filepath.ToSlash(stagePath(r.folder, "ppo")))
 	return []report.Command{
 		{Does: "Chat with the model (ask as the dialogues do: Write the doc comment for: func Reverse(s string) string):", Line: "go run ./cmd/alma chat " + model},
-		{Does: "Sample four comments for a declaration:", Line: "go run ./cmd/alma sample " + model + ` -n 4 --temp 0.7 --prefill '// Reverse' --prompt "$(printf 'Write the doc comment for:\nfunc Reverse(s string) string')"`},
+		{Does: "Sample four comments for a declaration:", Line: "go run ./cmd/alma sample " + model + ` -n 4 --temp 0.7 --prefill '// Reverse' --prompt 'Write the doc comment for: func Reverse(s string) string'`},
 		{Does: "Look at the curves in TensorBoard:", Line: "tensorboard --logdir " + shellWord(filepath.ToSlash(r.folder))},
 		{Does: "Train on your own dialogues and rankings (docs/formats/dialogues.md, docs/formats/rankings.md):", Line: "go run ./cmd/alma run recipes/godoc.yaml --out runs/mine --set dialogues.train=dialogues.jsonl --set rankings.file=rankings.jsonl"},
 		{Does: "Give the same recipe a night:", Line: "go run ./cmd/alma run recipes/godoc.yaml --budget 12h --out runs/night"},
@@ -284,7 +284,7 @@ func (r *records) samples() report.Samples {
 	s := report.Samples{Note: fmt.Sprintf("%d of the held-out functions, evenly spaced through the list and not chosen by what was written. Each system wrote one comment for each; the rule scores it item by item.", len(r.evaluation.Examples))}
 	most := godoc.Weights.Items()
 	for _, e := range r.evaluation.Examples {
-		sample := report.Sample{Prompt: godoc.PromptHeader + "\n" + e.Declaration, Reference: e.Reference}
+		sample := report.Sample{Prompt: godoc.PromptHeader + " " + e.Declaration, Reference: e.Reference}
 		for _, a := range e.Answers {
 			answer := report.Answer{Model: a.System, Text: a.Text, Score: a.Score.Total()}
 			for i, points := range a.Score.Items() {

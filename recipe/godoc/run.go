@@ -5,11 +5,13 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
 
 	"github.com/seed-b72bdb6c/alma/artifact"
+	"github.com/seed-b72bdb6c/alma/corpus/godoc"
 	"github.com/seed-b72bdb6c/alma/dataset"
 	"github.com/seed-b72bdb6c/alma/tokenizer"
 	"github.com/seed-b72bdb6c/alma/train"
@@ -52,8 +54,10 @@ func (c Config) stages(ctx context.Context, env train.Environment, folder string
 	if c.PPO.PretrainCoef > 0 {
 		ppoReads["text"] = at("pretrain/shards/train")
 	}
+	dialoguesReads := goReads(c.Corpus)
+	dialoguesReads["tokenizer"] = at("tokenizer")
 	list := []stage{
-		{"corpus", "corpus", c.Corpus, nil, func(out string) (*artifact.Manifest, error) {
+		{"corpus", "corpus", c.Corpus, goReads(c.Corpus), func(out string) (*artifact.Manifest, error) {
 			return buildCorpus(ctx, env, c.Corpus, out)
 		}},
 		{"tokenizer", "tokenizer", c.Tokenizer, map[string]string{"corpus": at("corpus")}, func(out string) (*artifact.Manifest, error) {
@@ -62,7 +66,7 @@ func (c Config) stages(ctx context.Context, env train.Environment, folder string
 		{"pretrain", "pretrain", c.Pretrain, map[string]string{"corpus": at("corpus"), "tokenizer": at("tokenizer")}, func(out string) (*artifact.Manifest, error) {
 			return pretrain.Run(ctx, env, c.Pretrain, pretrain.Inputs{Corpus: at("corpus"), Tokenizer: at("tokenizer")}, out)
 		}},
-		{"dialogues", "dialogues", map[string]any{"dialogues": c.Dialogues, "corpus": c.Corpus}, map[string]string{"tokenizer": at("tokenizer")}, func(out string) (*artifact.Manifest, error) {
+		{"dialogues", "dialogues", map[string]any{"dialogues": c.Dialogues, "corpus": c.Corpus}, dialoguesReads, func(out string) (*artifact.Manifest, error) {
 			return makeDialogues(ctx, env, c, at("tokenizer"), out)
 		}},
 		{"sft", "sft", c.SFT, map[string]string{"base": at("pretrain"), "dialogues": training, "validation": stagePath(dialogues, validationFile)}, func(out string) (*artifact.Manifest, error) {
@@ -85,11 +89,28 @@ func (c Config) stages(ctx context.Context, env train.Environment, folder string
 				},
 			}, out)
 		}},
-		{"evaluate", "evaluate", c.Evaluate, map[string]string{"dialogues": dialogues, "sft": at("sft"), "ppo": at("ppo"), "reward": at("reward"), "text": at("pretrain/shards/validation")}, func(out string) (*artifact.Manifest, error) {
+		{"evaluate", "evaluate", c.Evaluate, map[string]string{"dialogues": dialogues, "sft": at("sft"), "ppo": at("ppo"), "reward": at("reward"), "rankings": at("rankings"), "text": at("pretrain/shards/validation")}, func(out string) (*artifact.Manifest, error) {
 			return evaluateModels(ctx, env, c, evaluationInputs{dialogues, at("sft"), at("ppo"), at("reward"), at("pretrain/shards/validation"), at("rankings")}, out)
 		}},
 	}
 	return list
+}
+
+// goReads is what is recorded of the Go installation that a stage reads: the
+// file that says which version it is, if it has one.
+func goReads(c CorpusConfig) map[string]string {
+	reads := map[string]string{}
+	if root, err := godoc.FindRoot(c.GOROOT); err == nil { // else the stage itself says so
+		if path := filepath.Join(root, "VERSION"); isFile(path) {
+			reads["go"] = path
+		}
+	}
+	return reads
+}
+
+func isFile(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && info.Mode().IsRegular()
 }
 
 // seeded adds the run's seed to those of the stages.
@@ -162,11 +183,11 @@ func Run(ctx context.Context, env train.Environment, c Config, folder string) er
 			stale = stages[i:]
 		}
 		for _, old := range slices.Backward(stale) {
-			if err := os.RemoveAll(filepath.Join(folder, old.name)); err != nil {
+			if err := removeStage(filepath.Join(folder, old.name)); err != nil {
 				return fmt.Errorf("removing the stale stage %s of %s: %w", old.name, folder, err)
 			}
 		}
-		m, err := s.run(out)
+		m, err := s.runLocked(out)
 		if err != nil {
 			return fmt.Errorf("stage %s: %w", s.name, err)
 		}
@@ -175,17 +196,56 @@ func Run(ctx context.Context, env train.Environment, c Config, folder string) er
 	return nil
 }
 
-// checkOwnData opens the files of the user's before hours of work come to need
-// them.
+// IsRun reports whether a folder is that of a run ([SaveRecipe]).
+func IsRun(folder string) bool { return isFile(filepath.Join(folder, recipeFile)) }
+
+// runLocked runs a stage while the process holds the lock of its folder as
+// well: a verb that was given the folder itself knows nothing of the run's.
+func (s stage) runLocked(out string) (m *artifact.Manifest, err error) {
+	if err := artifact.MakeFolder(out); err != nil {
+		return nil, err
+	}
+	lock, err := artifact.Lock(out)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, lock.Unlock()) }()
+	return s.run(out)
+}
+
+// removeStage removes a stage's folder unless a process works in it.
+func removeStage(path string) error {
+	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	lock, err := artifact.Lock(path)
+	if err != nil {
+		return err
+	}
+	if err := lock.Unlock(); err != nil { // some systems rename no folder with an open file
+		return err
+	}
+	return artifact.RemoveFolder(path)
+}
+
+// checkOwnData reads the files of the user's before hours of work come to need
+// them, and before anything that is finished makes way for work with them.
 func (c Config) checkOwnData() error {
-	for key, path := range map[string]string{"dialogues.train": c.Dialogues.Train, "rankings.file": c.Rankings.File} {
-		if path == "" {
+	for _, own := range []struct {
+		key, path string
+		read      func(path string) error
+	}{
+		{"dialogues.train", c.Dialogues.Train, func(path string) error { _, err := dataset.ReadDialogues(path); return err }},
+		{"rankings.file", c.Rankings.File, func(path string) error { _, err := dataset.ReadRankings(path); return err }},
+	} {
+		if own.path == "" {
 			continue
 		}
-		if info, err := os.Stat(path); err != nil {
-			return fmt.Errorf("opening your own data: %s: %w", key, err)
-		} else if info.IsDir() {
-			return artifact.Errorf(artifact.ErrUsage, "opening your own data: %s: %s is a folder; give a JSONL file", key, path)
+		if info, err := os.Stat(own.path); err == nil && info.IsDir() {
+			return artifact.Errorf(artifact.ErrUsage, "opening your own data: %s: %s is a folder; give a JSONL file", own.key, own.path)
+		}
+		if err := own.read(own.path); err != nil {
+			return fmt.Errorf("opening your own data: %s: %w", own.key, err)
 		}
 	}
 	return nil
@@ -194,7 +254,7 @@ func (c Config) checkOwnData() error {
 // unchanged reports whether a stage's folder is complete with this
 // configuration and these inputs, and whether it is complete at all.
 func unchanged(s stage, out string) (same, complete bool, err error) {
-	m, err := artifact.Open(out, false)
+	m, err := artifact.Open(out, true)
 	if errors.Is(err, artifact.ErrNotFound) {
 		return false, false, nil
 	}
