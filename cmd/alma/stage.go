@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -86,11 +87,18 @@ func (c *call) folder(out string, inputs map[string]string, work func() error) (
 	if err := artifact.MakeFolder(out); err != nil {
 		return err
 	}
-	lock, err := artifact.Lock(out)
-	if err != nil {
-		return err
+	// A stage's folder in that of a run is the run's as well.
+	folders := []string{out}
+	if parent := filepath.Dir(filepath.Clean(out)); godoc.IsRun(parent) {
+		folders = []string{parent, out}
 	}
-	defer func() { err = errors.Join(err, lock.Unlock()) }()
+	for _, folder := range folders {
+		lock, err := artifact.Lock(folder)
+		if err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, lock.Unlock()) }()
+	}
 	return work()
 }
 

@@ -2,6 +2,7 @@ package ppo
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"fmt"
 	"io"
 	"os"
@@ -28,7 +29,11 @@ func openText(env train.Environment, path string, stage *artifact.Stage, tok *to
 		return dataset.OpenShards(path)
 	}
 	folder := stage.Path("text")
-	source := "text " + stage.Manifest.Inputs["text"].SHA256 + ", policy " + stage.Manifest.Inputs["policy"].SHA256
+	files, err := tok.Files()
+	if err != nil {
+		return nil, err
+	}
+	source := fmt.Sprintf("text %s, tokenizer %x", stage.Manifest.Inputs["text"].SHA256, sha256.Sum256(files[tokenizer.TokenizerFile]))
 	shards, damage, err := dataset.ReuseShards(folder, source)
 	if shards != nil || err != nil {
 		return shards, err

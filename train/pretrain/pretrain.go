@@ -5,6 +5,7 @@ package pretrain
 
 import (
 	"context"
+	"crypto/sha256"
 	"fmt"
 	"math"
 	"path/filepath"
@@ -139,13 +140,12 @@ func Run(ctx context.Context, env train.Environment, c Config, in Inputs, out st
 			return nil, err
 		}
 	}
-	source := "corpus " + stage.Manifest.Inputs["corpus"].SHA256 + ", tokenizer " + stage.Manifest.Inputs["tokenizer"].SHA256
-	training, err := openShards(ctx, env, in.Corpus, source, stage.Path("shards/train"), corpus.Train, tok)
+	training, err := openShards(ctx, env, in.Corpus, stage.Path("shards/train"), corpus.Train, tok)
 	if err != nil {
 		return nil, err
 	}
 	defer training.Close()
-	validation, err := openShards(ctx, env, in.Corpus, source, stage.Path("shards/validation"), corpus.Validation, tok)
+	validation, err := openShards(ctx, env, in.Corpus, stage.Path("shards/validation"), corpus.Validation, tok)
 	if err != nil {
 		return nil, err
 	}
@@ -296,15 +296,8 @@ func (e *Evaluation) Run(ctx context.Context, limit int) (loss, bitsPerByte floa
 }
 
 // openShards tokenises a split of the corpus into shards, unless an earlier
-// run of the stage did so from the same source.
-func openShards(ctx context.Context, env train.Environment, from, source, to string, split corpus.Split, tok *tokenizer.Tokenizer) (*dataset.Shards, error) {
-	shards, damage, err := dataset.ReuseShards(to, source)
-	if shards != nil || err != nil {
-		return shards, err
-	}
-	if damage != nil {
-		env.Log.Warn(fmt.Errorf("%w; tokenising again", damage))
-	}
+// run of the stage did so from the same text with the same tokenizer.
+func openShards(ctx context.Context, env train.Environment, from, to string, split corpus.Split, tok *tokenizer.Tokenizer) (*dataset.Shards, error) {
 	end, ok := tok.TokenID(tokenizer.EndOfText)
 	if !ok {
 		return nil, artifact.Errorf(artifact.ErrUsage, "tokenising the corpus: the tokenizer has no %s, which ends documents", tokenizer.EndOfText)
@@ -316,13 +309,25 @@ func openShards(ctx context.Context, env train.Environment, from, source, to str
 	if report.Of(split).Documents == 0 {
 		return nil, artifact.Errorf(artifact.ErrUsage, "tokenising the corpus %s: its %s split is empty; give more text, or change the shares held out", from, split)
 	}
+	documents := filepath.Join(from, report.Of(split).File)
+	source, err := shardSource(documents, tok)
+	if err != nil {
+		return nil, err
+	}
+	shards, damage, err := dataset.ReuseShards(to, source)
+	if shards != nil || err != nil {
+		return shards, err
+	}
+	if damage != nil {
+		env.Log.Warn(fmt.Errorf("%w; tokenising again", damage))
+	}
 	w, err := dataset.NewShardWriter(to, dataset.ShardOptions{VocabSize: tok.VocabSize(), EndToken: end, Source: source})
 	if err != nil {
 		return nil, err
 	}
 	var ids []int32
 	var n int64
-	for doc, err := range corpus.Documents(filepath.Join(from, report.Of(split).File)) {
+	for doc, err := range corpus.Documents(documents) {
 		if err == nil && ctx.Err() != nil {
 			err = context.Cause(ctx)
 		}
@@ -342,4 +347,17 @@ func openShards(ctx context.Context, env train.Environment, from, source, to str
 		return nil, err
 	}
 	return dataset.OpenShards(to)
+}
+
+// shardSource says what shards are made from.
+func shardSource(documents string, tok *tokenizer.Tokenizer) (string, error) {
+	_, text, err := artifact.HashFile(documents)
+	if err != nil {
+		return "", err
+	}
+	files, err := tok.Files()
+	if err != nil {
+		return "", err
+	}
+	return fmt.Sprintf("documents %s, tokenizer %x", text, sha256.Sum256(files[tokenizer.TokenizerFile])), nil
 }
