@@ -22,7 +22,7 @@ var Weights = Score{Sentence: .25, Length: .15, Words: .25, About: .2, Verb: .05
 
 // The bounds of the items Length and Words.
 const (
-	MinWords    = 12 // words of a comment, its name counted
+	MinWords    = 10 // words of a comment, its name counted
 	MaxWords    = 25 // a longer one belongs in two sentences
 	MinComments = 3  // training comments in which a known word occurs
 )
@@ -112,7 +112,10 @@ func (r *Rule) Vocabulary() []string {
 //     twice, and no two parts between commas, semicolons, "and" and "or" of
 //     two or more words are the same.
 //
-// A comment without words besides the name earns nothing.
+// A comment of fewer than MinWords words earns neither Words nor Repetition:
+// the fewer words it has, the less they can go wrong, and a writer that is
+// trained against the rule would write ever less. One without words besides
+// the name earns nothing.
 func (r *Rule) Score(f Function, comment string, ended bool) Score {
 	text := commentText(comment)
 	ws := words(text)
@@ -127,10 +130,12 @@ func (r *Rule) Score(f Function, comment string, ended bool) Score {
 	if ended && isSentence(text) {
 		s.Sentence = Weights.Sentence
 	}
-	if n := countWords(text); n >= MinWords && n <= MaxWords {
+	n := countWords(text)
+	enough := n >= MinWords
+	if enough && n <= MaxWords {
 		s.Length = Weights.Length
 	}
-	if r.allKnown(f, rest) {
+	if enough && r.allKnown(f, rest) {
 		s.Words = Weights.Words
 	}
 	if isAbout(f, rest) {
@@ -139,7 +144,7 @@ func (r *Rule) Score(f Function, comment string, ended bool) Score {
 	if verbFits(f, rest[0]) {
 		s.Verb = Weights.Verb
 	}
-	if !repeats(text, ws) {
+	if enough && !repeats(text, ws) {
 		s.Repetition = Weights.Repetition
 	}
 	return s

@@ -46,7 +46,7 @@ func TestRuleItems(t *testing.T) {
 		{decl: length, comment: "// Len returns the number of elements stored in the list."},
 		{decl: length, comment: "Len returns the number of elements stored in the list."},
 		{decl: length, comment: "// Len returns the number of elements\n// stored in the list."},
-		{decl: exists, comment: "// FileExists reports whether the file at path exists."},
+		{decl: exists, comment: "// FileExists reports whether the file at path exists at the moment."},
 		{decl: closes, comment: "// Close closes the connection (that is at the moment opened)."},
 
 		// One sentence, ended.
@@ -60,28 +60,28 @@ func TestRuleItems(t *testing.T) {
 		// Known words: those of the declaration and its identifiers' parts count.
 		{decl: length, comment: "// Len returns the number of zebras stored in the list.", lost: []string{"words"}},
 		{decl: length, comment: "// Len returns the nmuber of elements stored in the list.", lost: []string{"words"}},
-		{decl: "func (z *Zebras) Len() int", comment: "// Len returns the number of zebras that are stored."},
+		{decl: "func (z *Zebras) Len() int", comment: "// Len returns the number of zebras that are stored at the moment."},
 		{decl: "func (z *HTTPZebras) Len() int", comment: "// Len returns the number of HTTP zebras that are stored."},
 
 		// About this declaration.
-		{decl: length, comment: "// Len returns the number of elements that are stored.", lost: []string{"about"}},
+		{decl: length, comment: "// Len returns the number of elements that are stored at the moment.", lost: []string{"about"}},
 		{decl: length, comment: "// Len returns the number of callers that Len can copy.", lost: []string{"words"}},
-		{decl: "func Stored(a string) int", comment: "// Stored returns a number of elements at the moment.", lost: []string{"about"}},
-		{decl: "func Sum(x []int) (n int)", comment: "// Sum returns the number of elements that x stored."},
-		{decl: "func CopyAll(x []int) (n int)", comment: "// CopyAll returns the number of elements that it copies."},
+		{decl: "func Stored(a string) int", comment: "// Stored returns a number of elements that are opened at the moment.", lost: []string{"about"}},
+		{decl: "func Sum(x []int) (n int)", comment: "// Sum returns the number of elements that x stored at the moment."},
+		{decl: "func CopyAll(x []int) (n int)", comment: "// CopyAll returns the number of elements that it copies at the moment."},
 
 		// The verb and the results.
-		{decl: exists, comment: "// FileExists returns whether the file at path exists.", lost: []string{"verb"}},
-		{decl: exists, comment: "// FileExists closes the file at path that exists."},
+		{decl: exists, comment: "// FileExists returns whether the file at path exists at the moment.", lost: []string{"verb"}},
+		{decl: exists, comment: "// FileExists closes the file at path that exists at the moment."},
 		{decl: length, comment: "// Len reports the number of elements stored in the list.", lost: []string{"verb"}},
-		{decl: closes, comment: "// Close returns the Conn that is stored in it.", lost: []string{"verb"}},
+		{decl: closes, comment: "// Close returns the Conn that is stored in it at the moment.", lost: []string{"verb"}},
 		{decl: length, comment: "// Len is the number of elements stored in the list.", lost: []string{"verb"}},
 
 		// Repetition.
 		{decl: length, comment: "// Len returns the the number of elements in the list.", lost: []string{"repetition"}},
 		{decl: length, comment: "// Len returns the number of elements, the number of list.", lost: []string{"repetition"}},
-		{decl: length, comment: "// Len returns list elements that are stored and are stored.", lost: nil},
-		{decl: length, comment: "// Len returns list elements, are stored and are stored.", lost: []string{"repetition"}},
+		{decl: length, comment: "// Len returns the elements of the list that are stored and are stored.", lost: nil},
+		{decl: length, comment: "// Len returns the list of elements, are stored and are stored.", lost: []string{"repetition"}},
 
 		// Nothing but the name.
 		{decl: length, comment: "// Len.", lost: notLength},
@@ -115,6 +115,13 @@ func TestRuleLength(t *testing.T) {
 		if got := rule.Score(f, comment, true).Length; got != c.want {
 			t.Errorf("a comment of %d words earns %v for its length, want %v", c.words, got, c.want)
 		}
+	}
+}
+
+func TestRuleGivesAShortCommentNothingForWhatItLeavesOut(t *testing.T) {
+	got := testRule().Score(mustParse(t, "func (l *List[T]) Len() int"), "// Len returns the number of list elements.", true)
+	if got.Words != 0 || got.Repetition != 0 || got.Sentence == 0 {
+		t.Errorf("a comment below %d words earns %+v", MinWords, got)
 	}
 }
 
@@ -196,7 +203,7 @@ func TestAnnotatorRanks(t *testing.T) {
 	f := mustParse(t, "func (l *List[T]) Len() int")
 	good := Answer{"// Len returns the number of elements stored in the list.", true}
 	bad := Answer{"// Len zebras zebras zebras", false}
-	mid := Answer{"// Len returns the number of elements that are stored.", true}
+	mid := Answer{"// Len returns the number of elements that are stored at the moment.", true}
 	ranks, scores := Annotator{Rule: rule}.Rank(f, []Answer{bad, good, mid, good}, 7)
 	if !slices.Equal(ranks, []int{4, 1, 3, 1}) {
 		t.Errorf("ranks %v", ranks)
@@ -227,7 +234,7 @@ func TestNoiseForReachesTheAgreementAskedFor(t *testing.T) {
 	f := mustParse(t, "func (l *List[T]) Len() int")
 	answers := []Answer{
 		{"// Len returns the number of elements stored in the list.", true},
-		{"// Len returns the number of elements that are stored.", true},
+		{"// Len returns the number of elements that are stored at the moment.", true},
 		{"// Len is the number of zebras", true},
 		{"// Len zebras zebras", false},
 	}

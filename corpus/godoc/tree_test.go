@@ -253,7 +253,7 @@ func TestInstalledTree(t *testing.T) {
 		t.Logf("%s %.3f", name, sums[i]/n)
 	}
 	t.Logf("rule on real validation comments (leading sentences within 180 bytes): mean %.3f of %.0f; known words %d", total/n, n, len(rule.Vocabulary()))
-	if mean := total / n; mean < .7 || mean > .95 {
+	if mean := total / n; mean < .65 || mean > .95 {
 		t.Errorf("real comments score %.3f: the rule has lost touch with what people write", mean)
 	}
 }
