@@ -1,11 +1,13 @@
 package train
 
 import (
+	"context"
 	"math"
 	"slices"
 	"strings"
 	"testing"
 
+	"github.com/seed-b72bdb6c/alma/artifact"
 	"github.com/seed-b72bdb6c/alma/model"
 )
 
@@ -149,6 +151,27 @@ func TestRunThatStoppedAtABadUpdateGoesOnWithAnotherPolicy(t *testing.T) {
 			if want = r2.mustRun(); digest(t, r.model) != want {
 				t.Error("the weights are not those of a run that skipped from the start")
 			}
+		}
+	}
+}
+
+func TestResumedRunStillKnowsTheNormsBefore(t *testing.T) {
+	folder := t.TempDir()
+	for _, last := range []bool{false, true} {
+		r := newTrial(t, folder)
+		r.every = 5
+		ctx, cancel := context.WithCancelCause(t.Context())
+		r.sabotage = func(step int, m *model.Model, _ *float64) {
+			switch {
+			case !last && step == badStep-1:
+				cancel(artifact.ErrInterrupted)
+			case last && step == badStep:
+				scaleGradients(t, m, 30)
+			}
+		}
+		_, err := r.run(ctx)
+		if want := map[bool]int{false: 130, true: 20}[last]; exitCode(err) != want {
+			t.Fatalf("resumed %v: %v, want exit code %d", last, err, want)
 		}
 	}
 }

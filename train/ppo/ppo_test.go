@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -659,6 +660,18 @@ func TestPPO29MicroBatchesAddUpToTheGradientOfTheMinibatch(t *testing.T) {
 	if whole.stats.tokens < 20 {
 		t.Fatalf("%d tokens show too little", whole.stats.tokens)
 	}
+	// Where the ratio is 1 the losses are means over all tokens alike.
+	l := newLab(t, newEngine(t), tinyPPO(), 11, nil)
+	var policy, value float64
+	for _, s := range l.roll()[:11] {
+		for i := range s.Response {
+			policy -= float64(s.Advantages[i]) / float64(whole.stats.tokens)
+			value += .5 * math.Pow(float64(s.OldValues[i]-s.Returns[i]), 2) / float64(whole.stats.tokens)
+		}
+	}
+	if math.Abs(whole.stats.policyLoss-policy) > 1e-5 || math.Abs(whole.stats.valueLoss-value) > 1e-5 {
+		t.Errorf("losses %v and %v, want the means over tokens %v and %v", whole.stats.policyLoss, whole.stats.valueLoss, policy, value)
+	}
 	for _, split := range [][2]int{{1, 11}, {2, 12}, {1, 40}, {3, 23}} {
 		got := measure(split[0], split[1])
 		if d := farthest(got.policy, whole.policy); d > 1e-5 {
@@ -821,6 +834,45 @@ func TestPPO32PretrainingMixAddsItsGradient(t *testing.T) {
 	}
 	if math.Abs(s.textLoss-loss) > 1e-5 {
 		t.Errorf("the loss on the text is %v, want %v", s.textLoss, loss)
+	}
+}
+
+func TestEveryEpochTakesEachResponseOnceInAnOrderOfItsOwn(t *testing.T) {
+	c := tinyPPO()
+	c.Prompts, c.Minibatch, c.Epochs = 14, 4, 2
+	l := newLab(t, newEngine(t), c, 16, nil)
+	if c.minibatches() != 8 {
+		t.Fatalf("%d minibatches, want 2 × 4", c.minibatches())
+	}
+	var names []string
+	epochs := make([][]int, 4)
+	for step := range 16 {
+		_, err := l.step(t.Context(), step, func(_ *stats, batch func() string) error {
+			names = append(names, batch())
+			return errors.Join(l.policyOptimizer.Zero(), l.criticOpt.Zero())
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, list, _ := strings.Cut(names[step], "responses [")
+		for _, number := range strings.Fields(strings.TrimSuffix(list, "]")) {
+			x, err := strconv.Atoi(number)
+			if err != nil {
+				t.Fatal(err)
+			}
+			epochs[step/4] = append(epochs[step/4], x)
+		}
+	}
+	for i, epoch := range epochs {
+		if i > 0 && slices.Equal(epoch, epochs[i-1]) {
+			t.Errorf("epochs %d and %d have one order", i-1, i)
+		}
+		if sorted := slices.Sorted(slices.Values(epoch)); len(sorted) != 14 || sorted[0] != 0 || sorted[13] != 13 || len(slices.Compact(sorted)) != 14 {
+			t.Errorf("epoch %d takes %v", i, epoch)
+		}
+	}
+	if !strings.HasPrefix(names[9], "iteration 1, minibatch 1,") {
+		t.Errorf("step 9 is named %q", names[9])
 	}
 }
 
@@ -1027,6 +1079,40 @@ func TestPPO34InterruptedRolloutIsMadeAnew(t *testing.T) {
 	}
 	if weightsOf(t, out) != weightsOf(t, straight) {
 		t.Error("other weights at the end")
+	}
+}
+
+func TestPPO26CriticMayStartAsALanguageModel(t *testing.T) {
+	w := newWorkshop(t)
+	w.inputs.Critic = w.inputs.Policy
+	if _, err := w.run(t.Context(), w.config(), filepath.Join(t.TempDir(), "out"), 0); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestPolicyAndCriticHaveLearningRatesOfTheirOwn(t *testing.T) {
+	for _, rates := range [][2]float64{{1e-3, 1e-60}, {1e-60, 1e-3}} {
+		w := newWorkshop(t)
+		c := w.config()
+		c.LR, c.CriticLR = rates[0], rates[1]
+		out := filepath.Join(t.TempDir(), "out")
+		if _, err := w.run(t.Context(), c, out, 0); err != nil {
+			t.Fatal(err)
+		}
+		last := filepath.Join(out, train.CheckpointFolder, artifact.CheckpointName(12))
+		for name, start := range map[string]string{"model.safetensors": w.inputs.Policy, "critic-model.safetensors": w.inputs.Critic} {
+			_, sum, err := artifact.HashFile(filepath.Join(last, name))
+			if err != nil {
+				t.Fatal(err)
+			}
+			rate := rates[0]
+			if name != "model.safetensors" {
+				rate = rates[1]
+			}
+			if moved := sum != weightsOf(t, start); moved != (rate > 1e-9) {
+				t.Errorf("rates %g: %s changed: %v", rates, name, moved)
+			}
+		}
 	}
 }
 

@@ -293,7 +293,7 @@ func TestBitsPerByteAreTheLossOverTheBytesOfTheText(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, got, err := e.Run(t.Context(), 3)
+	loss, got, err := e.Run(t.Context(), 3)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -321,6 +321,9 @@ func TestBitsPerByteAreTheLossOverTheBytesOfTheText(t *testing.T) {
 	}
 	if want := nats / math.Ln2 / float64(bytes); math.Abs(got-want) > 1e-6 {
 		t.Errorf("%v bits per byte, want %v", got, want)
+	}
+	if math.Abs(loss-nats/48) > 1e-6 {
+		t.Errorf("a loss of %v nats per token, want %v", loss, nats/48)
 	}
 }
 
@@ -352,6 +355,50 @@ func TestRowsEndWithTheDocumentsEnd(t *testing.T) {
 		}
 		if want := report.Of(split).Documents; int64(ends) != int64(want) || want == 0 || ids[len(ids)-1] != 0 {
 			t.Errorf("%s: %d ends for %d documents, the last token is %d", split, ends, want, ids[len(ids)-1])
+		}
+	}
+}
+
+func TestStepsTakeTheRowsOfTheTextOneAfterTheOther(t *testing.T) {
+	p := newPress(t)
+	c := tinyPretraining()
+	c.Steps, c.LR, c.Seed = 3, 1e-30, 4 // the weights stay as they are
+	out := filepath.Join(t.TempDir(), "out")
+	if _, err := p.run(t.Context(), c, out, 0); err != nil {
+		t.Fatal(err)
+	}
+	m, _, err := train.LoadModel(p.engine, out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	shards, err := dataset.OpenShards(filepath.Join(out, "shards/train"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer shards.Close()
+	stream, err := dataset.NewStream(shards, dataset.StreamOptions{T: 16, Seed: 4, Shuffle: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	lm, err := train.NewLanguageModel(m, 4, 16)
+	if err != nil {
+		t.Fatal(err)
+	}
+	rows := train.NewTextRows(4, 16)
+	for _, line := range readMetrics(t, out)[1:] {
+		if err := stream.Batch(uint64(line.Step-1)*4, rows.Tokens, rows.Targets); err != nil {
+			t.Fatal(err)
+		}
+		losses, err := lm.Losses(rows)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var want float64
+		for _, l := range losses {
+			want += float64(l) / 64
+		}
+		if got, _ := line.Value("loss"); math.Abs(got-want) > 1e-5 {
+			t.Errorf("step %d has the loss %v, the rows that are its turn %v", line.Step, got, want)
 		}
 	}
 }

@@ -276,6 +276,37 @@ func TestPPO7TargetsAreTheAssistantsTokensAndTheEnd(t *testing.T) {
 	}
 }
 
+func TestTrainingLossIsTheMeanOverTheTargets(t *testing.T) {
+	s := newSchool(t)
+	out := filepath.Join(t.TempDir(), "out")
+	c := tinySFT()
+	c.Epochs, c.BatchRows, c.MicroRows, c.LR = 1, 64, 2, 1e-30
+	if _, err := s.run(t.Context(), c, out, 0); err != nil {
+		t.Fatal(err)
+	}
+	m, err := model.Load(s.engine, s.inputs.Base)
+	if err != nil {
+		t.Fatal(err)
+	}
+	examples, _, _, err := load(s.tok, s.inputs.Train, contextLength)
+	if err != nil {
+		t.Fatal(err)
+	}
+	lm, err := train.NewLanguageModel(m, 2, contextLength)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want, err := Loss(t.Context(), lm, examples, 3)
+	if err != nil {
+		t.Fatal(err)
+	}
+	lines := readMetrics(t, out)
+	last := lines[len(lines)-1]
+	if got, _ := last.Value("loss"); last.Step != 1 || math.Abs(got-want) > 1e-5 {
+		t.Errorf("after %d steps the loss is %v, want %v after one", last.Step, got, want)
+	}
+}
+
 func TestDialoguesThatDoNotFitAreLeftOutAndCounted(t *testing.T) {
 	s := newSchool(t)
 	chats, err := dataset.ReadDialogues(s.inputs.Train)
