@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 
 	"github.com/seed-b72bdb6c/alma/artifact"
@@ -35,7 +36,7 @@ type Evaluation struct {
 	BitsPerByteSFT float64 `json:"bits_per_byte_sft"`
 	BitsPerBytePPO float64 `json:"bits_per_byte_ppo"`
 	// RewardAccuracy is the reward model's on pairs of validation answers,
-	// against the rule without noise.
+	// against the rule without noise; 0 where there are no pairs.
 	RewardAccuracy     float64   `json:"reward_accuracy"`
 	RewardAccuracyWide float64   `json:"reward_accuracy_wide"` // where the rule's gap is at least wideGap
 	RewardPairs        int       `json:"reward_pairs"`
@@ -356,6 +357,12 @@ func (r *Evaluation) rewardModel(ctx context.Context, rule *godoc.Rule, w *write
 			}
 			truth[k] = rule.Score(f, ranking.Prompt.Prefill+completion, ranking.EndedAt(k)).Total()
 		}
+		// A sampled answer can be longer as text than it was as tokens: broken
+		// bytes become characters of several. The reward stage leaves such
+		// prompts out too.
+		if slices.ContainsFunc(texts, func(text []int32) bool { return len(text) > w.model.Context }) {
+			continue
+		}
 		scores, err := scorer.Scores(ctx, texts)
 		if err != nil {
 			return err
@@ -382,7 +389,11 @@ func (r *Evaluation) rewardModel(ctx context.Context, rule *godoc.Rule, w *write
 			}
 		}
 	}
-	r.RewardAccuracy = right / float64(r.RewardPairs)
-	r.RewardAccuracyWide = rightWide / float64(r.RewardPairsWide)
+	if r.RewardPairs > 0 {
+		r.RewardAccuracy = right / float64(r.RewardPairs)
+	}
+	if r.RewardPairsWide > 0 {
+		r.RewardAccuracyWide = rightWide / float64(r.RewardPairsWide)
+	}
 	return nil
 }

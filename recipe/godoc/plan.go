@@ -406,9 +406,12 @@ func (s *shapes) Read(string, []float32) error {
 	return errors.New("reading from a store without numbers")
 }
 
-// Write implements compute.Store.
-func (s *shapes) Write(string, []float32) error {
-	return errors.New("writing to a store without numbers")
+// Write implements compute.Store. Numbers are not kept: nothing reads them.
+func (s *shapes) Write(name string, _ []float32) error {
+	if _, ok := s.of[name]; !ok {
+		return fmt.Errorf("writing %s: it is not defined", name)
+	}
+	return nil
 }
 
 // Print writes the plan as a table, and what it rests on.
