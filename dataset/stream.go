@@ -94,6 +94,32 @@ func (s *Stream) Batch(cursor uint64, inputs, targets []int32) error {
 	return nil
 }
 
+// Documents lists, in the order of the shards, the numbers of the documents
+// that row i is cut from.
+func (s *Stream) Documents(i uint64) []int {
+	s.enter(i / s.rows)
+	row := int(i % s.rows)
+	if s.opts.Shuffle {
+		row = s.deal[row]
+	}
+	at := int64(row) * int64(s.opts.T)
+	end := at + int64(s.opts.T)
+	var documents []int
+	next := int64(0)
+	for k := range s.shards.Documents() {
+		d := k
+		if s.opts.Shuffle {
+			d = s.order[k]
+		}
+		_, n := s.shards.Document(d)
+		if next < end && next+n > at {
+			documents = append(documents, d)
+		}
+		next += n
+	}
+	return documents
+}
+
 // enter makes the order of an epoch.
 func (s *Stream) enter(epoch uint64) {
 	if s.ready && s.epoch == epoch || !s.opts.Shuffle {

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"math"
 	"path/filepath"
+	"strings"
 
 	"github.com/seed-b72bdb6c/alma/artifact"
 	"github.com/seed-b72bdb6c/alma/corpus"
@@ -206,7 +207,8 @@ func Run(ctx context.Context, env train.Environment, c Config, in Inputs, out st
 			}
 			lr := schedule.At(step)
 			norm, err := guard.Apply(optimizer, lr, loss, func() string {
-				return fmt.Sprintf("rows %d to %d of the training text (epoch %d)", first, first+uint64(rows)-1, first/uint64(stream.RowsPerEpoch()))
+				return fmt.Sprintf("rows %d to %d of the training text (epoch %d), cut from %s",
+					first, first+uint64(rows)-1, first/uint64(stream.RowsPerEpoch()), documentNames(in.Corpus, stream, first, rows))
 			})
 			return train.StepReport{
 				Metrics: []train.Metric{
@@ -293,6 +295,38 @@ func (e *Evaluation) Run(ctx context.Context, limit int) (loss, bitsPerByte floa
 		bytes += dataset.CountBytes(e.rows.Targets, e.lengths)
 	}
 	return loss / float64(tokens), loss / math.Ln2 / float64(max(1, bytes)), nil
+}
+
+// maxNamed is how many documents of a batch are named.
+const maxNamed = 20
+
+// documentNames names the documents that rows are cut from, for an error.
+func documentNames(from string, stream *dataset.Stream, first uint64, rows int) string {
+	wanted := make(map[int]bool)
+	for row := range rows {
+		for _, d := range stream.Documents(first + uint64(row)) {
+			wanted[d] = true
+		}
+	}
+	report, err := corpus.ReadReport(from)
+	if err != nil {
+		return fmt.Sprintf("%d documents, whose names cannot be read: %v", len(wanted), err)
+	}
+	var names []string
+	n := 0
+	for doc, err := range corpus.Documents(filepath.Join(from, report.Of(corpus.Train).File)) {
+		if err != nil {
+			return fmt.Sprintf("%d documents, whose names cannot be read: %v", len(wanted), err)
+		}
+		if wanted[n] && len(names) < maxNamed {
+			names = append(names, doc.ID)
+		}
+		n++
+	}
+	if more := len(wanted) - len(names); more > 0 {
+		names = append(names, fmt.Sprintf("and %d more", more))
+	}
+	return strings.Join(names, ", ")
 }
 
 // openShards tokenises a split of the corpus into shards, unless an earlier
