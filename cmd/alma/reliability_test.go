@@ -108,9 +108,6 @@ func sameAsStraight(t testing.TB, run string, stages ...string) {
 			t.Errorf("%s holds %v, want %v", stage, slices.Sorted(maps.Keys(got)), slices.Sorted(maps.Keys(want)))
 		}
 	}
-	if left, err := artifact.CleanTemporaries(run); err != nil || len(left) > 0 {
-		t.Errorf("left behind: %v (%v)", left, err)
-	}
 }
 
 // at runs a command with a failpoint armed.
@@ -132,12 +129,21 @@ func lastBegun(stderr string) string {
 	return all[len(all)-1][1]
 }
 
+// nothingLeftBehind looks for temporaries, which each start of a run cleans up.
+func nothingLeftBehind(t testing.TB, run string) {
+	t.Helper()
+	if left, err := artifact.CleanTemporaries(run); err != nil || len(left) > 0 {
+		t.Errorf("left behind: %v (%v)", left, err)
+	}
+}
+
 // completeStage has a run go on until a stage is complete, and no further.
 func completeStage(t testing.TB, run, stage string) {
 	t.Helper()
 	if o := at(t, "stage.finish.after:1", life(t, run)); o.code != -1 || lastBegun(o.stderr) != stage {
 		t.Fatalf("%s did not become complete: exit code %d in %s\n%s", stage, o.code, lastBegun(o.stderr), o.stderr)
 	}
+	nothingLeftBehind(t, run)
 }
 
 // Failpoints at which a stage is killed, so that it gets further each time.
@@ -207,16 +213,18 @@ func killedAtRandom(t *testing.T, stage string, wanted int) {
 	random := rand.New(rand.NewPCG(uint64(slices.Index(lifeStages, stage)), 7))
 	run := before(t, stage)
 	manifest := func() string { return filepath.Join(run, stage, "artifact.json") }
-	m, err := artifact.Open(filepath.Join(straight(t), stage), false)
-	if err != nil {
-		t.Fatal(err)
-	}
-	took := max(m.WallSeconds, .02) // seconds
+	// From beginning to end it takes so long.
+	p := startWith(t, []string{"ALMA_FAILPOINT=stage.finish.after:1"}, life(t, run)...)
+	p.until(t, "] "+stage+": ")
+	began := time.Now()
+	p.wait(t)
+	took := time.Since(began)
+	run = before(t, stage)
 	ends := 0
 	for kills := 0; kills < wanted; {
-		p := start(t, life(t, run)...)
+		p = start(t, life(t, run)...)
 		p.until(t, "] "+stage+": ")
-		timer := time.AfterFunc(time.Duration(random.Float64()*took*float64(time.Second)), func() { p.cmd.Process.Kill() })
+		timer := time.AfterFunc(time.Duration(random.Float64()*float64(took)), func() { p.cmd.Process.Kill() })
 		code := p.wait(t)
 		timer.Stop()
 		if code != -1 && code != 0 {
@@ -253,6 +261,7 @@ func TestALifeThatIsKilledAgainAndAgainEndsWithTheSameBits(t *testing.T) {
 		}
 	}
 	sameAsStraight(t, run, lifeStages...)
+	nothingLeftBehind(t, run)
 	if kills < 5 {
 		t.Errorf("killed %d times, want 5 or more", kills)
 	}
@@ -598,5 +607,6 @@ func TestAFileSystemThatIsFullEndsALifeWithCode13AndRoomLetsItGoOn(t *testing.T)
 		}
 	}
 	sameAsStraight(t, run, lifeStages...)
+	nothingLeftBehind(t, run)
 	t.Logf("without space in %v", slices.Sorted(maps.Keys(seen)))
 }
