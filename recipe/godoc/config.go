@@ -123,11 +123,12 @@ func (c *Config) corpusShares() corpus.Shares { return c.Corpus.shares() }
 const baseBudget = 15 * time.Minute
 
 // Derive turns a budget into the values that depend on it. Compute grows with
-// the budget, and a model is best given as many more tokens as it has more
-// weights (Hoffmann et al. 2022), so both grow with its root: width with the
-// fourth root of the budget at a constant ratio of width to depth cubed, the
-// tokens with the square root. Learning rates fall as the width grows (Yang et
-// al. 2022, for Adam).
+// the budget, and with it both the weights and the tokens (Hoffmann et al.
+// 2022): width with its power .2, depth with .15, and the tokens of pretraining
+// with what is left. The data of the later stages does not grow as fast, since
+// there are only so many documented functions: pretraining takes the time that
+// they leave. Learning rates fall as the width grows (Yang et al. 2022, for
+// Adam). From an hour on, the whole of the Go tree is read.
 func Derive(budget time.Duration, _ map[string]any) map[string]any {
 	d := Defaults()
 	scale := float64(budget) / float64(baseBudget)
@@ -140,16 +141,18 @@ func Derive(budget time.Duration, _ map[string]any) map[string]any {
 	by := float64(width) / float64(d.Pretrain.Width)
 	// What is left of the growth goes to the tokens.
 	tokens := scale / (by * by * float64(layers) / float64(d.Pretrain.Layers))
-	steps := func(n int) int { return grow(n, tokens, 1) }
-	vocabulary := d.Tokenizer.Vocabulary
+	steps := grow(d.Pretrain.Steps, tokens*math.Pow(scale, .25), 1)
+	vocabulary, maxBytes := d.Tokenizer.Vocabulary, d.Corpus.MaxBytes
 	if scale >= 4 {
 		vocabulary *= 2
+		maxBytes = 0
 	}
 	return map[string]any{
+		"corpus.max_bytes":     maxBytes,
 		"pretrain.layers":      layers,
 		"pretrain.width":       width,
 		"pretrain.heads":       width / headDim,
-		"pretrain.steps":       steps(d.Pretrain.Steps),
+		"pretrain.steps":       steps,
 		"pretrain.lr":          rounded(d.Pretrain.LR / by),
 		"tokenizer.vocabulary": vocabulary,
 		"sft.lr":               rounded(d.SFT.LR / by),
