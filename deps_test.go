@@ -196,7 +196,7 @@ func eachSource(t *testing.T, visit func(pkg, file string)) {
 			return nil
 		}
 		base := d.Name()
-		if base == "testdata" || strings.HasPrefix(base, "_") || strings.HasPrefix(base, ".") {
+		if base == "testdata" || base == "vendor" || strings.HasPrefix(base, "_") || strings.HasPrefix(base, ".") {
 			return fs.SkipDir
 		}
 		if _, err := os.Stat(filepath.Join(name, "go.mod")); err == nil {
