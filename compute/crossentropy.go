@@ -11,8 +11,9 @@ const IgnoreTarget = -100
 // log-sum-exp of each row's logits [N].
 type LinearCrossEntropyOp struct{ OutIn bool }
 
-// LinearCrossEntropy takes hidden [N, D] and targets i32 [N] and gives the
-// loss of each row in nats. A negative target ([IgnoreTarget]) has no loss
+// LinearCrossEntropy takes hidden [N, D] and targets i32 [N], or [..., T] for N
+// rows in sequences of T (see [HeadBlock]), and gives the loss of each row [N]
+// in nats. A negative target ([IgnoreTarget]) has no loss
 // and no gradient.
 func LinearCrossEntropy(hidden, w, targets *Tensor, outIn bool) *Tensor {
 	return apply(LinearCrossEntropyOp{outIn}, hidden, w, targets)[0]
@@ -37,11 +38,13 @@ func (o LinearCrossEntropyOp) FLOPs(n *Node) int64 { return headFLOPs(n) }
 
 // LinearCrossEntropyGradOp takes hidden, w, targets, lse and the gradient by
 // each loss [N], and gives dhidden and dw. It recomputes the logits. The sum
-// over rows in dw runs in order in blocks of [HeadBlock] rows.
+// over rows in dw runs in order, block by block.
 type LinearCrossEntropyGradOp LinearCrossEntropyOp
 
-// HeadBlock is the number of rows whose logits the vocabulary operators hold
-// at one time, and the length of a block in the sum over rows of dw.
+// HeadBlock is the largest number of rows whose logits the vocabulary operators
+// hold at one time, and the length of a block in the sum over rows of dw. No
+// block holds rows of two sequences: so the sum does not depend on how many
+// sequences a micro-batch has when it is accumulated.
 const HeadBlock = 256
 
 func (LinearCrossEntropyGradOp) Kind() string                          { return "linear_cross_entropy.grad" }
@@ -58,7 +61,8 @@ type TokenLogProbOp struct {
 	Temperature float32
 }
 
-// TokenLogProb takes hidden [N, D] and tokens i32 [N]. The log-probability is
+// TokenLogProb takes hidden [N, D] and tokens i32 [N], or [..., T] for N rows in
+// sequences of T (see [HeadBlock]), and gives [N]. The log-probability is
 // differentiable, the entropy is a measurement. The temperature is the one
 // that the tokens were sampled at.
 func TokenLogProb(hidden, w, tokens *Tensor, outIn bool, temperature float32) (logProb, entropy *Tensor) {
@@ -95,7 +99,7 @@ func (TokenLogProbGradOp) FLOPs(n *Node) int64                   { return 3 * he
 func vocabularyRows(op string, outIn bool, in []Type) Type {
 	wantFloats(op, in[:2])
 	h, w := in[0].Shape, in[1].Shape
-	ok := len(h) == 2 && len(w) == 2 && in[2].DType == Int32 && in[2].Shape.Equal(h[:1])
+	ok := len(h) == 2 && len(w) == 2 && in[2].DType == Int32 && len(in[2].Shape) >= 1 && in[2].Shape.Size() == h[0]
 	if ok {
 		d := w[0]
 		if outIn {
@@ -104,7 +108,7 @@ func vocabularyRows(op string, outIn bool, in []Type) Type {
 		ok = h[1] == d
 	}
 	if !ok {
-		badShape(op, "hidden [N, D], w [V, D] with OutIn or [D, V], and tokens i32 [N]", in)
+		badShape(op, "hidden [N, D], w [V, D] with OutIn or [D, V], and tokens i32 [N] or [..., T] of N elements", in)
 	}
 	return Type{Float32, h[:1]}
 }

@@ -171,7 +171,7 @@ func (p *Program) Update(variable, value *Tensor) { p.update(variable, value, fa
 // The gradient of a weight, bias, norm or table goes on summing from the old
 // value, row after row. A batch of sequences that is processed in several runs
 // leaves the same bits as in one run; for the gradient by the vocabulary, where
-// each run holds a multiple of [HeadBlock] rows. A gradient that is itself a
+// the tokens' shape tells the sequences apart. A gradient that is itself a
 // sum, of a tensor with two readers, does not: give each reader a [Reshape] of
 // the variable, and accumulate the gradients by those apart.
 func (p *Program) Accumulate(name string, value *Tensor) {

@@ -7,9 +7,7 @@
 //   - step: one update of the weights by the optimizer.
 //   - micro-batch: the rows that go through the engine at one time. A step
 //     accumulates the gradients of several micro-batches, each scaled by the
-//     token count of the whole step, so that the split changes nothing: not a
-//     bit where rows are whole blocks of compute.HeadBlock positions, and
-//     nothing but rounding in the head's gradient where they are not.
+//     token count of the whole step, so that the split changes no bit.
 //   - state: everything that a checkpoint must hold for a resumed run to
 //     continue with the same bits.
 //

@@ -46,7 +46,7 @@ func NewEvaluation(m *model.Model, b, t int) (compute.Executable, error) {
 func lossProgram(name string, m *model.Model, b, t int) (*compute.Program, *compute.Tensor) {
 	p := compute.NewProgram(name)
 	hidden := m.Hidden(p, model.NewBatch(p, b, t))
-	targets := p.Input("targets", compute.Int32, b*t)
+	targets := p.Input("targets", compute.Int32, b, t)
 	return p, compute.LinearCrossEntropy(hidden, m.HeadWeight(p), targets, true)
 }
 

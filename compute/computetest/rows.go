@@ -115,7 +115,8 @@ func rowsOf(t *testing.T, engine compute.Engine, build func(b *builder), first, 
 
 // testMicroBatches accumulates the gradients of a batch over several runs, in
 // which each holds whole sequences: the sums must have the bits of one run.
-// The vocabulary operators promise it in multiples of HeadBlock rows.
+// The vocabulary operators promise it where the tokens' shape tells the
+// sequences apart.
 func (s suite) testMicroBatches(t *testing.T) {
 	const head = compute.HeadBlock
 	linear := func(sequence, k, n int, outIn bool) func(b *builder) {
@@ -148,6 +149,18 @@ func (s suite) testMicroBatches(t *testing.T) {
 			targets := b.integersOf("targets", part(b, ignoreSome("targets", 13), head), b.n*head)
 			hidden := compute.Reshape(b.rows("hidden", head, 7), b.n*head, 7)
 			b.output("loss", compute.LinearCrossEntropy(hidden, b.variable("w", 13, 7), targets, true))
+		}},
+		{"linear_cross_entropy, short sequences", func(b *builder) {
+			targets := b.integersOf("targets", part(b, ignoreSome("targets", 13), 19), b.n, 19)
+			hidden := compute.Reshape(b.rows("hidden", 19, 7), b.n*19, 7)
+			b.output("loss", compute.LinearCrossEntropy(hidden, b.variable("w", 13, 7), targets, true))
+		}},
+		{"token_log_prob, long sequences", func(b *builder) {
+			const long = head + 37
+			tokens := b.integersOf("tokens", part(b, ignoreSome("tokens", 13), long), b.n, long)
+			hidden := compute.Reshape(b.rows("hidden", long, 7), b.n*long, 7)
+			logProb, _ := compute.TokenLogProb(hidden, b.variable("w", 7, 13), tokens, false, 0.7)
+			b.output("log-probability", logProb)
 		}},
 		{"token_log_prob", func(b *builder) {
 			tokens := b.integersOf("tokens", part(b, ignoreSome("tokens", 13), head), b.n*head)

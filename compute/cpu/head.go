@@ -96,6 +96,19 @@ func (c *compiler) tokenLogProbGrad(n *compute.Node, o compute.TokenLogProbGradO
 	})
 }
 
+// headBlocks cuts the rows into blocks [from, to) of at most compute.HeadBlock,
+// none of which crosses a sequence, the last dimension of the tokens.
+func headBlocks(tokens compute.Shape) [][2]int {
+	var blocks [][2]int
+	rows, sequence := tokens.Size(), tokens.Last()
+	for start := 0; start < rows; start += sequence {
+		for from := start; from < start+sequence; from += compute.HeadBlock {
+			blocks = append(blocks, [2]int{from, min(from+compute.HeadBlock, start+sequence)})
+		}
+	}
+	return blocks
+}
+
 // headBackward goes through the rows in blocks of compute.HeadBlock. The rows
 // of a block that count are gathered; for them the logits are computed again,
 // grad turns them into their gradients, and these give dhidden row by row and
@@ -108,7 +121,8 @@ func (c *compiler) headBackward(n *compute.Node, outIn bool, grad func(r int, lo
 	added := c.added(n.Outputs[1])
 	forward := c.weightOf(n.Inputs[1], h.d, h.v, outIn)
 	backward := c.weightOf(n.Inputs[1], h.v, h.d, !outIn)
-	size := min(compute.HeadBlock, h.rows)
+	blocks := headBlocks(n.Inputs[2].Shape)
+	size := min(compute.HeadBlock, n.Inputs[2].Shape.Last())
 	perTask := min(headRows, roundUp((size+2*c.pool.workers-1)/(2*c.pool.workers), kernel.MR))
 	logits := c.temporary(size * h.stride)
 	hidden := c.temporary(size * h.d)
@@ -117,7 +131,6 @@ func (c *compiler) headBackward(n *compute.Node, outIn bool, grad func(r int, lo
 	// The state of the block that the jobs work on.
 	var (
 		counting  = make([]int, 0, size) // rows
-		base      int
 		first     bool
 		forwardP  []float32
 		backwardP []float32
@@ -150,9 +163,9 @@ func (c *compiler) headBackward(n *compute.Node, outIn bool, grad func(r int, lo
 		forwardP, backwardP = forward.ready(pool), backward.ready(pool)
 		pool.do(zeroJob)
 		first = !added
-		for base = 0; base < h.rows; base += compute.HeadBlock {
+		for _, block := range blocks {
 			counting = counting[:0]
-			for r := base; r < min(base+compute.HeadBlock, h.rows); r++ {
+			for r := block[0]; r < block[1]; r++ {
 				if h.tokens.i[r] >= 0 {
 					counting = append(counting, r)
 				}
