@@ -288,16 +288,8 @@ func (d Disk) removeCheckpoint(path string) error {
 	return d.removeAll(temporary, true)
 }
 
-// OpenCheckpoint opens one checkpoint folder and verifies the SHA-256 of every
+// openCheckpoint opens one checkpoint folder and verifies the SHA-256 of every
 // file. Damage is an [ErrCorrupt] that names the files.
-func OpenCheckpoint(path string) (*Checkpoint, error) {
-	c, err := disk.openCheckpoint(path)
-	if err != nil {
-		return nil, fmt.Errorf("reading checkpoint %s: %w", path, err)
-	}
-	return c, nil
-}
-
 func (d Disk) openCheckpoint(path string) (*Checkpoint, error) {
 	manifest := filepath.Join(path, checkpointManifest)
 	data, err := d.readFile(manifest, maxManifest)

@@ -26,6 +26,15 @@ func (e Example) Learned() int {
 	return n
 }
 
+// Lengths returns the number of tokens of each example, as Pack takes it.
+func Lengths(examples []Example) []int {
+	lengths := make([]int, len(examples))
+	for i, e := range examples {
+		lengths[i] = len(e.Tokens)
+	}
+	return lengths
+}
+
 // Tokenize renders dialogues with tokenizer.RenderChat. Those of more than
 // maxTokens tokens do not fit and are left out: dropped lists their indices. The
 // error names the dialogue, counted from 0.

@@ -13,13 +13,16 @@ import (
 type LanguageModel struct {
 	B, T    int
 	forward compute.Executable
-	step    compute.Executable
+	step    compute.Executable // nil for an evaluation
 }
 
 // NewLanguageModel compiles the objective for micro-batches of b rows of t
 // tokens. The gradients are accumulated in the model's Store.
 func NewLanguageModel(m *model.Model, b, t int) (*LanguageModel, error) {
-	l := &LanguageModel{B: b, T: t}
+	l, err := NewEvaluation(m, b, t)
+	if err != nil {
+		return nil, err
+	}
 	p, losses := lossProgram("language model step", m, b, t)
 	scale := p.Input("scale", compute.Float32)
 	loss := compute.Mul(compute.Sum(losses), scale)
@@ -27,20 +30,17 @@ func NewLanguageModel(m *model.Model, b, t int) (*LanguageModel, error) {
 	if err := Backward(p, m, loss); err != nil {
 		return nil, err
 	}
-	var err error
-	if l.step, err = m.Engine.Compile(p, m.Store); err != nil {
-		return nil, err
-	}
-	l.forward, err = NewEvaluation(m, b, t)
+	l.step, err = m.Engine.Compile(p, m.Store)
 	return l, err
 }
 
-// NewEvaluation compiles the forward pass alone, with an output "losses"
-// [B·T] in nats.
-func NewEvaluation(m *model.Model, b, t int) (compute.Executable, error) {
+// NewEvaluation compiles the forward pass alone: of the result only Losses and
+// ForwardFLOPs may be called, and the Store needs no gradients.
+func NewEvaluation(m *model.Model, b, t int) (*LanguageModel, error) {
 	p, losses := lossProgram("language model evaluation", m, b, t)
 	p.Output("losses", losses)
-	return m.Engine.Compile(p, m.Store)
+	forward, err := m.Engine.Compile(p, m.Store)
+	return &LanguageModel{B: b, T: t, forward: forward}, err
 }
 
 func lossProgram(name string, m *model.Model, b, t int) (*compute.Program, *compute.Tensor) {
@@ -54,7 +54,7 @@ func lossProgram(name string, m *model.Model, b, t int) (*compute.Program, *comp
 // gradients and returns scale·Σ loss. With scale = 1/(target tokens of the
 // whole step) the micro-batches add up to the mean.
 func (l *LanguageModel) Accumulate(rows *dataset.Packed, scale float64) (loss float64, err error) {
-	FillRows(l.step, rows)
+	fillRows(l.step, rows)
 	l.step.Floats("scale")[0] = float32(scale)
 	if err := l.step.Run(); err != nil {
 		return 0, err
@@ -65,7 +65,7 @@ func (l *LanguageModel) Accumulate(rows *dataset.Packed, scale float64) (loss fl
 // Losses returns the loss of each position [B·T] in nats, 0 where there is no
 // target. The slice is valid until the next call.
 func (l *LanguageModel) Losses(rows *dataset.Packed) ([]float32, error) {
-	FillRows(l.forward, rows)
+	fillRows(l.forward, rows)
 	if err := l.forward.Run(); err != nil {
 		return nil, err
 	}
@@ -78,9 +78,9 @@ func (l *LanguageModel) FLOPs() int64 { return l.step.FLOPs() }
 // ForwardFLOPs is the count of one micro-batch, forward only.
 func (l *LanguageModel) ForwardFLOPs() int64 { return l.forward.FLOPs() }
 
-// FillRows copies rows to the inputs of a Program that was built with
+// fillRows copies rows to the inputs of a Program that was built with
 // [model.NewBatch] and a "targets" input.
-func FillRows(x compute.Executable, rows *dataset.Packed) {
+func fillRows(x compute.Executable, rows *dataset.Packed) {
 	copy(x.Ints("tokens"), rows.Tokens)
 	copy(x.Ints("positions"), rows.Positions)
 	copy(x.Ints("segments"), rows.Segments)
@@ -100,11 +100,7 @@ func NewTextRows(b, t int) *dataset.Packed {
 // LogProbs returns the log-probability of each example's trained tokens, in
 // nats.
 func LogProbs(ctx context.Context, l *LanguageModel, examples []dataset.Example) ([]float64, error) {
-	lengths := make([]int, len(examples))
-	for i, e := range examples {
-		lengths[i] = len(e.Tokens)
-	}
-	rows, err := dataset.Pack(lengths, l.T)
+	rows, err := dataset.Pack(dataset.Lengths(examples), l.T)
 	if err != nil {
 		return nil, err
 	}

@@ -125,7 +125,7 @@ func readTokens(ctx context.Context, t *tokenizer.Tokenizer, file string) ([]int
 func (r *perplexity) measure(ctx context.Context, m *model.Model, tokens []int32) error {
 	const tokensAtOnce = 2048
 	rows := train.NewTextRows(max(1, tokensAtOnce/r.Context), r.Context)
-	x, err := train.NewEvaluation(m, rows.B, rows.T)
+	lm, err := train.NewEvaluation(m, rows.B, rows.T)
 	if err != nil {
 		return err
 	}
@@ -143,11 +143,11 @@ func (r *perplexity) measure(ctx context.Context, m *model.Model, tokens []int32
 		for i := n; i < len(rows.Tokens); i++ {
 			rows.Tokens[i], rows.Targets[i] = 0, compute.IgnoreTarget
 		}
-		train.FillRows(x, rows)
-		if err := x.Run(); err != nil {
+		losses, err := lm.Losses(rows)
+		if err != nil {
 			return err
 		}
-		for _, loss := range x.Floats("losses") {
+		for _, loss := range losses {
 			sum += float64(loss)
 		}
 		r.Tokens += int64(n)

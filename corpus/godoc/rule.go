@@ -3,7 +3,6 @@ package godoc
 import (
 	"sort"
 	"strings"
-	"unicode"
 )
 
 // A Score is what a comment earns under the Rule, item by item. Each field is
@@ -344,18 +343,4 @@ func repeats(text string, ws []string) bool {
 		}
 	}
 	return false
-}
-
-// Openings counts the distinct first three words after the name among the
-// comments: a measure of how alike they are. names[i] is the function's name
-// of comments[i].
-func Openings(names, comments []string) int {
-	seen := map[string]bool{}
-	for i, c := range comments {
-		text := strings.TrimPrefix(commentText(c), names[i])
-		text = strings.TrimLeftFunc(text, unicode.IsSpace)
-		ws := words(text)
-		seen[strings.Join(ws[:min(3, len(ws))], " ")] = true
-	}
-	return len(seen)
 }

@@ -191,13 +191,6 @@ func TestStemsMeet(t *testing.T) {
 	}
 }
 
-func TestOpeningsCountDistinctBeginnings(t *testing.T) {
-	names := []string{"A", "B", "C"}
-	if n := Openings(names, []string{"// A returns the sum of x.", "// B returns the sum.", "// C is it."}); n != 2 {
-		t.Errorf("%d openings, want 2", n)
-	}
-}
-
 func TestAnnotatorRanks(t *testing.T) {
 	rule := testRule()
 	f := mustParse(t, "func (l *List[T]) Len() int")

@@ -114,10 +114,8 @@ func (c *Config) Validate() error {
 	if c.PPO.MaxTokens >= length {
 		return artifact.Errorf(artifact.ErrUsage, "ppo.max_tokens %d leaves no room for a prompt in a context of %d", c.PPO.MaxTokens, length)
 	}
-	return c.corpusShares().Check()
+	return c.Corpus.shares().Check()
 }
-
-func (c *Config) corpusShares() corpus.Shares { return c.Corpus.shares() }
 
 // baseBudget is the time for which the defaults were chosen.
 const baseBudget = 15 * time.Minute

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"math"
 	"slices"
 	"strings"
 
@@ -307,7 +306,7 @@ func (r *Evaluation) languageModels(ctx context.Context, c Config, before, after
 	defer shards.Close()
 	var logProbs [2][]float64
 	for i, w := range []*writer{before, after} {
-		lm, err := train.NewLanguageModel(w.model, c.Pretrain.MicroRows, w.model.Context)
+		lm, err := train.NewEvaluation(w.model, c.Pretrain.MicroRows, w.model.Context)
 		if err != nil {
 			return err
 		}
@@ -343,7 +342,7 @@ func (r *Evaluation) rewardModel(ctx context.Context, rule *godoc.Rule, w *write
 	if err != nil {
 		return err
 	}
-	var right, rightWide float64
+	var pairs []evaluate.Pair
 	for _, ranking := range rankings {
 		f, err := godoc.ParsePrompt(ranking.Prompt.Text())
 		if err != nil {
@@ -367,33 +366,23 @@ func (r *Evaluation) rewardModel(ctx context.Context, rule *godoc.Rule, w *write
 		if err != nil {
 			return err
 		}
-		for i := range truth {
-			for j := range i {
-				gap := truth[i] - truth[j]
-				if math.Abs(gap) < 1e-9 {
-					continue
-				}
-				ok := 0.0
-				switch d := float64(scores[i]-scores[j]) * gap; {
-				case d > 0:
-					ok = 1
-				case d == 0:
-					ok = .5
-				}
-				r.RewardPairs++
-				right += ok
-				if math.Abs(gap) >= wideGap-1e-9 {
-					r.RewardPairsWide++
-					rightWide += ok
-				}
-			}
+		judged := make([]float64, len(scores))
+		for k, score := range scores {
+			judged[k] = float64(score)
 		}
+		pairs = append(pairs, evaluate.Pairs(judged, truth)...)
 	}
-	if r.RewardPairs > 0 {
-		r.RewardAccuracy = right / float64(r.RewardPairs)
+	// Gaps of less than roundingGap are ties whose points were added in another
+	// order.
+	const roundingGap = 1e-9
+	pairs = slices.DeleteFunc(pairs, func(p evaluate.Pair) bool { return p.Gap < roundingGap })
+	wide := slices.DeleteFunc(slices.Clone(pairs), func(p evaluate.Pair) bool { return p.Gap < wideGap-roundingGap })
+	r.RewardPairs, r.RewardPairsWide = len(pairs), len(wide)
+	if len(pairs) > 0 {
+		r.RewardAccuracy = evaluate.PairwiseAccuracy(pairs).Value
 	}
-	if r.RewardPairsWide > 0 {
-		r.RewardAccuracyWide = rightWide / float64(r.RewardPairsWide)
+	if len(wide) > 0 {
+		r.RewardAccuracyWide = evaluate.PairwiseAccuracy(wide).Value
 	}
 	return nil
 }

@@ -9,7 +9,6 @@ import (
 	"slices"
 
 	"github.com/seed-b72bdb6c/alma/artifact"
-	"github.com/seed-b72bdb6c/alma/compute"
 	"github.com/seed-b72bdb6c/alma/dataset"
 	"github.com/seed-b72bdb6c/alma/model"
 	"github.com/seed-b72bdb6c/alma/tokenizer"
@@ -161,7 +160,7 @@ func Run(ctx context.Context, env train.Environment, c Config, in Inputs, out st
 	}
 	if len(held) > 0 {
 		loop.Evaluate = func(ctx context.Context, _ int) ([]train.Metric, error) {
-			loss, err := Loss(ctx, lm, held, pad)
+			loss, err := Loss(ctx, lm, held)
 			return []train.Metric{{Name: "validation/loss", Value: loss}}, err
 		}
 	}
@@ -203,10 +202,7 @@ func load(tok *tokenizer.Tokenizer, path string, length int) (examples []dataset
 // plan lists the packed rows of each step: whole epochs in orders of their
 // own, one after the other, and the share of a last one.
 func plan(examples []dataset.Example, c Config, length int) ([][][]int, error) {
-	lengths := make([]int, len(examples))
-	for i, e := range examples {
-		lengths[i] = len(e.Tokens)
-	}
+	lengths := dataset.Lengths(examples)
 	var steps [][][]int
 	for epoch := 0; float64(epoch) < c.Epochs; epoch++ {
 		rows, err := dataset.PackEpoch(lengths, length, c.Seed, uint64(epoch))
@@ -245,35 +241,16 @@ func used(p *dataset.Packed) int {
 }
 
 // Loss is the mean loss of the assistant's tokens in nats.
-func Loss(ctx context.Context, lm *train.LanguageModel, examples []dataset.Example, pad int32) (float64, error) {
-	lengths := make([]int, len(examples))
-	for i, e := range examples {
-		lengths[i] = len(e.Tokens)
-	}
-	rows, err := dataset.Pack(lengths, lm.T)
+func Loss(ctx context.Context, lm *train.LanguageModel, examples []dataset.Example) (float64, error) {
+	logProbs, err := train.LogProbs(ctx, lm, examples)
 	if err != nil {
 		return 0, err
 	}
-	micro := dataset.NewPacked(lm.B, lm.T)
 	var sum float64
 	var n int
-	for at := 0; at < len(rows); at += lm.B {
-		if ctx.Err() != nil {
-			return 0, context.Cause(ctx)
-		}
-		if err := micro.Fill(rows[at:min(at+lm.B, len(rows))], examples, pad); err != nil {
-			return 0, err
-		}
-		losses, err := lm.Losses(micro)
-		if err != nil {
-			return 0, err
-		}
-		for i, l := range losses {
-			if micro.Targets[i] != compute.IgnoreTarget {
-				sum += float64(l)
-				n++
-			}
-		}
+	for i, e := range examples {
+		sum -= logProbs[i]
+		n += e.Learned()
 	}
 	return sum / float64(n), nil
 }

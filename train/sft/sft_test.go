@@ -196,7 +196,7 @@ func TestPPO2LossIsUnchangedByPackingAndPadding(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		l, err := Loss(t.Context(), lm, examples, 3)
+		l, err := Loss(t.Context(), lm, examples)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -236,7 +236,7 @@ func TestLossDoesNotDependOnTheBatch(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			got, err := Loss(t.Context(), lm, examples, 3)
+			got, err := Loss(t.Context(), lm, examples)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -296,7 +296,7 @@ func TestTrainingLossIsTheMeanOverTheTargets(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want, err := Loss(t.Context(), lm, examples, 3)
+	want, err := Loss(t.Context(), lm, examples)
 	if err != nil {
 		t.Fatal(err)
 	}
