@@ -19,6 +19,25 @@ type Model struct {
 	Config
 	Engine compute.Engine
 	Store  compute.Store
+
+	frozen map[string]bool // names of the parameters that training leaves as they are
+}
+
+// Freeze keeps the parameters that match from being trained, and lets all
+// others be. Programs and optimizers built before it are not changed.
+func (m *Model) Freeze(match func(Parameter) bool) {
+	m.frozen = make(map[string]bool)
+	for _, p := range m.Parameters() {
+		if match(p) {
+			m.frozen[p.Name] = true
+		}
+	}
+}
+
+// Trained lists the parameters that are not frozen, in the order of
+// [Config.Parameters].
+func (m *Model) Trained() []Parameter {
+	return slices.DeleteFunc(m.Parameters(), func(p Parameter) bool { return m.frozen[p.Name] })
 }
 
 // New returns a model with random weights, a function of the seed and each
@@ -40,7 +59,7 @@ func empty(engine compute.Engine, c Config) (*Model, error) {
 	if err := c.Validate(); err != nil {
 		return nil, err
 	}
-	m := &Model{c, engine, engine.NewStore()}
+	m := &Model{Config: c, Engine: engine, Store: engine.NewStore()}
 	for _, p := range c.Parameters() {
 		if err := m.Store.Define(p.Name, p.Shape...); err != nil {
 			return nil, err

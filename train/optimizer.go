@@ -12,15 +12,17 @@ import (
 	"github.com/seed-b72bdb6c/alma/model"
 )
 
-// Backward extends a Program with the gradient of the loss by every parameter
-// of the model and accumulates it in the Store.
+// Backward extends a Program with the gradient of the loss by every trained
+// parameter of the model ([model.Model.Trained]) and accumulates it in the
+// Store. The part of the backward pass that only frozen parameters need is not
+// computed.
 //
 // A parameter that the Program uses twice (an embedding tied to the head) has
 // a gradient that is a sum. Each part of it is accumulated in an array of its
 // own, and [Optimizer] adds the parts up: so every array takes its terms in
 // the order of the rows, however the rows are split into micro-batches.
 func Backward(p *compute.Program, m *model.Model, loss *compute.Tensor) error {
-	parameters := m.Parameters()
+	parameters := m.Trained()
 	wrt := make([]*compute.Tensor, len(parameters))
 	for i, param := range parameters {
 		wrt[i] = p.Variable(param.Name, param.Shape...)
@@ -60,8 +62,8 @@ type AdamW struct {
 	MaxNorm               float64 // the gradients' global norm is clipped to it; 0: not clipped
 }
 
-// Optimizer updates the parameters of one model from the gradients in its
-// Store.
+// Optimizer updates the trained parameters of one model from the gradients in
+// its Store.
 type Optimizer struct {
 	AdamW
 	model  *model.Model
@@ -79,7 +81,7 @@ func NewOptimizer(m *model.Model, constants AdamW) (*Optimizer, error) {
 	lr, scale := update.Input("lr", compute.Float32), update.Input("scale", compute.Float32)
 	c1, c2 := update.Input("c1", compute.Float32), update.Input("c2", compute.Float32)
 	var all []*compute.Tensor
-	for _, param := range m.Parameters() {
+	for _, param := range m.Trained() {
 		for _, moment := range []string{momentName(1, param.Name), momentName(2, param.Name)} {
 			if err := m.Store.Define(moment, param.Shape...); err != nil {
 				return nil, err
@@ -174,7 +176,7 @@ func (o *Optimizer) FLOPs() int64 { return o.norm.FLOPs() + o.update.FLOPs() }
 // Save writes the moments and the number of updates as safetensors.
 func (o *Optimizer) Save(w io.Writer) error {
 	tensors := []artifact.Tensor{artifact.Int32Tensor("steps", nil, []int32{int32(o.steps)})}
-	for _, param := range o.model.Parameters() {
+	for _, param := range o.model.Trained() {
 		for order := 1; order <= 2; order++ {
 			name := momentName(order, param.Name)
 			data := make([]float32, compute.Shape(param.Shape).Size())
@@ -197,7 +199,7 @@ func (o *Optimizer) Load(name string, data []byte) error {
 	if err != nil {
 		return err
 	}
-	for _, param := range o.model.Parameters() {
+	for _, param := range o.model.Trained() {
 		for order := 1; order <= 2; order++ {
 			moment := momentName(order, param.Name)
 			info, ok := file.Info(moment)
