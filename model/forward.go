@@ -94,10 +94,12 @@ func (c Config) HeadWeight(p *compute.Program) *compute.Tensor {
 	return p.Variable(c.HeadName(), c.Vocabulary, c.Width)
 }
 
-// Score applies the scalar head to hidden states [N, D], giving [N].
+// Score applies the scalar head to hidden states [..., D], giving a number for
+// each. The head's gradient is summed sequence by sequence, the dimension before
+// the last (see [compute.LinearWeightGradOp]).
 func (c Config) Score(p *compute.Program, hidden *compute.Tensor) *compute.Tensor {
 	s := compute.Linear(hidden, p.Variable(ScoreWeight, 1, c.Width), p.Variable(ScoreBias, 1), true)
-	return compute.Reshape(s, hidden.Shape[0])
+	return compute.Reshape(s, hidden.Shape.Rows())
 }
 
 func (c Config) attentionScale() float32 { return float32(1 / math.Sqrt(float64(c.HeadDim))) }

@@ -14,6 +14,27 @@ type LanguageModel struct {
 	B, T    int
 	forward compute.Executable
 	step    compute.Executable // nil for an evaluation
+	head    HeadFLOPs
+}
+
+// HeadFLOPs counts what the vocabulary operators take for one position. A
+// Program counts them for all of its positions, though an engine passes over
+// those without a token; see [HeadFLOPs.Skipped].
+type HeadFLOPs int64
+
+// HeadFLOPsOf returns the count of a model's head.
+func HeadFLOPsOf(c model.Config) HeadFLOPs {
+	return HeadFLOPs(2 * int64(c.Vocabulary) * int64(c.Width))
+}
+
+// Skipped is the part of a Program's count that so many positions without a
+// token did not take: in a forward pass one product each, in a whole step that,
+// the same again and two for the gradients.
+func (h HeadFLOPs) Skipped(positions int, step bool) int64 {
+	if step {
+		return 4 * int64(positions) * int64(h)
+	}
+	return int64(positions) * int64(h)
 }
 
 // NewLanguageModel compiles the objective for micro-batches of b rows of t
@@ -40,7 +61,7 @@ func NewEvaluation(m *model.Model, b, t int) (*LanguageModel, error) {
 	p, losses := lossProgram("language model evaluation", m, b, t)
 	p.Output("losses", losses)
 	forward, err := m.Engine.Compile(p, m.Store)
-	return &LanguageModel{B: b, T: t, forward: forward}, err
+	return &LanguageModel{B: b, T: t, forward: forward, head: HeadFLOPsOf(m.Config)}, err
 }
 
 func lossProgram(name string, m *model.Model, b, t int) (*compute.Program, *compute.Tensor) {
@@ -72,8 +93,20 @@ func (l *LanguageModel) Losses(rows *dataset.Packed) ([]float32, error) {
 	return l.forward.Floats("losses"), nil
 }
 
-// FLOPs is the count of one micro-batch, forward and backward.
+// FLOPs is the count of one micro-batch, forward and backward, with a target at
+// every position.
 func (l *LanguageModel) FLOPs() int64 { return l.step.FLOPs() }
+
+// FLOPsOf is the count of one micro-batch of these rows.
+func (l *LanguageModel) FLOPsOf(rows *dataset.Packed) int64 {
+	skipped := 0
+	for _, target := range rows.Targets {
+		if target < 0 {
+			skipped++
+		}
+	}
+	return l.step.FLOPs() - l.head.Skipped(skipped, true)
+}
 
 // ForwardFLOPs is the count of one micro-batch, forward only.
 func (l *LanguageModel) ForwardFLOPs() int64 { return l.forward.FLOPs() }

@@ -167,25 +167,22 @@ func (e *estimator) prepare() error {
 	// PPO's micro-batches. The clipped losses are a few operations for each
 	// response token and are not counted.
 	rows, t = c.PPO.MicroRows, length(c.PPO.Context)
-	responses := max(c.PPO.MaxTokens, rows*t/2)
-	at := func(p *compute.Program, hidden *compute.Tensor) *compute.Tensor {
-		return compute.GatherRows(hidden, p.Input("at", compute.Int32, responses))
-	}
 	logProb := func(p *compute.Program, m *model.Model, hidden *compute.Tensor) *compute.Tensor {
-		out, _ := compute.TokenLogProb(at(p, hidden), m.HeadWeight(p), p.Input("responses", compute.Int32, responses), true, float32(c.PPO.Temperature))
+		out, _ := compute.TokenLogProb(hidden, m.HeadWeight(p), p.Input("responses", compute.Int32, rows, t), true, float32(c.PPO.Temperature))
 		return out
 	}
-	value := func(p *compute.Program, m *model.Model, hidden *compute.Tensor) *compute.Tensor {
-		return m.Score(p, at(p, hidden))
-	}
 	e.policyForward = e.policy.forward(rows, t, logProb)
-	e.criticForward = e.scalar.forward(rows, t, value)
+	e.criticForward = e.scalar.forward(rows, t, everywhere)
 	if e.policyStep, err = e.policy.step(rows, t, logProb); err != nil {
 		return err
 	}
-	if e.criticStep, err = e.scalar.step(rows, t, value); err != nil {
+	if e.criticStep, err = e.scalar.step(rows, t, everywhere); err != nil {
 		return err
 	}
+	// The head works on the responses alone.
+	head, prompts := train.HeadFLOPsOf(e.policy.model.Config), int(float64(rows*t)*assumedPrompt/(assumedPrompt+assumedAnswer))
+	e.policyForward -= float64(head.Skipped(prompts, false))
+	e.policyStep -= float64(head.Skipped(prompts, true))
 	e.ppoRows = float64(rows)
 
 	slots := c.Rankings.Slots

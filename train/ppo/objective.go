@@ -7,15 +7,16 @@ import (
 	"github.com/seed-b72bdb6c/alma/train"
 )
 
-// The Programs below see packed rows of whole sequences (prompt and
-// response), and N places for response tokens: "at" [N] is the position in
-// the rows whose hidden state predicts the token, "responses" [N] the token.
-// Places that are not filled have −1 in both and weight 0.
+// The Programs below see packed rows of whole sequences (prompt and response).
+// What belongs to a response token stands at the position whose hidden state
+// predicts it, the one before the token's own: "responses" [B, T] holds the
+// token, −1 where no response token is predicted. There the head does no work,
+// and the weight is 0.
 
 // policyLoss is −E[min(A·ρ, A·clip(ρ, 1±ε))] with ρ = π/π_old at each response
 // token (Schulman et al. 2017, eq. 7; detail 27), as max of the negatives.
 //
-//	weight [N] is 1/(tokens of the minibatch), so that micro-batches add up to
+//	weight [B·T] is 1/(tokens of the minibatch), so that micro-batches add up to
 //	the mean over the minibatch's tokens (detail 29)
 func policyLoss(p *compute.Program, logProb *compute.Tensor, n int, clip float32) *compute.Tensor {
 	old := p.Input("old_log_probs", compute.Float32, n)
@@ -42,6 +43,7 @@ func valueLoss(p *compute.Program, value *compute.Tensor, n int, clip float32) *
 type passes struct {
 	forward compute.Executable
 	step    compute.Executable // nil for a frozen model
+	head    train.HeadFLOPs    // 0 for a critic
 }
 
 // policyPasses compiles log-probabilities at the sampling temperature
@@ -49,20 +51,20 @@ type passes struct {
 func policyPasses(m *model.Model, s shape, temperature float64, clip float64, trained bool) (passes, error) {
 	build := func(name string) (*compute.Program, *compute.Tensor) {
 		p := compute.NewProgram(name)
-		hidden := compute.GatherRows(m.Hidden(p, model.NewBatch(p, s.B, s.T)), p.Input("at", compute.Int32, s.N))
-		logProb, entropy := compute.TokenLogProb(hidden, m.HeadWeight(p), p.Input("responses", compute.Int32, s.N), true, float32(temperature))
+		hidden := m.Hidden(p, model.NewBatch(p, s.B, s.T))
+		logProb, entropy := compute.TokenLogProb(hidden, m.HeadWeight(p), p.Input("responses", compute.Int32, s.B, s.T), true, float32(temperature))
 		p.Output("log_probs", logProb)
 		p.Output("entropies", entropy)
 		return p, logProb
 	}
-	var out passes
+	out := passes{head: train.HeadFLOPsOf(m.Config)}
 	p, _ := build("log-probabilities")
 	var err error
 	if out.forward, err = m.Engine.Compile(p, m.Store); err != nil || !trained {
 		return out, err
 	}
 	p, logProb := build("policy step")
-	loss := policyLoss(p, logProb, s.N, float32(clip))
+	loss := policyLoss(p, logProb, s.B*s.T, float32(clip))
 	p.Output("loss", loss)
 	if err := train.Backward(p, m, loss); err != nil {
 		return out, err
@@ -75,8 +77,8 @@ func policyPasses(m *model.Model, s shape, temperature float64, clip float64, tr
 func criticPasses(m *model.Model, s shape, clip, coefficient float64) (passes, error) {
 	build := func(name string) (*compute.Program, *compute.Tensor) {
 		p := compute.NewProgram(name)
-		hidden := compute.GatherRows(m.Hidden(p, model.NewBatch(p, s.B, s.T)), p.Input("at", compute.Int32, s.N))
-		value := m.Score(p, hidden)
+		hidden := m.Hidden(p, model.NewBatch(p, s.B, s.T))
+		value := m.Score(p, compute.Reshape(hidden, s.B, s.T, m.Width))
 		p.Output("values", value)
 		return p, value
 	}
@@ -87,7 +89,7 @@ func criticPasses(m *model.Model, s shape, clip, coefficient float64) (passes, e
 		return out, err
 	}
 	p, value := build("critic step")
-	loss := valueLoss(p, value, s.N, float32(clip))
+	loss := valueLoss(p, value, s.B*s.T, float32(clip))
 	p.Output("loss", loss)
 	if err := train.Backward(p, m, compute.Scale(loss, float32(coefficient))); err != nil {
 		return out, err
@@ -96,17 +98,21 @@ func criticPasses(m *model.Model, s shape, clip, coefficient float64) (passes, e
 	return out, err
 }
 
-// shape is the size of a micro-batch.
-type shape struct {
-	B, T int // packed rows
-	N    int // response tokens
+// run runs a pass over a batch that was filled in and returns what it took.
+func (p passes) run(x compute.Executable, b batch, s shape) (flops int64, err error) {
+	if err := x.Run(); err != nil {
+		return 0, err
+	}
+	return x.FLOPs() - p.head.Skipped(s.B*s.T-b.tokens, x == p.step), nil
 }
+
+// shape is the size of a micro-batch: B packed rows of T tokens.
+type shape struct{ B, T int }
 
 // batch is a micro-batch: some sequences of a rollout, packed.
 type batch struct {
-	sequences []int // indices into the rollout
-	rows      [][]int
-	tokens    int // response tokens
+	rows   [][]int // indices into the rollout
+	tokens int     // response tokens
 }
 
 // split packs sequences into rows and the rows into micro-batches that fit.
@@ -120,45 +126,42 @@ func split(rollout []*sequence, which []int, s shape) ([]batch, error) {
 		return nil, err
 	}
 	var out []batch
-	var b batch
-	for _, row := range rows {
-		responses := 0
-		mapped := make([]int, len(row))
-		for i, x := range row {
-			mapped[i] = which[x]
-			responses += len(rollout[which[x]].Response)
+	for at := 0; at < len(rows); at += s.B {
+		b := batch{rows: rows[at:min(at+s.B, len(rows))]}
+		for _, row := range b.rows {
+			for i, x := range row {
+				row[i] = which[x]
+				b.tokens += len(rollout[row[i]].Response)
+			}
 		}
-		if len(b.rows) == s.B || b.tokens+responses > s.N {
-			out, b = append(out, b), batch{}
-		}
-		b.rows = append(b.rows, mapped)
-		b.sequences = append(b.sequences, mapped...)
-		b.tokens += responses
+		out = append(out, b)
 	}
-	return append(out, b), nil
+	return out, nil
 }
 
-// fill lays a micro-batch out in the inputs that all Programs share and calls
-// place for every response token: sequence x, token t, place n.
-func (b batch) fill(x compute.Executable, rollout []*sequence, s shape, responses bool, place func(seq *sequence, t, n int)) {
+// each calls place for every response token: token t of a sequence, and the
+// position in the rows that predicts it.
+func (b batch) each(rollout []*sequence, s shape, place func(seq *sequence, t, position int)) {
+	for r, row := range b.rows {
+		at := r * s.T
+		for _, index := range row {
+			seq := rollout[index]
+			for t := range seq.Response {
+				place(seq, t, at+len(seq.Prompt)+t-1)
+			}
+			at += len(seq.Prompt) + len(seq.Response)
+		}
+	}
+}
+
+// fill lays the rows out in the inputs of a Program.
+func (b batch) fill(x compute.Executable, rollout []*sequence, s shape, responses bool) {
 	tokens, positions, segments := x.Ints("tokens"), x.Ints("positions"), x.Ints("segments")
-	at := x.Ints("at")
 	clear(tokens)
 	clear(positions)
 	for i := range segments {
 		segments[i] = -1
 	}
-	for i := range at {
-		at[i] = -1
-	}
-	var want []int32
-	if responses {
-		want = x.Ints("responses")
-		for i := range want {
-			want[i] = -1
-		}
-	}
-	n := 0
 	for r, row := range b.rows {
 		i := r * s.T
 		for segment, index := range row {
@@ -170,14 +173,14 @@ func (b batch) fill(x compute.Executable, rollout []*sequence, s shape, response
 					i++
 				}
 			}
-			for t, token := range seq.Response {
-				at[n] = int32(start + len(seq.Prompt) + t - 1)
-				if responses {
-					want[n] = token
-				}
-				place(seq, t, n)
-				n++
-			}
 		}
 	}
+	if !responses {
+		return
+	}
+	want := x.Ints("responses")
+	for i := range want {
+		want[i] = -1
+	}
+	b.each(rollout, s, func(seq *sequence, t, position int) { want[position] = seq.Response[t] })
 }

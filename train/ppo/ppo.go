@@ -60,7 +60,7 @@ type Config struct {
 // batches of 512 in minibatches of 64, γ 27.8, rate 9e-6 for the critic).
 func Defaults() Config {
 	c := Config{
-		Iterations: 24, Prompts: 128, Minibatch: 32, Epochs: 1, MicroRows: 8, Slots: 64,
+		Iterations: 24, Prompts: 128, Minibatch: 32, Epochs: 1, MicroRows: 3, Slots: 64,
 		MaxTokens: 64, Temperature: 1, Beta: .1, KLHorizon: 10000, KLEstimator: K1,
 		MissingEnd: "replace", MissingEndPenalty: 1, WhitenRewards: true,
 		Gamma: 1, Lambda: .95, Clip: .2, ClipValue: .2, ValueCoef: .1,
@@ -153,10 +153,9 @@ func (r *run) Load(read func(string) ([]byte, error)) error {
 // newRun returns a run of rows of so many tokens before its first rollout.
 func newRun(c Config, length int) *run {
 	return &run{
-		config: c,
-		epoch:  -1,
-		// Responses are a part of what is in a row, and at most all of one.
-		shape:   shape{B: c.MicroRows, T: length, N: max(length, c.MicroRows*length/2)},
+		config:  c,
+		epoch:   -1,
+		shape:   shape{B: c.MicroRows, T: length},
 		rollout: rollout{Iteration: -1, Controller: controller{Beta: c.Beta, target: c.TargetKL, horizon: c.KLHorizon}},
 	}
 }
@@ -453,47 +452,53 @@ func (r *run) accumulate(step int, which []int, s *stats) error {
 	if err != nil {
 		return err
 	}
+	rollout := r.rollout.Sequences
 	for _, b := range batches {
 		x := r.policy.step
-		clear(x.Floats("weights"))
-		old := x.Floats("old_log_probs")
-		b.fill(x, r.rollout.Sequences, r.shape, true, func(seq *sequence, t, n int) {
-			old[n], x.Floats("advantages")[n], x.Floats("weights")[n] = seq.OldLogProbs[t], seq.Advantages[t], weight
+		// What an earlier batch left where there is no response token could
+		// overflow in the ratio, and ∞ × a weight of 0 is not a number.
+		for _, name := range []string{"old_log_probs", "advantages", "weights"} {
+			clear(x.Floats(name))
+		}
+		b.fill(x, rollout, r.shape, true)
+		b.each(rollout, r.shape, func(seq *sequence, t, i int) {
+			x.Floats("old_log_probs")[i], x.Floats("advantages")[i], x.Floats("weights")[i] = seq.OldLogProbs[t], seq.Advantages[t], weight
 		})
-		if err := x.Run(); err != nil {
+		flops, err := r.policy.run(x, b, r.shape)
+		if err != nil {
 			return err
 		}
-		s.flops += x.FLOPs()
+		s.flops += flops
 		s.policyLoss += float64(x.Floats("loss")[0])
-		logProbs, entropies := x.Floats("log_probs"), x.Floats("entropies")
-		for n := range b.tokens {
-			d := float64(logProbs[n]) - float64(old[n])
+		b.each(rollout, r.shape, func(seq *sequence, t, i int) {
+			d := float64(x.Floats("log_probs")[i]) - float64(seq.OldLogProbs[t])
 			ratio := math.Exp(d)
 			s.approxKL += d * d / 2
 			s.ratio += ratio
 			s.ratioSquare += ratio * ratio
-			s.entropy += float64(entropies[n])
+			s.entropy += float64(x.Floats("entropies")[i])
 			if math.Abs(ratio-1) > c.Clip {
 				s.clipped++
 			}
-		}
-		x = r.critic.step
-		clear(x.Floats("weights"))
-		oldValues := x.Floats("old_values")
-		b.fill(x, r.rollout.Sequences, r.shape, false, func(seq *sequence, t, n int) {
-			oldValues[n], x.Floats("returns")[n], x.Floats("weights")[n] = seq.OldValues[t], seq.Returns[t], weight
 		})
-		if err := x.Run(); err != nil {
+		y := r.critic.step
+		for _, name := range []string{"old_values", "returns", "weights"} {
+			clear(y.Floats(name))
+		}
+		b.fill(y, rollout, r.shape, false)
+		b.each(rollout, r.shape, func(seq *sequence, t, i int) {
+			y.Floats("old_values")[i], y.Floats("returns")[i], y.Floats("weights")[i] = seq.OldValues[t], seq.Returns[t], weight
+		})
+		if flops, err = r.critic.run(y, b, r.shape); err != nil {
 			return err
 		}
-		s.flops += x.FLOPs()
-		s.valueLoss += float64(x.Floats("loss")[0])
-		values := x.Floats("values")
-		for n := range b.tokens {
-			if math.Abs(float64(values[n]-oldValues[n])) > c.ClipValue {
+		s.flops += flops
+		s.valueLoss += float64(y.Floats("loss")[0])
+		b.each(rollout, r.shape, func(seq *sequence, t, i int) {
+			if math.Abs(float64(y.Floats("values")[i]-seq.OldValues[t])) > c.ClipValue {
 				s.valueClipped++
 			}
-		}
+		})
 	}
 	if r.lm == nil {
 		return nil

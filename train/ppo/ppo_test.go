@@ -685,6 +685,13 @@ func TestPPO29MicroBatchesAddUpToTheGradientOfTheMinibatch(t *testing.T) {
 				got.stats.policyLoss, got.stats.valueLoss, whole.stats.policyLoss, whole.stats.valueLoss)
 		}
 	}
+	// Rows of one length, cut into micro-batches in another way: the same bits.
+	for _, rows := range []int{1, 2, 5} {
+		got := measure(rows, 11)
+		if p, c := farthest(got.policy, whole.policy), farthest(got.critic, whole.critic); p != 0 || c != 0 {
+			t.Errorf("micro-batches of %d rows: the gradients differ by %g and %g", rows, p, c)
+		}
+	}
 }
 
 // A row may be all but full of responses.
@@ -1116,17 +1123,17 @@ func TestPolicyAndCriticHaveLearningRatesOfTheirOwn(t *testing.T) {
 	}
 }
 
-// Promise 6 of the reliability list: which responses are sampled together, and
-// by how many threads, changes no bit.
-func TestResultDoesNotDependOnThreadsOrSlots(t *testing.T) {
+// Promise 6 of the reliability list: which responses are sampled together, by
+// how many threads, and which rows make a micro-batch, changes no bit.
+func TestResultDoesNotDependOnThreadsSlotsOrMicroBatches(t *testing.T) {
 	w := newWorkshop(t)
 	want := ""
-	for _, split := range [][2]int{{1, 1}, {1, 5}, {2, 4}, {4, 32}, {8, 3}} {
+	for _, split := range [][3]int{{1, 1, 1}, {1, 5, 2}, {2, 4, 1}, {4, 32, 3}, {8, 3, 5}} {
 		engine := cpu.New(cpu.Options{Threads: split[0]})
 		defer engine.Close()
 		w.engine = engine
 		c := w.config()
-		c.Slots = split[1]
+		c.Slots, c.MicroRows = split[1], split[2]
 		out := filepath.Join(t.TempDir(), "out")
 		if _, err := w.run(t.Context(), c, out, 0); err != nil {
 			t.Fatal(err)
@@ -1136,7 +1143,7 @@ func TestResultDoesNotDependOnThreadsOrSlots(t *testing.T) {
 			want = got
 		}
 		if got != want {
-			t.Errorf("%d threads, %d slots: other weights than with one of each", split[0], split[1])
+			t.Errorf("%d threads, %d slots, micro-batches of %d rows: other weights than with one of each", split[0], split[1], split[2])
 		}
 	}
 }

@@ -98,38 +98,33 @@ func (r *run) measure(ctx context.Context, rollout []*sequence) error {
 	if err != nil {
 		return err
 	}
-	type target struct {
-		seq *sequence
-		t   int
-	}
-	places := make([]target, r.shape.N)
 	for _, b := range batches {
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
 		for _, pass := range []struct {
-			x      compute.Executable
+			passes
 			policy bool
-			copy   func(x compute.Executable, p target, n int)
+			copy   func(x compute.Executable, seq *sequence, t, position int)
 		}{
-			{r.policy.forward, true, func(x compute.Executable, p target, n int) {
-				p.seq.OldLogProbs[p.t], p.seq.Entropies[p.t] = x.Floats("log_probs")[n], x.Floats("entropies")[n]
+			{r.policy, true, func(x compute.Executable, seq *sequence, t, position int) {
+				seq.OldLogProbs[t], seq.Entropies[t] = x.Floats("log_probs")[position], x.Floats("entropies")[position]
 			}},
-			{r.reference.forward, true, func(x compute.Executable, p target, n int) {
-				p.seq.RefLogProbs[p.t] = x.Floats("log_probs")[n]
+			{r.reference, true, func(x compute.Executable, seq *sequence, t, position int) {
+				seq.RefLogProbs[t] = x.Floats("log_probs")[position]
 			}},
-			{r.critic.forward, false, func(x compute.Executable, p target, n int) {
-				p.seq.OldValues[p.t] = x.Floats("values")[n]
+			{r.critic, false, func(x compute.Executable, seq *sequence, t, position int) {
+				seq.OldValues[t] = x.Floats("values")[position]
 			}},
 		} {
-			b.fill(pass.x, rollout, r.shape, pass.policy, func(seq *sequence, t, n int) { places[n] = target{seq, t} })
-			if err := pass.x.Run(); err != nil {
+			x := pass.forward
+			b.fill(x, rollout, r.shape, pass.policy)
+			flops, err := pass.run(x, b, r.shape)
+			if err != nil {
 				return err
 			}
-			r.flops += pass.x.FLOPs()
-			for n := range b.tokens {
-				pass.copy(pass.x, places[n], n)
-			}
+			r.flops += flops
+			b.each(rollout, r.shape, func(seq *sequence, t, position int) { pass.copy(x, seq, t, position) })
 		}
 	}
 	return nil

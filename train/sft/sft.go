@@ -137,7 +137,7 @@ func Run(ctx context.Context, env train.Environment, c Config, in Inputs, out st
 					return train.StepReport{}, err
 				}
 				loss += part
-				flops += lm.FLOPs()
+				flops += lm.FLOPsOf(micro)
 				tokens += int64(used(micro))
 			}
 			lr := rates.At(step)
