@@ -40,6 +40,13 @@ func guarded(t *testing.T, n int, atEnd bool) []float32 {
 	return x
 }
 
+// guardedWords is guarded for words.
+func guardedWords(t *testing.T, n int, atEnd bool) []uint32 {
+	t.Helper()
+	x := guarded(t, n, atEnd)
+	return unsafe.Slice((*uint32)(unsafe.Pointer(&x[0])), n)
+}
+
 func TestProductsAndPackingStayInsideTheirSlices(t *testing.T) {
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
 	onEachSet(t, func(t *testing.T) {
@@ -58,6 +65,29 @@ func TestProductsAndPackingStayInsideTheirSlices(t *testing.T) {
 				PackBT(bp, bt, s.k, s.k, s.n, 0, panels)
 				Gemm(c, s.n, a, s.k, bp, s.k, s.n, 0, s.m, 0, panels, true)
 				GemmAT(c, s.n, at, s.m, bp, s.k, s.n, 0, s.m, 0, panels, true, scratch)
+			}
+		}
+	})
+}
+
+func TestBFloat16ProductsStayInsideTheirSlices(t *testing.T) {
+	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
+	onEachSet(t, func(t *testing.T) {
+		for _, atEnd := range []bool{false, true} {
+			for _, s := range []struct{ m, n, k int }{
+				{1, 1, 1}, {1, 64, 5}, {1, 70, 9}, {2, 32, 7}, {3, 33, 8}, {4, 16, 3}, {5, 47, 17}, {6, 16, 4}, {8, 8, 8}, {41, 50, 66}, {7, 16, KC + 9},
+			} {
+				panels := (s.n + NR - 1) / NR
+				a, at := guarded(t, s.m*s.k, atEnd), guarded(t, s.m*s.k, atEnd)
+				b, bt := guarded(t, s.k*s.n, atEnd), guarded(t, s.k*s.n, atEnd)
+				c := guarded(t, s.m*s.n, atEnd)
+				scratch := guarded(t, GemmBF16Scratch(), atEnd)
+				bp := guardedWords(t, PackedSizeBF16(s.k, s.n), atEnd)
+				PackBBF16(bp, b, s.n, s.k, s.n, 0, panels)
+				PackBTBF16(bp, bt, s.k, s.k, s.n, 0, panels)
+				GemmBF16(c, s.n, a, s.k, bp, s.k, s.n, 0, s.m, 0, panels, true, scratch)
+				GemmATBF16(c, s.n, at, s.m, bp, s.k, s.n, 0, s.m, 0, panels, true, scratch)
+				RoundBF16(c, c)
 			}
 		}
 	})

@@ -31,3 +31,4 @@ package kernel
 
 //go:generate go -C _generate run . -kernel gemm -pkg kernel -out ../gemm_amd64.s -stubs ../stubs_gemm_amd64.go
 //go:generate go -C _generate run . -kernel vector -pkg kernel -out ../vector_amd64.s -stubs ../stubs_vector_amd64.go
+//go:generate go -C _generate run . -kernel bf16 -pkg kernel -out ../bf16_amd64.s -stubs ../stubs_bf16_amd64.go

@@ -15,7 +15,7 @@ import (
 )
 
 func main() {
-	kernel := flag.String("kernel", "", "which half to write: gemm or vector")
+	kernel := flag.String("kernel", "", "which part to write: gemm, vector or bf16")
 	flag.Parse()
 	// avo takes the amd64 half of the constraint from the file's name.
 	build.ConstraintExpr("!purego")
@@ -24,8 +24,10 @@ func main() {
 		genGemm()
 	case "vector":
 		genVector()
+	case "bf16":
+		genBF16()
 	default:
-		fmt.Fprintf(os.Stderr, "choosing a kernel: -kernel is %q; use gemm or vector\n", *kernel)
+		fmt.Fprintf(os.Stderr, "choosing a kernel: -kernel is %q; use gemm, vector or bf16\n", *kernel)
 		os.Exit(2)
 	}
 	build.Generate()

@@ -1,0 +1,303 @@
+package kernel
+
+import (
+	"fmt"
+	"math"
+)
+
+// Products in bfloat16: both operands are rounded to the nearest bfloat16
+// (ties to even, NaN stays NaN) and multiplied and added in float32.
+//
+// A packed matrix holds words of two: the word of a column in a panel has the
+// number of an even step of the inner dimension in its low half and that of the
+// step after it in its high half, the order that AVX512_BF16 multiplies in. So
+// a panel is [⌈k/2⌉][16] words, half the bytes of a float32 panel. An odd last
+// step is followed by zeros.
+//
+// The left matrix is rounded into scratch as the tiles want it, block by block
+// of KC steps: [rows][KC] floats for the portable and the AVX2 tiles.
+//
+// # Error
+//
+// A bfloat16 has 8 significant bits, so rounding x changes it by at most
+// |x|·2⁻⁸ (for normal numbers), and a product of two rounded numbers differs
+// from the exact one by at most (2·2⁻⁸ + 2⁻¹⁶)·|a·b|. The sums are those of
+// Gemm, with an error of at most (k+2)·2⁻²⁴·Σ|a·b| each way. Hence
+//
+//	|c − Σ a·b| ≤ (2⁻⁷ + 2⁻¹⁶ + (k+2)·2⁻²³) · Σ |a·b|
+
+// bf16Kernels is one implementation of the products in bfloat16.
+type bf16Kernels struct {
+	// round sets dst to x rounded; they have the same length.
+	round func(dst, x []float32)
+	// packPairs packs 2·pairs rows of NR floats, ld apart, into pairs rows of
+	// NR words.
+	packPairs func(dst []uint32, src []float32, ld, pairs int)
+	// prepare rounds a block [rows, kc] of the left matrix into to, whose rows
+	// are KC floats apart; an odd kc is followed by one zero. to may be a.
+	prepare func(to, a []float32, lda, rows, kc int)
+	// tile computes rows × NR of C, adding to C if add, from a prepared block
+	// and pairs rows of a panel.
+	tile func(c []float32, ldc int, a []float32, bp []uint32, pairs, rows int, add bool)
+	// few computes 1 to 3 rows of C for the whole panels p0 ≤ p < p1, ldp words
+	// apart in bp, and returns the first one that it left.
+	few func(c []float32, ldc int, a []float32, bp []uint32, ldp, pairs, rows, p0, p1 int, add bool) int
+}
+
+var portableBF16 = bf16Kernels{
+	round:     roundPortable,
+	packPairs: packPairsPortable,
+	prepare:   func(to, a []float32, lda, rows, kc int) { prepareFloats(roundPortable, to, a, lda, rows, kc) },
+	tile:      tileBF16Portable,
+	few: func(c []float32, ldc int, a []float32, bp []uint32, ldp, pairs, rows, p0, p1 int, add bool) int {
+		return p0
+	},
+}
+
+// RoundBF16 sets dst[i] to x[i] rounded to the nearest bfloat16, ties to even.
+// dst may be x.
+func RoundBF16(dst, x []float32) {
+	check("RoundBF16", len(dst), len(dst), len(x))
+	for i := 0; i < len(dst); i += chunkLen {
+		j := min(i+chunkLen, len(dst))
+		bf16().round(dst[i:j], x[i:j])
+	}
+}
+
+// PackedSizeBF16 returns the words that a [k, n] matrix packed in bfloat16
+// takes: ⌈n/NR⌉ · NR · ⌈k/2⌉.
+func PackedSizeBF16(k, n int) int { return (n + NR - 1) / NR * NR * ((k + 1) / 2) }
+
+// PackBBF16 is PackB in bfloat16: dst has PackedSizeBF16(k, n) words.
+func PackBBF16(dst []uint32, b []float32, ldb, k, n, p0, p1 int) {
+	if !checkPackBF16("PackBBF16", dst, k, n, p0, p1) {
+		return
+	}
+	checkMatrix("PackBBF16", "b", b, ldb, k, min(n, p1*NR))
+	kern, pairs := bf16(), (k+1)/2
+	var t [2 * NR]float32 // a pair of steps that is not whole
+	for k0 := 0; k0 < k; k0 += packRows {
+		rows := min(packRows, k-k0)
+		for p := p0; p < p1; p++ {
+			to := dst[(p*pairs+k0/2)*NR : (p*pairs+(k0+rows+1)/2)*NR]
+			from, cols := b[k0*ldb+p*NR:], min(NR, n-p*NR)
+			whole := 0
+			if cols == NR {
+				if whole = rows / 2; whole > 0 {
+					kern.packPairs(to, from, ldb, whole)
+				}
+			}
+			for r := 2 * whole; r < rows; r += 2 {
+				clear(t[:])
+				copy(t[:NR], from[r*ldb:r*ldb+cols])
+				if r+1 < rows {
+					copy(t[NR:], from[(r+1)*ldb:(r+1)*ldb+cols])
+				}
+				kern.packPairs(to[r/2*NR:], t[:], NR, 1)
+			}
+		}
+	}
+}
+
+// PackBTBF16 packs as PackBBF16 does from the transposed matrix b [n, k],
+// row-major with stride ldb ≥ k.
+func PackBTBF16(dst []uint32, b []float32, ldb, k, n, p0, p1 int) {
+	if !checkPackBF16("PackBTBF16", dst, k, n, p0, p1) {
+		return
+	}
+	checkMatrix("PackBTBF16", "b", b, ldb, min(n, p1*NR), k)
+	kern, pairs := bf16(), (k+1)/2
+	var t [packRows * NR]float32
+	for p := p0; p < p1; p++ {
+		cols := min(NR, n-p*NR)
+		if cols < NR {
+			clear(t[:])
+		}
+		for k0 := 0; k0 < k; k0 += packRows {
+			steps := min(packRows, k-k0)
+			transpose(t[:], NR, b[p*NR*ldb+k0:], ldb, cols, steps)
+			if steps%2 != 0 {
+				clear(t[steps*NR : (steps+1)*NR])
+			}
+			kern.packPairs(dst[(p*pairs+k0/2)*NR:], t[:], NR, (steps+1)/2)
+		}
+	}
+}
+
+// GemmBF16Scratch returns the floats of scratch that GemmBF16 and GemmATBF16
+// need, for any shape.
+func GemmBF16Scratch() int { return rowBlock * KC }
+
+// GemmBF16 is Gemm in bfloat16: C = A·B, or C += A·B if acc, for the rows
+// m0 ≤ i < m1 and the panels p0 ≤ p < p1, with A rounded from a and B as
+// PackBBF16 or PackBTBF16 left it. scratch has at least GemmBF16Scratch floats
+// and belongs to this call alone.
+//
+// As in Gemm, c[i,j] depends on row i of A and column j of B alone, and its
+// sums run in one fixed order for each instruction set.
+func GemmBF16(c []float32, ldc int, a []float32, lda int, bp []uint32, k, n, m0, m1, p0, p1 int, acc bool, scratch []float32) {
+	if !checkProductBF16("GemmBF16", c, ldc, bp, k, n, m0, m1, p0, p1, acc, scratch) {
+		return
+	}
+	checkMatrix("GemmBF16", "a", a, lda, m1, k)
+	kern := bf16()
+	for k0 := 0; k0 < k; k0 += KC {
+		kc := min(KC, k-k0)
+		for i := m0; i < m1; i += rowBlock {
+			rows := min(rowBlock, m1-i)
+			kern.prepare(scratch, a[i*lda+k0:], lda, rows, kc)
+			kern.panels(c[i*ldc:], ldc, scratch, bp, k, k0, kc, n, rows, p0, p1, acc || k0 > 0)
+		}
+	}
+}
+
+// GemmATBF16 is GemmAT in bfloat16: A is stored [k, ·] with stride lda ≥ m1.
+// The result has the bits that GemmBF16 gives for the transposed matrix.
+func GemmATBF16(c []float32, ldc int, a []float32, lda int, bp []uint32, k, n, m0, m1, p0, p1 int, acc bool, scratch []float32) {
+	if !checkProductBF16("GemmATBF16", c, ldc, bp, k, n, m0, m1, p0, p1, acc, scratch) {
+		return
+	}
+	checkMatrix("GemmATBF16", "a", a, lda, k, m1)
+	kern := bf16()
+	for k0 := 0; k0 < k; k0 += KC {
+		kc := min(KC, k-k0)
+		for i := m0; i < m1; i += rowBlock {
+			rows := min(rowBlock, m1-i)
+			transpose(scratch, KC, a[k0*lda+i:], lda, kc, rows)
+			kern.prepare(scratch, scratch, KC, rows, kc)
+			kern.panels(c[i*ldc:], ldc, scratch, bp, k, k0, kc, n, rows, p0, p1, acc || k0 > 0)
+		}
+	}
+}
+
+// panels multiplies a prepared block of rows with the steps k0 ≤ k < k0+kc of
+// the panels.
+func (kern *bf16Kernels) panels(c []float32, ldc int, a []float32, bp []uint32, k, k0, kc, n, rows, p0, p1 int, add bool) {
+	ldp, pairs := (k+1)/2*NR, (kc+1)/2
+	block := bp[k0/2*NR:]
+	p := kern.few(c, ldc, a, block, ldp, pairs, rows, p0, min(p1, n/NR), add)
+	for ; p < p1; p++ {
+		panel := block[p*ldp : p*ldp+pairs*NR]
+		cols := min(NR, n-p*NR)
+		if cols == NR {
+			kern.tile(c[p*NR:], ldc, a, panel, pairs, rows, add)
+			continue
+		}
+		var t [edgeRows * NR]float32
+		for i := 0; i < rows; i += edgeRows {
+			r := min(edgeRows, rows-i)
+			kern.tile(t[:], NR, a[i*KC:], panel, pairs, r, false)
+			for j := range r {
+				from, to := t[j*NR:j*NR+cols], c[(i+j)*ldc+p*NR:][:cols]
+				if !add {
+					copy(to, from)
+					continue
+				}
+				for x, v := range from {
+					to[x] += v
+				}
+			}
+		}
+	}
+}
+
+// roundBits returns the bits of x rounded to the nearest bfloat16: the low half
+// is zero.
+func roundBits(x float32) uint32 {
+	b := math.Float32bits(x)
+	if x != x {
+		return (b | 1<<22) &^ 0xffff // adding could make an infinity of it
+	}
+	return (b + 0x7fff + b>>16&1) &^ 0xffff
+}
+
+func roundPortable(dst, x []float32) {
+	for i, v := range x {
+		dst[i] = math.Float32frombits(roundBits(v))
+	}
+}
+
+// prepareFloats is the prepare of tiles that read floats.
+func prepareFloats(round func(dst, x []float32), to, a []float32, lda, rows, kc int) {
+	for r := range rows {
+		round(to[r*KC:r*KC+kc], a[r*lda:r*lda+kc])
+		if kc%2 != 0 {
+			to[r*KC+kc] = 0
+		}
+	}
+}
+
+func packPairsPortable(dst []uint32, src []float32, ld, pairs int) {
+	for r := range pairs {
+		even, odd := src[2*r*ld:2*r*ld+NR], src[(2*r+1)*ld:(2*r+1)*ld+NR]
+		to := dst[r*NR : (r+1)*NR]
+		for x := range to {
+			to[x] = roundBits(even[x])>>16 | roundBits(odd[x])
+		}
+	}
+}
+
+// tileBF16Portable has the chain of tilePortable, two steps to a word.
+func tileBF16Portable(c []float32, ldc int, a []float32, bp []uint32, pairs, rows int, add bool) {
+	bp = bp[:pairs*NR]
+	for i := range rows {
+		left := a[i*KC : i*KC+2*pairs]
+		to := c[i*ldc : i*ldc+NR]
+		for x := 0; x < NR; x += 4 {
+			var s0, s1, s2, s3 float32
+			for kk := range pairs {
+				u, v := left[2*kk], left[2*kk+1]
+				b := bp[kk*NR+x : kk*NR+x+4 : kk*NR+x+4]
+				s0 += float32(u * math.Float32frombits(b[0]<<16))
+				s1 += float32(u * math.Float32frombits(b[1]<<16))
+				s2 += float32(u * math.Float32frombits(b[2]<<16))
+				s3 += float32(u * math.Float32frombits(b[3]<<16))
+				s0 += float32(v * math.Float32frombits(b[0]&^0xffff))
+				s1 += float32(v * math.Float32frombits(b[1]&^0xffff))
+				s2 += float32(v * math.Float32frombits(b[2]&^0xffff))
+				s3 += float32(v * math.Float32frombits(b[3]&^0xffff))
+			}
+			d := to[x : x+4 : x+4]
+			if add {
+				s0, s1, s2, s3 = d[0]+s0, d[1]+s1, d[2]+s2, d[3]+s3
+			}
+			d[0], d[1], d[2], d[3] = s0, s1, s2, s3
+		}
+	}
+}
+
+// checkProductBF16 is checkProduct for a packed matrix of bfloat16. A product
+// of no steps is done when it returns.
+func checkProductBF16(name string, c []float32, ldc int, bp []uint32, k, n, m0, m1, p0, p1 int, acc bool, scratch []float32) bool {
+	panels := (n + NR - 1) / NR
+	if k < 0 || n < 0 || m0 < 0 || m1 < m0 || p0 < 0 || p1 < p0 || p1 > panels {
+		panic(fmt.Sprintf("kernel: %s: rows %d..%d, panels %d..%d of %d with k = %d: the range is wrong",
+			name, m0, m1, p0, p1, panels, k))
+	}
+	if len(scratch) < GemmBF16Scratch() {
+		panic(fmt.Sprintf("kernel: %s: scratch has %d floats, needs %d", name, len(scratch), GemmBF16Scratch()))
+	}
+	if m0 == m1 || p0 == p1 {
+		return false
+	}
+	checkMatrix(name, "c", c, ldc, m1, min(n, p1*NR))
+	if need := p1 * NR * ((k + 1) / 2); len(bp) < need {
+		panic(fmt.Sprintf("kernel: %s: bp has %d words, needs %d for %d panels of k = %d", name, len(bp), need, p1, k))
+	}
+	if k == 0 && !acc {
+		clearRange(c, ldc, n, m0, m1, p0, p1)
+	}
+	return k > 0
+}
+
+// checkPackBF16 is checkPack for words.
+func checkPackBF16(name string, dst []uint32, k, n, p0, p1 int) bool {
+	panels := (n + NR - 1) / NR
+	if k < 0 || n < 0 || p0 < 0 || p1 < p0 || p1 > panels {
+		panic(fmt.Sprintf("kernel: %s: panels %d..%d of %d with k = %d: the range is wrong", name, p0, p1, panels, k))
+	}
+	if need := p1 * NR * ((k + 1) / 2); len(dst) < need {
+		panic(fmt.Sprintf("kernel: %s: dst has %d words, needs %d for %d panels of k = %d", name, len(dst), need, p1, k))
+	}
+	return p0 < p1 && k > 0
+}
