@@ -29,6 +29,7 @@ var floors = map[string]int{
 
 	"artifact":     1,
 	"artifact/...": 1,
+	"stats":        1,
 	"tokenizer":    1,
 
 	"model":      2,

@@ -11,7 +11,7 @@ import (
 	"github.com/seed-b72bdb6c/alma/corpus"
 	"github.com/seed-b72bdb6c/alma/corpus/godoc"
 	"github.com/seed-b72bdb6c/alma/dataset"
-	"github.com/seed-b72bdb6c/alma/evaluate"
+	"github.com/seed-b72bdb6c/alma/stats"
 	"github.com/seed-b72bdb6c/alma/train"
 	"github.com/seed-b72bdb6c/alma/train/pretrain"
 	"github.com/seed-b72bdb6c/alma/train/reward"
@@ -30,7 +30,7 @@ type Evaluation struct {
 	Comparisons []Comparison `json:"comparisons"`
 	// KL is the mean of log π_PPO/π_SFT of PPO's samples at temperature 1, in
 	// nats a response.
-	KL evaluate.Estimate `json:"kl"`
+	KL stats.Estimate `json:"kl"`
 	// Bits per byte of the validation text.
 	BitsPerByteSFT float64 `json:"bits_per_byte_sft"`
 	BitsPerBytePPO float64 `json:"bits_per_byte_ppo"`
@@ -49,7 +49,7 @@ const wideGap = .3
 // SystemResult is the means of one system over the held-out functions.
 type SystemResult struct {
 	Name     string             `json:"name"`
-	Rule     evaluate.Estimate  `json:"rule"`
+	Rule     stats.Estimate     `json:"rule"`
 	Items    map[string]float64 `json:"items"`
 	Ended    float64            `json:"ended"`
 	Words    float64            `json:"words"`
@@ -60,9 +60,9 @@ type SystemResult struct {
 
 // Comparison is PPO against SFT on the same functions.
 type Comparison struct {
-	Temperature float64             `json:"temperature"`
-	Difference  evaluate.Estimate   `json:"difference"`
-	Wins        evaluate.HeadToHead `json:"wins"`
+	Temperature float64          `json:"temperature"`
+	Difference  stats.Estimate   `json:"difference"`
+	Wins        stats.HeadToHead `json:"wins"`
 }
 
 // Example is a function with what each system wrote.
@@ -194,7 +194,7 @@ func evaluateModels(ctx context.Context, env train.Environment, c Config, in eva
 		sft, ppo    int
 	}{{1, sftHot, ppoHot}, {.7, sftCool, ppoCool}} {
 		a, b := result.Systems[pair.ppo].Scores, result.Systems[pair.sft].Scores
-		result.Comparisons = append(result.Comparisons, Comparison{pair.temperature, evaluate.BootstrapPairedDifference(a, b, 2000, e.Seed), evaluate.WinRate(a, b)})
+		result.Comparisons = append(result.Comparisons, Comparison{pair.temperature, stats.BootstrapPairedDifference(a, b, 2000, e.Seed), stats.WinRate(a, b)})
 	}
 	if err := result.languageModels(ctx, c, before, after, asked, systems[ppoHot], in.text); err != nil {
 		return nil, err
@@ -275,8 +275,8 @@ func measure(rule *godoc.Rule, functions []godoc.Function, answers []answer, rew
 		r.Words += float64(len(strings.Fields(strings.TrimPrefix(a.text, "//")))) / n
 		openings = append(openings, strings.TrimPrefix(a.text, functions[i].Prefill()))
 	}
-	r.Rule = evaluate.MeanInterval(r.Scores)
-	r.Openings = evaluate.DistinctOpenings(openings, 3).Ratio
+	r.Rule = stats.MeanInterval(r.Scores)
+	r.Openings = stats.DistinctOpenings(openings, 3).Ratio
 	scores, err := rewards(answers)
 	for _, s := range scores {
 		r.Reward += s / n
@@ -331,7 +331,7 @@ func (r *Evaluation) languageModels(ctx context.Context, c Config, before, after
 	for i := range kl {
 		kl[i] = logProbs[1][i] - logProbs[0][i]
 	}
-	r.KL = evaluate.MeanInterval(kl)
+	r.KL = stats.MeanInterval(kl)
 	return nil
 }
 
@@ -342,7 +342,7 @@ func (r *Evaluation) rewardModel(ctx context.Context, rule *godoc.Rule, w *write
 	if err != nil {
 		return err
 	}
-	var pairs []evaluate.Pair
+	var pairs []stats.Pair
 	for _, ranking := range rankings {
 		f, err := godoc.ParsePrompt(ranking.Prompt.Text())
 		if err != nil {
@@ -370,19 +370,19 @@ func (r *Evaluation) rewardModel(ctx context.Context, rule *godoc.Rule, w *write
 		for k, score := range scores {
 			judged[k] = float64(score)
 		}
-		pairs = append(pairs, evaluate.Pairs(judged, truth)...)
+		pairs = append(pairs, stats.Pairs(judged, truth)...)
 	}
 	// Gaps of less than roundingGap are ties whose points were added in another
 	// order.
 	const roundingGap = 1e-9
-	pairs = slices.DeleteFunc(pairs, func(p evaluate.Pair) bool { return p.Gap < roundingGap })
-	wide := slices.DeleteFunc(slices.Clone(pairs), func(p evaluate.Pair) bool { return p.Gap < wideGap-roundingGap })
+	pairs = slices.DeleteFunc(pairs, func(p stats.Pair) bool { return p.Gap < roundingGap })
+	wide := slices.DeleteFunc(slices.Clone(pairs), func(p stats.Pair) bool { return p.Gap < wideGap-roundingGap })
 	r.RewardPairs, r.RewardPairsWide = len(pairs), len(wide)
 	if len(pairs) > 0 {
-		r.RewardAccuracy = evaluate.PairwiseAccuracy(pairs).Value
+		r.RewardAccuracy = stats.PairwiseAccuracy(pairs).Value
 	}
 	if len(wide) > 0 {
-		r.RewardAccuracyWide = evaluate.PairwiseAccuracy(wide).Value
+		r.RewardAccuracyWide = stats.PairwiseAccuracy(wide).Value
 	}
 	return nil
 }

@@ -5,8 +5,8 @@ import (
 	"math"
 
 	"github.com/seed-b72bdb6c/alma/corpus/godoc"
-	"github.com/seed-b72bdb6c/alma/evaluate"
 	"github.com/seed-b72bdb6c/alma/report"
+	"github.com/seed-b72bdb6c/alma/stats"
 )
 
 // What a run must reach. The report holds each against what was measured; a
@@ -32,7 +32,7 @@ func (r *records) outcomes() []report.Outcome {
 	sft, ppo := e.Systems[sftHot], e.Systems[ppoHot]
 	n := len(sft.Scores)
 	bits := r.metric("pretrain", "validation/bits_per_byte")
-	ended := evaluate.ProportionInterval(math.Round(sft.Ended*float64(n)), n)
+	ended := stats.ProportionInterval(math.Round(sft.Ended*float64(n)), n)
 	words := min(ppo.Words, e.Systems[ppoCool].Words)
 	tax := e.BitsPerBytePPO/e.BitsPerByteSFT - 1
 	on := fmt.Sprintf("%d functions of held-out packages (%s)", e.Functions, e.Split)
@@ -83,7 +83,7 @@ func (r *records) outcomes() []report.Outcome {
 }
 
 // signed writes an estimate of a difference.
-func signed(e evaluate.Estimate) string {
+func signed(e stats.Estimate) string {
 	return fmt.Sprintf("%+.3f [%+.3f, %+.3f]", e.Value, e.Low, e.High)
 }
 

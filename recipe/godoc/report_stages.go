@@ -9,8 +9,8 @@ import (
 	"github.com/seed-b72bdb6c/alma/corpus"
 	"github.com/seed-b72bdb6c/alma/corpus/godoc"
 	"github.com/seed-b72bdb6c/alma/report"
+	"github.com/seed-b72bdb6c/alma/stats"
 	"github.com/seed-b72bdb6c/alma/train"
-	"github.com/seed-b72bdb6c/alma/train/reward"
 )
 
 func duration(seconds float64) time.Duration { return time.Duration(seconds * float64(time.Second)) }
@@ -113,15 +113,15 @@ func (r *records) validationTables() []report.Table {
 	if v == nil {
 		return nil
 	}
-	bins := func(title, column, note string, bins []reward.Bin, label func(low, high float64) string) report.Table {
+	bins := func(title, column, note string, bins stats.Bins, label func(low, high float64) string) report.Table {
 		t := report.Table{Title: title, Columns: []string{column, "pairs", "claimed", "right"}, Note: note}
 		for i, b := range bins {
 			high := math.Inf(1)
 			if i+1 < len(bins) {
 				high = bins[i+1].Low
 			}
-			cells := []string{label(b.Low, high), train.FormatCount(int64(b.Pairs)), "–", "–"}
-			if b.Pairs > 0 {
+			cells := []string{label(b.Low, high), train.FormatCount(int64(b.N)), "–", "–"}
+			if b.N > 0 {
 				cells[2], cells[3] = fmt.Sprintf("%.3f", b.Confidence), fmt.Sprintf("%.3f", b.Accuracy)
 			}
 			t.Rows = append(t.Rows, cells)

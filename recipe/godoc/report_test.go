@@ -12,9 +12,9 @@ import (
 	"github.com/seed-b72bdb6c/alma/artifact"
 	"github.com/seed-b72bdb6c/alma/corpus"
 	"github.com/seed-b72bdb6c/alma/corpus/godoc"
-	"github.com/seed-b72bdb6c/alma/evaluate"
 	"github.com/seed-b72bdb6c/alma/recipe"
 	"github.com/seed-b72bdb6c/alma/report"
+	"github.com/seed-b72bdb6c/alma/stats"
 	"github.com/seed-b72bdb6c/alma/train"
 	"github.com/seed-b72bdb6c/alma/train/reward"
 )
@@ -32,22 +32,22 @@ func items(points ...float64) map[string]float64 {
 func goodEvaluation() Evaluation {
 	e := Evaluation{
 		Split: "test", Packages: []string{"go/held", "net/apart"}, Functions: 4,
-		KL: evaluate.Estimate{Value: 3.4, Low: 3.1, High: 3.7, N: 4}, BitsPerByteSFT: 1.9, BitsPerBytePPO: 1.938,
+		KL: stats.Estimate{Value: 3.4, Low: 3.1, High: 3.7, N: 4}, BitsPerByteSFT: 1.9, BitsPerBytePPO: 1.938,
 		RewardAccuracy: .76, RewardAccuracyWide: .91, RewardPairs: 1200, RewardPairsWide: 300,
 	}
 	scores := []float64{.5, .6, .7, .8}
 	for i, name := range systemNames {
-		s := SystemResult{Name: name, Rule: evaluate.Estimate{Value: .6 + float64(i)/100, Low: .5, High: .7, N: 4}, Ended: 1, Words: 14, Openings: .9, Reward: .1, Scores: scores,
+		s := SystemResult{Name: name, Rule: stats.Estimate{Value: .6 + float64(i)/100, Low: .5, High: .7, N: 4}, Ended: 1, Words: 14, Openings: .9, Reward: .1, Scores: scores,
 			Items: items(.2, .1, .2, .1, .03, .09)}
 		e.Systems = append(e.Systems, s)
 	}
 	e.Systems[ppoHot].Items = items(.24, .14, .24, .05, .04, .1)
-	better := func(by float64) evaluate.Estimate {
-		return evaluate.Estimate{Value: by, Low: by - .02, High: by + .02, N: 4}
+	better := func(by float64) stats.Estimate {
+		return stats.Estimate{Value: by, Low: by - .02, High: by + .02, N: 4}
 	}
 	e.Comparisons = []Comparison{
-		{1, better(.17), evaluate.HeadToHead{Wins: 3, Losses: 1, Rate: evaluate.Estimate{Value: .75, Low: .7, High: .8, N: 4}}},
-		{.7, better(.08), evaluate.HeadToHead{Wins: 2, Ties: 1, Losses: 1, Rate: evaluate.Estimate{Value: .625, Low: .5, High: .7, N: 4}}},
+		{1, better(.17), stats.HeadToHead{Wins: 3, Losses: 1, Rate: stats.Estimate{Value: .75, Low: .7, High: .8, N: 4}}},
+		{.7, better(.08), stats.HeadToHead{Wins: 2, Ties: 1, Losses: 1, Rate: stats.Estimate{Value: .625, Low: .5, High: .7, N: 4}}},
 	}
 	for _, text := range []string{"// Len returns the length of <b>.", "// Len </script><script src=\"https://example.com/x.js\">"} {
 		x := Example{Declaration: "func Len(b []byte) int", Reference: "// Len returns the number of bytes in b."}

@@ -13,6 +13,7 @@ import (
 	"github.com/seed-b72bdb6c/alma/dataset"
 	"github.com/seed-b72bdb6c/alma/generate"
 	"github.com/seed-b72bdb6c/alma/model"
+	"github.com/seed-b72bdb6c/alma/stats"
 	"github.com/seed-b72bdb6c/alma/train"
 )
 
@@ -319,12 +320,12 @@ func Run(ctx context.Context, env train.Environment, c Config, in Inputs, out st
 			r,
 		},
 		Step: func(ctx context.Context, step int) (train.StepReport, error) {
-			return r.step(ctx, step, func(stats *stats, batch func() string) error {
+			return r.step(ctx, step, func(sum *minibatchSum, batch func() string) error {
 				lr := rates.At(step)
 				// Both are checked before either is updated: a step is applied as
 				// a whole or not at all.
-				norm, err := policyGuard.Check(policyOptimizer, stats.policyLoss, func() string { return "the policy at " + batch() })
-				criticNorm, criticErr := criticGuard.Check(criticOptimizer, stats.valueLoss, func() string { return "the critic at " + batch() })
+				norm, err := policyGuard.Check(policyOptimizer, sum.policyLoss, func() string { return "the policy at " + batch() })
+				criticNorm, criticErr := criticGuard.Check(criticOptimizer, sum.valueLoss, func() string { return "the critic at " + batch() })
 				if err == nil {
 					err = criticErr
 				}
@@ -337,8 +338,8 @@ func Run(ctx context.Context, env train.Environment, c Config, in Inputs, out st
 				if err := criticGuard.Step(criticOptimizer, lr/c.LR*c.CriticLR, criticNorm); err != nil {
 					return err
 				}
-				stats.norm, stats.criticNorm, stats.lr = norm, criticNorm, lr
-				stats.flops += policyOptimizer.FLOPs() + criticOptimizer.FLOPs()
+				sum.norm, sum.criticNorm, sum.lr = norm, criticNorm, lr
+				sum.flops += policyOptimizer.FLOPs() + criticOptimizer.FLOPs()
 				return nil
 			})
 		},
@@ -361,8 +362,8 @@ func Run(ctx context.Context, env train.Environment, c Config, in Inputs, out st
 	return stage.Finish()
 }
 
-// stats sums what a minibatch tells.
-type stats struct {
+// minibatchSum sums what a minibatch tells.
+type minibatchSum struct {
 	policyLoss, valueLoss, textLoss  float64
 	approxKL, clipped, entropy       float64
 	valueClipped, ratio, ratioSquare float64
@@ -373,7 +374,7 @@ type stats struct {
 
 // step is one optimizer step: at the beginning of an iteration a rollout, then
 // the minibatch that is due. apply lets the optimizers take their step.
-func (r *run) step(ctx context.Context, step int, apply func(*stats, func() string) error) (train.StepReport, error) {
+func (r *run) step(ctx context.Context, step int, apply func(*minibatchSum, func() string) error) (train.StepReport, error) {
 	c := r.config
 	per := c.minibatches()
 	iteration, minibatch := step/per, step%per
@@ -402,7 +403,7 @@ func (r *run) step(ctx context.Context, step int, apply func(*stats, func() stri
 	order := compute.Permutation(c.Seed, compute.Stream("ppo minibatches")+uint64(step/epochSteps), len(r.rollout.Sequences))
 	m := minibatch % epochSteps
 	which := order[m*c.Minibatch : min((m+1)*c.Minibatch, len(order))]
-	var s stats
+	var s minibatchSum
 	if err := r.accumulate(step, which, &s); err != nil {
 		return report, err
 	}
@@ -442,7 +443,7 @@ func (r *run) step(ctx context.Context, step int, apply func(*stats, func() stri
 
 // accumulate adds the gradients of a minibatch to both models, and γ times
 // those of the pretraining text to the policy's (detail 32).
-func (r *run) accumulate(step int, which []int, s *stats) error {
+func (r *run) accumulate(step int, which []int, s *minibatchSum) error {
 	c := r.config
 	for _, x := range which {
 		s.tokens += len(r.rollout.Sequences[x].Response)
@@ -549,7 +550,7 @@ func (c Config) describe(sequences []*sequence, beta float64) []train.Metric {
 		{Name: "objective/scores", Value: mean(sequences, func(s *sequence) float64 { return float64(s.Score) })},
 		{Name: "objective/beta", Value: beta},
 		{Name: "val/num_eos_tokens", Value: ended},
-		{Name: "vf_explained_var", Value: explained(values, returns)},
+		{Name: "vf_explained_var", Value: stats.ExplainedVariance(values, returns)},
 		{Name: "response_length/mean", Value: length / n},
 		{Name: "response_length/clip_ratio", Value: cut / n},
 	}
@@ -561,25 +562,4 @@ func mean(sequences []*sequence, f func(*sequence) float64) float64 {
 		sum += f(s)
 	}
 	return sum / float64(len(sequences))
-}
-
-// explained is 1 − Var(returns − values)/Var(returns), 0 where the returns do
-// not vary.
-func explained(values, returns []float64) float64 {
-	variance := func(f func(i int) float64) float64 {
-		var sum, squares float64
-		for i := range returns {
-			sum += f(i)
-		}
-		m := sum / float64(len(returns))
-		for i := range returns {
-			squares += (f(i) - m) * (f(i) - m)
-		}
-		return squares
-	}
-	total := variance(func(i int) float64 { return returns[i] })
-	if total == 0 {
-		return 0
-	}
-	return 1 - variance(func(i int) float64 { return returns[i] - values[i] })/total
 }

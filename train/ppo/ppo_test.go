@@ -121,10 +121,10 @@ func (l *lab) roll() []*sequence {
 }
 
 // take runs a step with the optimizers at a rate.
-func (l *lab) take(step int, lr float64) (train.StepReport, stats) {
+func (l *lab) take(step int, lr float64) (train.StepReport, minibatchSum) {
 	l.t.Helper()
-	var seen stats
-	report, err := l.step(l.t.Context(), step, func(s *stats, _ func() string) error {
+	var seen minibatchSum
+	report, err := l.step(l.t.Context(), step, func(s *minibatchSum, _ func() string) error {
 		for _, o := range []*train.Optimizer{l.policyOptimizer, l.criticOpt} {
 			norm, err := o.Norm()
 			if err == nil {
@@ -642,14 +642,14 @@ func TestPPO28FirstMinibatchStartsWhereTheRolloutWas(t *testing.T) {
 func TestPPO29MicroBatchesAddUpToTheGradientOfTheMinibatch(t *testing.T) {
 	type result struct {
 		policy, critic map[string][]float32
-		stats          stats
+		stats          minibatchSum
 	}
 	measure := func(rows, length int) result {
 		c := tinyPPO()
 		c.MicroRows = rows
 		l := newLab(t, newEngine(t), c, length, nil)
 		l.roll()
-		var s stats
+		var s minibatchSum
 		// Responses of unequal lengths, so that a mean of means would differ.
 		if err := l.accumulate(0, []int{0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10}, &s); err != nil {
 			t.Fatal(err)
@@ -795,14 +795,14 @@ func TestPPO32PretrainingMixAddsItsGradient(t *testing.T) {
 	c := tinyPPO()
 	c.PretrainCoef, c.PretrainRows = 2.5, 3
 	which := []int{1, 3, 5, 7}
-	measure := func(stream *dataset.Stream) (map[string][]float32, stats) {
+	measure := func(stream *dataset.Stream) (map[string][]float32, minibatchSum) {
 		c := c
 		if stream == nil {
 			c.PretrainCoef = 0
 		}
 		l := newLab(t, newEngine(t), c, 16, stream)
 		l.roll()
-		var s stats
+		var s minibatchSum
 		if err := l.accumulate(4, which, &s); err != nil {
 			t.Fatal(err)
 		}
@@ -854,7 +854,7 @@ func TestEveryEpochTakesEachResponseOnceInAnOrderOfItsOwn(t *testing.T) {
 	var names []string
 	epochs := make([][]int, 4)
 	for step := range 16 {
-		_, err := l.step(t.Context(), step, func(_ *stats, batch func() string) error {
+		_, err := l.step(t.Context(), step, func(_ *minibatchSum, batch func() string) error {
 			names = append(names, batch())
 			return errors.Join(l.policyOptimizer.Zero(), l.criticOpt.Zero())
 		})
@@ -901,7 +901,7 @@ func TestRewardsMustBeNumbersOneForEachResponse(t *testing.T) {
 	} {
 		l := newLab(t, newEngine(t), tinyPPO(), 16, nil)
 		l.reward = test.reward
-		_, err := l.step(t.Context(), 0, func(*stats, func() string) error { t.Error("a step was taken"); return nil })
+		_, err := l.step(t.Context(), 0, func(*minibatchSum, func() string) error { t.Error("a step was taken"); return nil })
 		if artifact.ExitCode(err) != test.code || !strings.Contains(err.Error(), test.want) {
 			t.Errorf("%v, want exit code %d and %q", err, test.code, test.want)
 		}

@@ -6,6 +6,7 @@ import (
 	"github.com/seed-b72bdb6c/alma/compute"
 	"github.com/seed-b72bdb6c/alma/dataset"
 	"github.com/seed-b72bdb6c/alma/model"
+	"github.com/seed-b72bdb6c/alma/stats"
 	"github.com/seed-b72bdb6c/alma/train"
 )
 
@@ -155,7 +156,7 @@ func (l *rankingLoss) accumulate(sum *stepSum, rankings []ranking, micro microBa
 	sum.loss += float64(x.Floats("loss")[0])
 	for _, lead := range x.Floats("leads")[:pairs] {
 		sum.lead += float64(lead)
-		sum.right += agreement(float64(lead))
+		sum.right += stats.Agreement(float64(lead))
 	}
 	sum.pairs += pairs
 	sum.flops += x.FLOPs()

@@ -562,7 +562,7 @@ func TestReward15MeasuresOfKnownRewards(t *testing.T) {
 	near("ece", v.ECE, (1-sigma(2))/4+2*math.Abs(.5-sigma(1))/4)
 	near("accuracy one rank apart", v.ByRankGap[0].Accuracy, 1.5/3)
 	near("accuracy two ranks apart", v.ByRankGap[1].Accuracy, 1)
-	if got := []int{v.ByMargin[0].Pairs, v.ByMargin[1].Pairs, v.ByMargin[2].Pairs, v.ByMargin[3].Pairs, v.ByMargin[4].Pairs}; !slices.Equal(got, []int{1, 0, 2, 1, 0}) {
+	if got := []int{v.ByMargin[0].N, v.ByMargin[1].N, v.ByMargin[2].N, v.ByMargin[3].N, v.ByMargin[4].N}; !slices.Equal(got, []int{1, 0, 2, 1, 0}) {
 		t.Errorf("pairs by margin %v", got)
 	}
 	near("accuracy at a margin of 1", v.ByMargin[2].Accuracy, .5)

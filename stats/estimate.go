@@ -1,4 +1,4 @@
-package evaluate
+package stats
 
 import (
 	"encoding/json"
@@ -68,8 +68,8 @@ func (e *Estimate) UnmarshalJSON(data []byte) error {
 	return nil
 }
 
-// Mean returns the arithmetic mean, NaN for an empty slice.
-func Mean(x []float64) float64 {
+// mean returns the arithmetic mean, NaN for an empty slice.
+func mean(x []float64) float64 {
 	sum := 0.0
 	for _, v := range x {
 		sum += v
@@ -77,17 +77,13 @@ func Mean(x []float64) float64 {
 	return sum / float64(len(x))
 }
 
-// Variance returns the unbiased sample variance Σ(x−μ)²/(n−1), NaN for fewer
-// than two values.
-func Variance(x []float64) float64 {
-	if len(x) < 2 {
-		return math.NaN()
-	}
-	mean, sum := Mean(x), 0.0
+// squares is Σ(x−μ)², which times 1/(n−1) is the unbiased variance.
+func squares(x []float64) float64 {
+	mean, sum := mean(x), 0.0
 	for _, v := range x {
 		sum += (v - mean) * (v - mean)
 	}
-	return sum / float64(len(x)-1)
+	return sum
 }
 
 // MeanInterval returns the mean with the normal interval mean ± 1.96·s/√n. It
@@ -95,9 +91,9 @@ func Variance(x []float64) float64 {
 // prompt, pass the mean of each prompt. Below some 30 observations
 // BootstrapMean or more data serve better.
 func MeanInterval(x []float64) Estimate {
-	e := unbounded(Mean(x), len(x))
+	e := unbounded(mean(x), len(x))
 	if len(x) >= 2 {
-		half := z95 * math.Sqrt(Variance(x)/float64(len(x)))
+		half := z95 * math.Sqrt(squares(x)/float64(len(x)-1)/float64(len(x)))
 		e.Low, e.High = e.Value-half, e.Value+half
 	}
 	return e
@@ -107,16 +103,10 @@ func unbounded(value float64, n int) Estimate {
 	return Estimate{Value: value, Low: math.Inf(-1), High: math.Inf(1), N: n}
 }
 
-// PairedDifference returns the mean of after[i] − before[i] with its normal
-// interval. Pairing removes the difficulty of the prompt from the noise, so
-// the interval is narrower than that of two separate means. It panics when the
-// lengths differ.
-func PairedDifference(after, before []float64) Estimate {
-	return MeanInterval(differences("PairedDifference", after, before))
-}
-
-// BootstrapPairedDifference is PairedDifference with the bootstrap interval of
-// BootstrapMean. It panics when the lengths differ.
+// BootstrapPairedDifference returns the mean of after[i] − before[i] with the
+// interval of BootstrapMean. Pairing removes the difficulty of the prompt from
+// the noise, so the interval is narrower than that of two separate means. It
+// panics when the lengths differ.
 func BootstrapPairedDifference(after, before []float64, resamples int, seed uint64) Estimate {
 	return BootstrapMean(differences("BootstrapPairedDifference", after, before), resamples, seed)
 }
@@ -132,7 +122,7 @@ func differences(caller string, after, before []float64) []float64 {
 
 func mustMatch(caller string, a, b int) {
 	if a != b {
-		panic(fmt.Sprintf("evaluate.%s: comparing %d values with %d; the slices must pair up", caller, a, b))
+		panic(fmt.Sprintf("stats.%s: comparing %d values with %d; the slices must pair up", caller, a, b))
 	}
 }
 
@@ -193,17 +183,6 @@ func quantile(sorted []float64, q float64) float64 {
 	return sorted[i] + (at-float64(i))*(sorted[i+1]-sorted[i])
 }
 
-// Quantile returns the q-quantile (0 ≤ q ≤ 1) of x, interpolating linearly
-// between neighbours; NaN for an empty slice. x is left as it is.
-func Quantile(x []float64, q float64) float64 {
-	if len(x) == 0 {
-		return math.NaN()
-	}
-	sorted := slices.Clone(x)
-	slices.Sort(sorted)
-	return quantile(sorted, min(max(q, 0), 1))
-}
-
 // ProportionInterval returns successes/n with Wilson's score interval (1927),
 // which stays within [0, 1] and keeps its coverage near the ends. successes
 // may hold halves.
@@ -248,15 +227,15 @@ func WinRate(a, b []float64) HeadToHead {
 
 // ExplainedVariance returns 1 − Var(targets − predictions)/Var(targets): 1 for
 // a critic that predicts every return, 0 for one no better than a constant,
-// negative for worse. It is NaN when the targets do not vary. It panics when
-// the lengths differ.
+// negative for worse. It is 0 where the targets do not vary. It panics when the
+// lengths differ.
 func ExplainedVariance(predictions, targets []float64) float64 {
 	residual := differences("ExplainedVariance", targets, predictions)
-	variance := Variance(targets)
-	if variance == 0 {
-		return math.NaN()
+	total := squares(targets)
+	if total == 0 {
+		return 0
 	}
-	return 1 - Variance(residual)/variance
+	return 1 - squares(residual)/total
 }
 
 // Diversity counts how many different ways a set of texts begins.
