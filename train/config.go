@@ -11,7 +11,8 @@ import (
 	"github.com/seed-b72bdb6c/alma/tokenizer"
 )
 
-// OptimizerConfig configures the optimizer and the schedule of a stage.
+// OptimizerConfig configures the optimizer, the schedule and the arithmetic of a
+// stage.
 type OptimizerConfig struct {
 	LR          float64 `yaml:"lr" json:"lr" doc:"peak learning rate" above:"0"`
 	Warmup      float64 `yaml:"warmup" json:"warmup" doc:"share of the steps over which the rate rises from 0" min:"0" max:"1"`
@@ -22,7 +23,11 @@ type OptimizerConfig struct {
 	Beta2       float64 `yaml:"beta2" json:"beta2" doc:"decay of the second moment" min:"0" max:"1"`
 	Epsilon     float64 `yaml:"epsilon" json:"epsilon" doc:"added to the root of the second moment" above:"0"`
 	Clip        float64 `yaml:"clip" json:"clip" doc:"largest global norm of the gradients; 0 does not clip" min:"0"`
-	OnBadBatch  string  `yaml:"on_bad_batch" json:"on_bad_batch" doc:"what to do when a loss or gradient is not finite or a norm leaps" enum:"stop,skip,rollback"`
+	// Precision is that of the engine that the stage runs on, empty for fp32. It
+	// comes from the recipe or the command line, and is recorded because the
+	// results depend on it.
+	Precision  string `yaml:"-" json:"precision,omitempty"`
+	OnBadBatch string `yaml:"on_bad_batch" json:"on_bad_batch" doc:"what to do when a loss or gradient is not finite or a norm leaps" enum:"stop,skip,rollback"`
 }
 
 // DefaultOptimizer returns the constants that the stages share.

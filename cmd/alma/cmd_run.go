@@ -50,11 +50,15 @@ shown and is no failure.`,
 			if cmd.Flags().Changed("seed") {
 				options.Set = append(options.Set, "seed="+strconv.FormatUint(c.seed, 10))
 			}
+			if cmd.Flags().Changed("precision") {
+				options.Set = append(options.Set, "precision="+c.precision)
+			}
 			config := godoc.Defaults()
 			resolved, err := recipe.Load(args[0], &config, options)
 			if err != nil {
 				return err
 			}
+			c.precision = config.Precision
 			if out == "" {
 				if !filepath.IsLocal(config.Name) {
 					return artifact.Errorf(artifact.ErrUsage, "choosing the folder of the run: the recipe's name %q is no name of a folder below runs; change it, or give --out", config.Name)

@@ -212,6 +212,7 @@ func TestExitCodesAndRemedies(t *testing.T) {
 		{"missing argument", []string{"chat"}, 4, "usage: alma chat MODEL"},
 		{"too many arguments", []string{"version", "x"}, 4, "usage: alma version"},
 		{"other engine", []string{"chat", f.base, "--engine", "xla"}, 4, `engine "xla"`},
+		{"unknown precision", []string{"chat", f.base, "--precision", "fp8"}, 4, "fp32 or bf16"},
 		{"negative threads", []string{"chat", f.base, "--threads", "-1"}, 4, "--threads is -1"},
 
 		{"unknown key", f.pretrain(at("o"), "--set", "stepz=3"), 4, "did you mean pretrain.steps?"},

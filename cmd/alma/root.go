@@ -176,11 +176,12 @@ func nearest(name string, candidates []string) string {
 type call struct {
 	out *output
 
-	threads int
-	engine  string
-	seed    uint64
-	json    bool
-	set     []string
+	threads   int
+	precision string
+	engine    string
+	seed      uint64
+	json      bool
+	set       []string
 
 	// resumable is set by verbs that go on where they were interrupted.
 	resumable bool
@@ -227,6 +228,7 @@ func (c *call) setFlag(cmd *cobra.Command) {
 
 func (c *call) engineFlags(cmd *cobra.Command) {
 	cmd.Flags().IntVar(&c.threads, "threads", 0, "worker threads; 0: as many as processors. They change no result")
+	cmd.Flags().StringVar(&c.precision, "precision", "fp32", "of matrix products and attention: fp32, or bf16 (operands rounded to bfloat16, sums and weights of 32 bits)")
 	cmd.Flags().StringVar(&c.engine, "engine", "cpu", "what computes: cpu")
 }
 
@@ -241,7 +243,11 @@ func (c *call) newEngine() (*cpu.Engine, error) {
 	if err := kernel.SelectError(); err != nil {
 		return nil, artifact.Mark(artifact.ErrUsage, err)
 	}
-	return cpu.New(cpu.Options{Threads: c.threads}), nil
+	precision, err := cpu.ParsePrecision(c.precision)
+	if err != nil {
+		return nil, artifact.Mark(artifact.ErrUsage, err)
+	}
+	return cpu.New(cpu.Options{Threads: c.threads, Precision: precision}), nil
 }
 
 // openModel opens a model folder with its tokenizer. If it is a stage's folder,

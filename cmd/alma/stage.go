@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/seed-b72bdb6c/alma/artifact"
+	"github.com/seed-b72bdb6c/alma/compute/cpu"
 	"github.com/seed-b72bdb6c/alma/recipe"
 	"github.com/seed-b72bdb6c/alma/recipe/godoc"
 )
@@ -23,7 +24,7 @@ type sections godoc.Config
 
 // configure resolves the configuration of a stage: its defaults, the section
 // of its name in the recipe that may be the only argument, with what the
-// recipe's budget derives, --set and --seed. A key of --set may leave the
+// recipe's budget derives, --set, --seed and --precision. A key of --set may leave the
 // section's name out.
 func (c *call) configure(section string, seedGiven bool, args []string) (sections, error) {
 	s := sections(godoc.Defaults())
@@ -37,6 +38,9 @@ func (c *call) configure(section string, seedGiven bool, args []string) (section
 	if seedGiven {
 		options.Set = append(options.Set, fmt.Sprintf("%s.seed=%d", section, c.seed))
 	}
+	if c.precision == string(cpu.BF16) {
+		options.Set = append(options.Set, "precision="+c.precision)
+	}
 	var err error
 	if len(args) > 0 {
 		options.Derive = godoc.Derive
@@ -44,6 +48,8 @@ func (c *call) configure(section string, seedGiven bool, args []string) (section
 	} else {
 		_, err = recipe.Parse("defaults", nil, &s, options)
 	}
+	s = sections(godoc.Config(s).InPrecision())
+	c.precision = s.Precision
 	return s, err
 }
 

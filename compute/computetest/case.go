@@ -14,7 +14,10 @@ type testCase struct {
 	// |got − want| is bounded by tolerance·(|want| + rms of all want) + floor,
 	// the floor for results that cancel from numbers near 1.
 	tolerance, floor float64
-	build            func(b *builder)
+	// bf16 bounds the root mean square of the difference in bfloat16, where
+	// the operator's own conditioning needs more than bf16Tolerance.
+	bf16  float64
+	build func(b *builder)
 	// forwardOnly: the operator has no gradient.
 	forwardOnly bool
 }

@@ -45,6 +45,33 @@ func closeTo(got, want []numbers, tolerance, floor float64) string {
 	return ""
 }
 
+// closeOnAverage says which array of got differs from want by more than
+// tolerance·(rms of want) + floor in the root mean square, "" if none. NaN and
+// infinities must stand at the same places.
+func closeOnAverage(got, want []numbers, tolerance, floor float64) string {
+	if diff := closeTo(got, want, math.Inf(1), 0); diff != "" {
+		return diff // other names or sizes
+	}
+	for a, w := range want {
+		off := make([]float32, len(w.values))
+		for i, v := range w.values {
+			g := got[a].values[i]
+			finite := !math.IsNaN(float64(v)) && !math.IsInf(float64(v), 0)
+			if !finite && g != v && !(g != g && v != v) || finite && (g != g || math.IsInf(float64(g), 0)) {
+				return fmt.Sprintf("%s: element %d is %g, want %g", w.name, i, g, v)
+			}
+			if finite {
+				off[i] = g - v
+			}
+		}
+		if off, scale := rms(off), rms(w.values); !(off <= tolerance*scale+floor) {
+			return fmt.Sprintf("%s: %d elements are off by %.2g in the root mean square, %.2g of their own, allowed %.2g",
+				w.name, len(w.values), off, off/scale, tolerance)
+		}
+	}
+	return ""
+}
+
 // rms is the root of the mean square of the finite numbers.
 func rms(values []float32) float64 {
 	sum, n := 0.0, 0

@@ -134,6 +134,24 @@ func TestComparisonSeesEveryDifference(t *testing.T) {
 			t.Errorf("%s: equal bits is %v, want %v", c.name, got, c.bits)
 		}
 	}
+	for _, c := range []struct {
+		name      string
+		got, want []numbers
+		close     bool
+	}{
+		{"equal", array(1, 2, nan, inf), array(1, 2, nan, inf), true},
+		{"one element far, the mean near", array(1, 1, 1, 1.015), array(1, 1, 1, 1), true},
+		{"the mean too far", array(1, 1, 1, 1.025), array(1, 1, 1, 1), false},
+		{"a number for NaN", array(1, 2), array(1, nan), false},
+		{"NaN for a number", array(1, nan), array(1, 2), false},
+		{"an infinity for a number", array(1, inf), array(1, 2), false},
+		{"the other infinity", array(-inf), array(inf), false},
+		{"an array short", nil, array(1), false},
+	} {
+		if got := closeOnAverage(c.got, c.want, 0.01, 0) == ""; got != c.close {
+			t.Errorf("%s: close on average is %v, want %v", c.name, got, c.close)
+		}
+	}
 	if missesNaN(array(1, nan), array(1, nan)) != "" || missesNaN(array(1, 2), array(1, nan)) == "" {
 		t.Error("missesNaN does not tell a kept NaN from a lost one")
 	}

@@ -182,7 +182,7 @@ func (s suite) testChangingWeights(t *testing.T) {
 	}
 	want := lifetime(reference.New())
 	for i, engine := range s.engines {
-		if diff := closeTo(lifetime(engine), want, conditioned, 1e-5); diff != "" {
+		if diff := s.differs(lifetime(engine), want, conditioned, 0, 1e-5); diff != "" {
 			t.Errorf("on %d threads: %s", threadCounts[i], diff)
 		}
 	}
@@ -238,7 +238,7 @@ func (s suite) testIndices(t *testing.T) {
 				p.fill(0)
 				wantError(t, "an index out of range", p.executable.Run(), c.operator)
 				want := newBuilder(testCase{name: c.name, build: c.build, forwardOnly: true}, asOutput).compile(t, reference.New())
-				if diff := closeTo(p.run(t, 1), want.run(t, 1), recomputed, 0); diff != "" {
+				if diff := s.differs(p.run(t, 1), want.run(t, 1), recomputed, 0, 0); diff != "" {
 					t.Errorf("on %d threads, the run after the error: %s", threadCounts[i], diff)
 				}
 			}

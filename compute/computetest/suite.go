@@ -2,6 +2,7 @@ package computetest
 
 import (
 	"io"
+	"slices"
 	"testing"
 
 	"github.com/seed-b72bdb6c/alma/compute"
@@ -11,8 +12,19 @@ import (
 // Option asks for more than every engine promises.
 type Option int
 
-// NoAllocations checks that a run allocates nothing once it is warm.
-const NoAllocations Option = iota
+const (
+	// NoAllocations checks that a run allocates nothing once it is warm.
+	NoAllocations Option = iota
+	// BF16 holds the engine to the accuracy of products and attention on
+	// operands rounded to bfloat16, everything else in float32. What must be
+	// equal to the last bit stays so.
+	BF16
+)
+
+// bf16Tolerance bounds the root mean square of what bfloat16 changes in an
+// array, in that of the array. One rounding is off by up to 2⁻⁸, in the mean
+// less; gradients that cancel lose some bits more.
+const bf16Tolerance = 0.04
 
 // threadCounts are the numbers of threads that must give the same bits.
 var threadCounts = []int{1, 2, 3, 4, 8}
@@ -20,13 +32,23 @@ var threadCounts = []int{1, 2, 3, 4, 8}
 // suite is the engine under test, once for each number of threads.
 type suite struct {
 	engines []compute.Engine // as threadCounts
+	bf16    bool
+}
+
+// differs says where got differs from what the reference gives by more than the
+// engine's precision allows, "" if nowhere.
+func (s suite) differs(got, want []numbers, tolerance, bf16, floor float64) string {
+	if s.bf16 {
+		return closeOnAverage(got, want, max(bf16, bf16Tolerance), floor)
+	}
+	return closeTo(got, want, tolerance, floor)
 }
 
 // Run holds an engine to everything that compute promises. newEngine returns
 // an engine that runs on the given number of threads; if it is an io.Closer,
 // it is closed when the test ends.
 func Run(t *testing.T, newEngine func(threads int) compute.Engine, options ...Option) {
-	var s suite
+	s := suite{bf16: slices.Contains(options, BF16)}
 	for _, threads := range threadCounts {
 		engine := newEngine(threads)
 		if c, ok := engine.(io.Closer); ok {
@@ -75,7 +97,7 @@ func (s suite) testCase(t *testing.T, c testCase) {
 			return append(append(p.run(t, 1), p.run(t, 2)...), p.state(t)...)
 		}
 		want, first := all(reference.New()), all(s.one())
-		if diff := closeTo(first, want, tolerance, c.floor); diff != "" {
+		if diff := s.differs(first, want, tolerance, c.bf16, c.floor); diff != "" {
 			t.Errorf("where %v, %s", d, diff)
 		}
 		for i, engine := range s.engines[1:] {

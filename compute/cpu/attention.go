@@ -32,10 +32,12 @@ func (c *compiler) attention(n *compute.Node, o compute.AttentionOp) {
 		forward, scratch = windowed{at}.forward, at.Positions
 	}
 	c.needScratch(scratch)
+	in, jobs := c.rounded(q, k, v)
+	q, k, v = in[0], in[1], in[2]
 	engine := c.engine
-	c.emit(n, &job{at.Batch * at.Heads, func(task, worker int) {
+	c.emit(n, append(jobs, &job{at.Batch * at.Heads, func(task, worker int) {
 		forward(out.f, lse.f, q.f, k.f, v.f, segments.i, task/at.Heads, task%at.Heads, engine.scratch[worker])
-	}})
+	}})...)
 }
 
 // attentionGrad has one task for each key head of each row: the query heads
@@ -46,15 +48,17 @@ func (c *compiler) attentionGrad(n *compute.Node, o compute.AttentionOp) {
 	dq, dk, dv := c.out(n, 0), c.out(n, 1), c.out(n, 2)
 	at := attentionOf(o, n.Inputs[0].Shape, n.Inputs[1].Shape)
 	c.needScratch(at.BackwardScratch())
+	in, jobs := c.rounded(q, k, v, do)
+	q, k, v, do = in[0], in[1], in[2], in[3]
 	engine := c.engine
-	c.emit(n, &job{at.Batch * at.KVHeads, func(task, worker int) {
+	c.emit(n, append(jobs, &job{at.Batch * at.KVHeads, func(task, worker int) {
 		b, g := task/at.KVHeads, task%at.KVHeads
 		if at.Window > 0 && !at.Causal {
 			windowed{at}.backward(dq.f, dk.f, dv.f, q.f, k.f, v.f, out.f, lse.f, do.f, segments.i, b, g)
 			return
 		}
 		at.Backward(dq.f, dk.f, dv.f, q.f, k.f, v.f, out.f, lse.f, do.f, segments.i, b, g, engine.scratch[worker])
-	}})
+	}})...)
 }
 
 // cachedAttention writes the new keys and values of all rows, then has one
@@ -76,17 +80,23 @@ func (c *compiler) cachedAttention(n *compute.Node, o compute.CachedAttentionOp)
 	width := cache[2] * cache[3]   // of a position of the cache
 	slot := cache[1] * width       // of a slot
 	query := at.Heads * at.HeadDim // of a position of q
+	put := func(dst, src []float32) { copy(dst, src) }
+	if c.engine.precision == BF16 {
+		put = kernel.RoundBF16
+	}
 	store := byRows(rows, positions*width, func(lo, hi int) {
 		for r := lo; r < hi; r++ {
 			to := int(slots.i[r])*slot + int(starts.i[r])*width
 			from, length := r*positions*width, int(counts.i[r])*width
 			if length > 0 {
-				copy(keys.f[to:to+length], k.f[from:])
-				copy(values.f[to:to+length], v.f[from:])
+				put(keys.f[to:to+length], k.f[from:from+length])
+				put(values.f[to:to+length], v.f[from:from+length])
 			}
 		}
 	})
 	group := at.Heads / at.KVHeads * at.HeadDim
+	in, jobs := c.rounded(q)
+	q = in[0]
 	engine := c.engine
 	attend := &job{rows * at.KVHeads, func(task, worker int) {
 		r, g := task/at.KVHeads, task%at.KVHeads
@@ -102,7 +112,7 @@ func (c *compiler) cachedAttention(n *compute.Node, o compute.CachedAttentionOp)
 		at.Forward(out.f[begin:begin+count*query], q.f[begin:begin+count*query],
 			keys.f[s:s+slot], values.f[s:s+slot], int(starts.i[r]), g, engine.scratch[worker])
 	}}
-	jobs := []*job{store, attend}
+	jobs = append(jobs, store, attend)
 	for _, pair := range [][2]*storage{{values, oldValues}, {keys, oldKeys}} {
 		if pair[0].array == nil || pair[0].array != pair[1].array { // not in place
 			jobs = append([]*job{chunked(pair[0].size, func(lo, hi int) { copy(pair[0].f[lo:hi], pair[1].f[lo:hi]) })}, jobs...)

@@ -1,6 +1,7 @@
 package cpu
 
 import (
+	"fmt"
 	"runtime"
 	"slices"
 	"sync"
@@ -15,6 +16,8 @@ type Options struct {
 	// Threads is the number of workers, 0 for as many as Go may use
 	// processors (GOMAXPROCS). It changes no result.
 	Threads int
+	// Precision is that of matrix products and attention, FP32 if empty.
+	Precision Precision
 	// Profile keeps the time of every operator, see [Engine.Profile].
 	Profile bool
 }
@@ -22,7 +25,9 @@ type Options struct {
 // Engine compiles Programs for the processors of this machine. Runs of all its
 // executables follow one another: each of them has all the workers.
 type Engine struct {
-	pool *pool
+	pool      *pool
+	precision Precision
+	products  products
 
 	mu sync.Mutex // held by Compile and Run
 	// arena is shared by the executables; generation changes when it moves.
@@ -42,13 +47,21 @@ type OperatorTime struct {
 	FLOPs int64 // by the operators' own count
 }
 
-// New starts an engine. Close ends its workers.
+// New starts an engine. Close ends its workers. It panics if the precision is
+// none of this package's (see [ParsePrecision]).
 func New(options Options) *Engine {
 	threads := options.Threads
 	if threads <= 0 {
 		threads = runtime.GOMAXPROCS(0)
 	}
-	e := &Engine{pool: newPool(threads), scratch: make([][]float32, threads)}
+	precision, err := ParsePrecision(string(options.Precision))
+	if err != nil {
+		panic(fmt.Sprintf("cpu: %v", err))
+	}
+	e := &Engine{
+		pool: newPool(threads), scratch: make([][]float32, threads),
+		precision: precision, products: productsOf(precision),
+	}
 	if options.Profile {
 		e.profile = map[string]*OperatorTime{}
 	}
@@ -64,8 +77,18 @@ func (e *Engine) Close() error {
 	return nil
 }
 
-// Name is "cpu avx2" or "cpu portable", by the kernels that run.
-func (e *Engine) Name() string { return "cpu " + kernel.Name() }
+// Name is "cpu" and the instruction set of the kernels that run, followed by
+// "bf16" in that precision.
+func (e *Engine) Name() string {
+	name := "cpu " + kernel.Name()
+	if e.precision == BF16 {
+		name += " bf16"
+	}
+	return name
+}
+
+// Precision is that of matrix products and attention.
+func (e *Engine) Precision() Precision { return e.precision }
 
 // Threads is the number of workers.
 func (e *Engine) Threads() int { return e.pool.workers }

@@ -13,3 +13,9 @@ func TestEngineComputesWhatEveryEngineComputes(t *testing.T) {
 		return cpu.New(cpu.Options{Threads: threads})
 	}, computetest.NoAllocations)
 }
+
+func TestEngineInBF16ComputesWhatEveryEngineComputes(t *testing.T) {
+	computetest.Run(t, func(threads int) compute.Engine {
+		return cpu.New(cpu.Options{Threads: threads, Precision: cpu.BF16})
+	}, computetest.NoAllocations, computetest.BF16)
+}

@@ -33,13 +33,15 @@ func (c *compiler) headOf(n *compute.Node, outIn bool) head {
 // that counts, skip the other rows.
 func (c *compiler) headForward(n *compute.Node, h head, outIn bool, row func(r int, logits []float32, token int), skip func(r int)) {
 	w := c.weightOf(n.Inputs[1], h.d, h.v, outIn)
-	c.needScratch(h.perTask * (h.d + h.stride))
+	products := c.engine.products
+	c.needScratch(h.perTask*(h.d+h.stride) + products.scratch)
 	pool, engine := c.pool, c.engine
 	var packed []float32
 	product := &job{(h.rows + h.perTask - 1) / h.perTask, func(task, worker int) {
 		lo := task * h.perTask
 		hi := min(lo+h.perTask, h.rows)
-		hidden, logits := engine.scratch[worker][:h.perTask*h.d], engine.scratch[worker][h.perTask*h.d:]
+		hidden, rest := split(engine.scratch[worker], h.perTask*h.d)
+		logits, scratch := split(rest, h.perTask*h.stride)
 		count := 0
 		for r := lo; r < hi; r++ {
 			if h.tokens.i[r] < 0 {
@@ -49,7 +51,7 @@ func (c *compiler) headForward(n *compute.Node, h head, outIn bool, row func(r i
 			copy(hidden[count*h.d:(count+1)*h.d], h.hidden.f[r*h.d:])
 			count++
 		}
-		gemm(logits, h.stride, hidden, h.d, packed, h.d, h.v, 0, count, 0, panelCount(h.v))
+		products.blocks(logits, h.stride, hidden, h.d, packed, h.d, h.v, 0, count, 0, panelCount(h.v), scratch)
 		at := 0
 		for r := lo; r < hi; r++ {
 			if token := h.tokens.i[r]; token >= 0 {
@@ -63,6 +65,9 @@ func (c *compiler) headForward(n *compute.Node, h head, outIn bool, row func(r i
 		pool.do(product)
 	})
 }
+
+// split cuts a slice in two.
+func split(s []float32, at int) (a, b []float32) { return s[:at:at], s[at:] }
 
 func (c *compiler) crossEntropy(n *compute.Node, o compute.LinearCrossEntropyOp) {
 	loss, lse := c.out(n, 0), c.out(n, 1)
@@ -135,17 +140,18 @@ func (c *compiler) headBackward(n *compute.Node, outIn bool, grad func(r int, lo
 		forwardP  []float32
 		backwardP []float32
 	)
-	rowsJob := &job{0, func(task, _ int) {
+	products, engine := c.engine.products, c.engine
+	rowsJob := &job{0, func(task, worker int) {
 		lo := task * perTask
 		hi := min(lo+perTask, len(counting))
 		for i, r := range counting[lo:hi] {
 			copy(hidden.f[(lo+i)*h.d:(lo+i+1)*h.d], h.hidden.f[r*h.d:])
 		}
-		gemm(logits.f, h.stride, hidden.f, h.d, forwardP, h.d, h.v, lo, hi, 0, panelCount(h.v))
+		products.blocks(logits.f, h.stride, hidden.f, h.d, forwardP, h.d, h.v, lo, hi, 0, panelCount(h.v), engine.scratch[worker])
 		for i, r := range counting[lo:hi] {
 			grad(r, logits.f[(lo+i)*h.stride:][:h.v], int(h.tokens.i[r]))
 		}
-		gemm(dgathered.f, h.d, logits.f, h.stride, backwardP, h.v, h.d, lo, hi, 0, panelCount(h.d))
+		products.blocks(dgathered.f, h.d, logits.f, h.stride, backwardP, h.v, h.d, lo, hi, 0, panelCount(h.d), engine.scratch[worker])
 		for i, r := range counting[lo:hi] {
 			copy(dhidden.f[r*h.d:(r+1)*h.d], dgathered.f[(lo+i)*h.d:])
 		}
@@ -189,21 +195,21 @@ func (c *compiler) headBackward(n *compute.Node, outIn bool, grad func(r int, lo
 // headWeightGrad returns a function that adds one block's part of dw, or sets
 // dw to it, from the gradients of the logits and the hidden rows.
 func (c *compiler) headWeightGrad(h head, outIn bool, dw, logits, hidden *storage, size int) func(rows int, add bool) {
-	c.needScratch(kernel.GemmATScratch())
-	pool, engine := c.pool, c.engine
+	pool, engine, products := c.pool, c.engine, c.engine.products
+	c.needScratch(products.scratch)
 	var (
 		rows int
 		add  bool
 	)
 	if outIn { // dw [V, D] = dlogitsᵀ·hidden
-		packed := c.temporary(kernel.PackedSize(size, h.d))
+		packed := c.temporary(products.packedSize(size, h.d))
 		packing := &job{panelCount(h.d), func(p, _ int) {
-			kernel.PackB(packed.f, hidden.f, h.d, rows, h.d, p, p+1)
+			products.packB(packed.f, hidden.f, h.d, rows, h.d, p, p+1)
 		}}
 		tiles := pool.tile(h.v, h.d)
 		product := &job{tiles.tasks, func(task, worker int) {
 			m0, m1, p0, p1 := tiles.at(task)
-			kernel.GemmAT(dw.f, h.d, logits.f, h.stride, packed.f, rows, h.d, m0, m1, p0, p1, add, engine.scratch[worker])
+			products.gemmAT(dw.f, h.d, logits.f, h.stride, packed.f, rows, h.d, m0, m1, p0, p1, add, engine.scratch[worker])
 		}}
 		return func(r int, a bool) {
 			rows, add = r, a
@@ -212,12 +218,12 @@ func (c *compiler) headWeightGrad(h head, outIn bool, dw, logits, hidden *storag
 		}
 	}
 	// dw [D, V] = hiddenᵀ·dlogits; each task packs the panels it reads.
-	packed := c.temporary(kernel.PackedSize(size, h.v))
+	packed := c.temporary(products.packedSize(size, h.v))
 	tiles := pool.tile(kernel.MR, h.v)
 	product := &job{tiles.tasks, func(task, worker int) {
 		_, _, p0, p1 := tiles.at(task)
-		kernel.PackB(packed.f, logits.f, h.stride, rows, h.v, p0, p1)
-		kernel.GemmAT(dw.f, h.v, hidden.f, h.d, packed.f, rows, h.v, 0, h.d, p0, p1, add, engine.scratch[worker])
+		products.packB(packed.f, logits.f, h.stride, rows, h.v, p0, p1)
+		products.gemmAT(dw.f, h.v, hidden.f, h.d, packed.f, rows, h.v, 0, h.d, p0, p1, add, engine.scratch[worker])
 	}}
 	return func(r int, a bool) {
 		rows, add = r, a

@@ -88,45 +88,48 @@ type panels struct {
 }
 
 // block returns the rows and the memory of the block that begins at row k0.
-func block(packed []float32, k0, k, n int) (kc int, part []float32) {
-	return min(kernel.KC, k-k0), packed[kernel.PackedSize(k0, n):]
+func (x products) block(packed []float32, k0, k, n int) (kc int, part []float32) {
+	return min(kernel.KC, k-k0), packed[x.packedSize(k0, n):]
 }
 
-// gemm is kernel.Gemm on blocks, with the same bits.
-func gemm(c []float32, ldc int, a []float32, lda int, packed []float32, k, n, m0, m1, p0, p1 int) {
+// blocks is gemm on blocks, with the same bits.
+func (x products) blocks(c []float32, ldc int, a []float32, lda int, packed []float32, k, n, m0, m1, p0, p1 int, scratch []float32) {
 	for k0 := 0; k0 < k; k0 += kernel.KC {
-		kc, part := block(packed, k0, k, n)
-		kernel.Gemm(c, ldc, a[k0:], lda, part, kc, n, m0, m1, p0, p1, k0 > 0)
+		kc, part := x.block(packed, k0, k, n)
+		x.gemm(c, ldc, a[k0:], lda, part, kc, n, m0, m1, p0, p1, k0 > 0, scratch)
 	}
 }
 
 // weight is the packed right-hand side of a product.
 type weight struct {
-	k, n   int
-	source *storage
-	cached *panels  // of a variable, nil for a computed weight
-	packed *storage // of a computed weight
-	job    *job
+	k, n     int
+	products products
+	source   *storage
+	cached   *panels  // of a variable, nil for a computed weight
+	packed   *storage // of a computed weight
+	job      *job
 }
 
 // weightOf returns the weight of node input w as a matrix [k, n], packed from
 // [n, k] if transposed.
 func (c *compiler) weightOf(w *compute.Tensor, k, n int, transposed bool) *weight {
-	out := &weight{k: k, n: n, source: c.in(w)}
+	x := c.engine.products
+	out := &weight{k: k, n: n, products: x, source: c.in(w)}
+	c.needScratch(x.scratch)
 	var data func() []float32
 	if a := c.arrays[root(w)]; a != nil {
 		out.cached = a.panelsOf(k, n, transposed)
 		data = func() []float32 { return out.cached.data }
 	} else {
-		out.packed = c.temporary(kernel.PackedSize(k, n))
+		out.packed = c.temporary(x.packedSize(k, n))
 		data = func() []float32 { return out.packed.f }
 	}
-	out.job = packJob(data, out.source, k, n, transposed)
+	out.job = x.packJob(data, out.source, k, n, transposed)
 	return out
 }
 
 // packJob packs a matrix [k, n], or [n, k] if transposed, in blocks.
-func packJob(data func() []float32, source *storage, k, n int, transposed bool) *job {
+func (x products) packJob(data func() []float32, source *storage, k, n int, transposed bool) *job {
 	count := panelCount(n)
 	each := max(1, 2*chunk/(kernel.NR*kernel.KC))
 	across := (count + each - 1) / each
@@ -134,11 +137,11 @@ func packJob(data func() []float32, source *storage, k, n int, transposed bool) 
 	return &job{blocks * across, func(task, _ int) {
 		k0, p0 := task/across*kernel.KC, task%across*each
 		p1 := min(p0+each, count)
-		kc, part := block(data(), k0, k, n)
+		kc, part := x.block(data(), k0, k, n)
 		if transposed {
-			kernel.PackBT(part, source.f[k0:], k, kc, n, p0, p1)
+			x.packBT(part, source.f[k0:], k, kc, n, p0, p1)
 		} else {
-			kernel.PackB(part, source.f[k0*n:], n, kc, n, p0, p1)
+			x.packB(part, source.f[k0*n:], n, kc, n, p0, p1)
 		}
 	}}
 }
@@ -153,7 +156,7 @@ func (w *weight) ready(p *pool) []float32 {
 	}
 	if w.cached.version != w.source.array.version {
 		if w.cached.data == nil {
-			w.cached.data = aligned(kernel.PackedSize(w.k, w.n))
+			w.cached.data = aligned(w.products.packedSize(w.k, w.n))
 		}
 		p.do(w.job)
 		w.cached.version = w.source.array.version
@@ -182,10 +185,11 @@ func (c *compiler) linear(n *compute.Node, o compute.LinearOp) {
 		bias = c.in(n.Inputs[2])
 	}
 	tiles := c.pool.tile(m, width)
+	engine := c.engine
 	var packed []float32
-	product := &job{tiles.tasks, func(task, _ int) {
+	product := &job{tiles.tasks, func(task, worker int) {
 		m0, m1, p0, p1 := tiles.at(task)
-		gemm(y.f, width, x.f, k, packed, k, width, m0, m1, p0, p1)
+		engine.products.blocks(y.f, width, x.f, k, packed, k, width, m0, m1, p0, p1, engine.scratch[worker])
 		if bias == nil {
 			return
 		}
@@ -217,15 +221,16 @@ func (c *compiler) linearWeightGrad(n *compute.Node, o compute.LinearWeightGradO
 		length = kernel.KC // a part that the kernel sums on its own anyway
 	}
 	count := rows / length
-	size := kernel.PackedSize(length, width)
+	products := c.engine.products
+	size := products.packedSize(length, width)
 	packed, packing := c.packedSequences(right, length)
-	c.needScratch(kernel.GemmATScratch())
+	c.needScratch(products.scratch)
 	tiles := c.pool.tile(m, width)
 	scratch := c.engine.scratch
 	product := &job{tiles.tasks, func(task, worker int) {
 		m0, m1, p0, p1 := tiles.at(task)
 		for s := range count {
-			kernel.GemmAT(y.f, width, a.f[s*length*m:], m, packed.f[s*size:(s+1)*size],
+			products.gemmAT(y.f, width, a.f[s*length*m:], m, packed.f[s*size:(s+1)*size],
 				length, width, m0, m1, p0, p1, added || s > 0, scratch[worker])
 		}
 	}}
@@ -252,7 +257,8 @@ func (c *compiler) packedSequences(t *compute.Tensor, length int) (*storage, *jo
 		s.last = c.step
 		return s, nil
 	}
-	size, count := kernel.PackedSize(length, width), rows/length
+	products := c.engine.products
+	size, count := products.packedSize(length, width), rows/length
 	packed := c.temporary(count * size)
 	c.packed[key] = packed
 	columns := panelCount(width)
@@ -260,6 +266,6 @@ func (c *compiler) packedSequences(t *compute.Tensor, length int) (*storage, *jo
 	across := (columns + each - 1) / each
 	return packed, &job{count * across, func(task, _ int) {
 		s, p0 := task/across, task%across*each
-		kernel.PackB(packed.f[s*size:(s+1)*size], b.f[s*length*width:], width, length, width, p0, min(p0+each, columns))
+		products.packB(packed.f[s*size:(s+1)*size], b.f[s*length*width:], width, length, width, p0, min(p0+each, columns))
 	}}
 }

@@ -6,6 +6,7 @@ import (
 
 	"github.com/seed-b72bdb6c/alma/artifact"
 	"github.com/seed-b72bdb6c/alma/corpus"
+	"github.com/seed-b72bdb6c/alma/train"
 	"github.com/seed-b72bdb6c/alma/train/ppo"
 	"github.com/seed-b72bdb6c/alma/train/pretrain"
 	"github.com/seed-b72bdb6c/alma/train/reward"
@@ -18,6 +19,8 @@ type Config struct {
 	Name   string        `yaml:"name" json:"name" doc:"name of the run, its folder under runs/"`
 	Budget time.Duration `yaml:"budget" json:"budget" doc:"time that the run may take on two cores: layers, width, tokens and steps are derived from it" min:"0"`
 	Seed   uint64        `yaml:"seed" json:"seed" doc:"of everything random; a stage's own seed is added to it"`
+
+	Precision string `yaml:"precision" json:"precision" doc:"of matrix products and attention: fp32, or bf16 beside weights of 32 bits" enum:"fp32,bf16"`
 
 	Corpus    CorpusConfig    `yaml:"corpus" json:"corpus"`
 	Tokenizer TokenizerConfig `yaml:"tokenizer" json:"tokenizer"`
@@ -79,7 +82,7 @@ type EvaluateConfig struct {
 // Defaults is the recipe for a quarter of an hour on two cores.
 func Defaults() Config {
 	c := Config{
-		Recipe: "godoc", Name: "godoc", Budget: baseBudget, Seed: 1,
+		Recipe: "godoc", Name: "godoc", Budget: baseBudget, Seed: 1, Precision: "fp32",
 		Corpus:    CorpusConfig{MaxBytes: 16 << 20, Validation: .03, Test: .05},
 		Tokenizer: TokenizerConfig{Vocabulary: 2048},
 		Pretrain:  pretrain.Defaults(),
@@ -91,6 +94,16 @@ func Defaults() Config {
 		Evaluate:  EvaluateConfig{BestOf: 8, Samples: 24, Split: "test", Slots: 64},
 	}
 	c.Reward.Demonstrations = 500
+	return c
+}
+
+// InPrecision records the recipe's precision with the stages that train.
+func (c Config) InPrecision() Config {
+	if c.Precision != "fp32" {
+		for _, stage := range []*train.OptimizerConfig{&c.Pretrain.OptimizerConfig, &c.SFT.OptimizerConfig, &c.Reward.OptimizerConfig, &c.PPO.OptimizerConfig} {
+			stage.Precision = c.Precision
+		}
+	}
 	return c
 }
 

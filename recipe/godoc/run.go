@@ -35,7 +35,7 @@ func stagePath(folder, name string) string { return filepath.Join(folder, name) 
 // stages lists the recipe's stages in order for a run folder.
 func (c Config) stages(ctx context.Context, env train.Environment, folder string) []stage {
 	at := func(name string) string { return filepath.Join(folder, name) }
-	c = c.seeded()
+	c = c.seeded().InPrecision()
 	dialogues, rankings := at("dialogues"), stagePath(at("rankings"), rankingsFile)
 	training := stagePath(dialogues, trainFile)
 	if c.Dialogues.Train != "" {

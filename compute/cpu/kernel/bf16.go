@@ -26,41 +26,13 @@ import (
 //
 //	|c − Σ a·b| ≤ (2⁻⁷ + 2⁻¹⁶ + (k+2)·2⁻²³) · Σ |a·b|
 
-// bf16Kernels is one implementation of the products in bfloat16.
-type bf16Kernels struct {
-	// round sets dst to x rounded; they have the same length.
-	round func(dst, x []float32)
-	// packPairs packs 2·pairs rows of NR floats, ld apart, into pairs rows of
-	// NR words.
-	packPairs func(dst []uint32, src []float32, ld, pairs int)
-	// prepare rounds a block [rows, kc] of the left matrix into to, whose rows
-	// are KC floats apart; an odd kc is followed by one zero. to may be a.
-	prepare func(to, a []float32, lda, rows, kc int)
-	// tile computes rows × NR of C, adding to C if add, from a prepared block
-	// and pairs rows of a panel.
-	tile func(c []float32, ldc int, a []float32, bp []uint32, pairs, rows int, add bool)
-	// few computes 1 to 3 rows of C for the whole panels p0 ≤ p < p1, ldp words
-	// apart in bp, and returns the first one that it left.
-	few func(c []float32, ldc int, a []float32, bp []uint32, ldp, pairs, rows, p0, p1 int, add bool) int
-}
-
-var portableBF16 = bf16Kernels{
-	round:     roundPortable,
-	packPairs: packPairsPortable,
-	prepare:   func(to, a []float32, lda, rows, kc int) { prepareFloats(roundPortable, to, a, lda, rows, kc) },
-	tile:      tileBF16Portable,
-	few: func(c []float32, ldc int, a []float32, bp []uint32, ldp, pairs, rows, p0, p1 int, add bool) int {
-		return p0
-	},
-}
-
 // RoundBF16 sets dst[i] to x[i] rounded to the nearest bfloat16, ties to even.
 // dst may be x.
 func RoundBF16(dst, x []float32) {
 	check("RoundBF16", len(dst), len(dst), len(x))
 	for i := 0; i < len(dst); i += chunkLen {
 		j := min(i+chunkLen, len(dst))
-		bf16().round(dst[i:j], x[i:j])
+		roundBF16(dst[i:j], x[i:j])
 	}
 }
 
@@ -74,7 +46,7 @@ func PackBBF16(dst []uint32, b []float32, ldb, k, n, p0, p1 int) {
 		return
 	}
 	checkMatrix("PackBBF16", "b", b, ldb, k, min(n, p1*NR))
-	kern, pairs := bf16(), (k+1)/2
+	pairs := (k + 1) / 2
 	var t [2 * NR]float32 // a pair of steps that is not whole
 	for k0 := 0; k0 < k; k0 += packRows {
 		rows := min(packRows, k-k0)
@@ -84,7 +56,7 @@ func PackBBF16(dst []uint32, b []float32, ldb, k, n, p0, p1 int) {
 			whole := 0
 			if cols == NR {
 				if whole = rows / 2; whole > 0 {
-					kern.packPairs(to, from, ldb, whole)
+					packPairs(to, from, ldb, whole)
 				}
 			}
 			for r := 2 * whole; r < rows; r += 2 {
@@ -93,7 +65,7 @@ func PackBBF16(dst []uint32, b []float32, ldb, k, n, p0, p1 int) {
 				if r+1 < rows {
 					copy(t[NR:], from[(r+1)*ldb:(r+1)*ldb+cols])
 				}
-				kern.packPairs(to[r/2*NR:], t[:], NR, 1)
+				packPairs(to[r/2*NR:], t[:], NR, 1)
 			}
 		}
 	}
@@ -106,7 +78,7 @@ func PackBTBF16(dst []uint32, b []float32, ldb, k, n, p0, p1 int) {
 		return
 	}
 	checkMatrix("PackBTBF16", "b", b, ldb, min(n, p1*NR), k)
-	kern, pairs := bf16(), (k+1)/2
+	pairs := (k + 1) / 2
 	var t [packRows * NR]float32
 	for p := p0; p < p1; p++ {
 		cols := min(NR, n-p*NR)
@@ -119,7 +91,7 @@ func PackBTBF16(dst []uint32, b []float32, ldb, k, n, p0, p1 int) {
 			if steps%2 != 0 {
 				clear(t[steps*NR : (steps+1)*NR])
 			}
-			kern.packPairs(dst[(p*pairs+k0/2)*NR:], t[:], NR, (steps+1)/2)
+			packPairs(dst[(p*pairs+k0/2)*NR:], t[:], NR, (steps+1)/2)
 		}
 	}
 }
@@ -140,13 +112,12 @@ func GemmBF16(c []float32, ldc int, a []float32, lda int, bp []uint32, k, n, m0,
 		return
 	}
 	checkMatrix("GemmBF16", "a", a, lda, m1, k)
-	kern := bf16()
 	for k0 := 0; k0 < k; k0 += KC {
 		kc := min(KC, k-k0)
 		for i := m0; i < m1; i += rowBlock {
 			rows := min(rowBlock, m1-i)
-			kern.prepare(scratch, a[i*lda+k0:], lda, rows, kc)
-			kern.panels(c[i*ldc:], ldc, scratch, bp, k, k0, kc, n, rows, p0, p1, acc || k0 > 0)
+			prepareBF16(scratch, a[i*lda+k0:], lda, rows, kc)
+			panelsBF16(c[i*ldc:], ldc, scratch, bp, k, k0, kc, n, rows, p0, p1, acc || k0 > 0)
 		}
 	}
 }
@@ -158,35 +129,34 @@ func GemmATBF16(c []float32, ldc int, a []float32, lda int, bp []uint32, k, n, m
 		return
 	}
 	checkMatrix("GemmATBF16", "a", a, lda, k, m1)
-	kern := bf16()
 	for k0 := 0; k0 < k; k0 += KC {
 		kc := min(KC, k-k0)
 		for i := m0; i < m1; i += rowBlock {
 			rows := min(rowBlock, m1-i)
 			transpose(scratch, KC, a[k0*lda+i:], lda, kc, rows)
-			kern.prepare(scratch, scratch, KC, rows, kc)
-			kern.panels(c[i*ldc:], ldc, scratch, bp, k, k0, kc, n, rows, p0, p1, acc || k0 > 0)
+			prepareBF16(scratch, scratch, KC, rows, kc)
+			panelsBF16(c[i*ldc:], ldc, scratch, bp, k, k0, kc, n, rows, p0, p1, acc || k0 > 0)
 		}
 	}
 }
 
-// panels multiplies a prepared block of rows with the steps k0 ≤ k < k0+kc of
+// panelsBF16 multiplies a prepared block of rows with the steps k0 ≤ k < k0+kc of
 // the panels.
-func (kern *bf16Kernels) panels(c []float32, ldc int, a []float32, bp []uint32, k, k0, kc, n, rows, p0, p1 int, add bool) {
+func panelsBF16(c []float32, ldc int, a []float32, bp []uint32, k, k0, kc, n, rows, p0, p1 int, add bool) {
 	ldp, pairs := (k+1)/2*NR, (kc+1)/2
 	block := bp[k0/2*NR:]
-	p := kern.few(c, ldc, a, block, ldp, pairs, rows, p0, min(p1, n/NR), add)
+	p := fewBF16(c, ldc, a, block, ldp, pairs, rows, p0, min(p1, n/NR), add)
 	for ; p < p1; p++ {
 		panel := block[p*ldp : p*ldp+pairs*NR]
 		cols := min(NR, n-p*NR)
 		if cols == NR {
-			kern.tile(c[p*NR:], ldc, a, panel, pairs, rows, add)
+			tileBF16(c[p*NR:], ldc, a, panel, pairs, rows, add)
 			continue
 		}
 		var t [edgeRows * NR]float32
 		for i := 0; i < rows; i += edgeRows {
 			r := min(edgeRows, rows-i)
-			kern.tile(t[:], NR, a[i*KC:], panel, pairs, r, false)
+			tileBF16(t[:], NR, a[i*KC:], panel, pairs, r, false)
 			for j := range r {
 				from, to := t[j*NR:j*NR+cols], c[(i+j)*ldc+p*NR:][:cols]
 				if !add {
@@ -217,16 +187,20 @@ func roundPortable(dst, x []float32) {
 	}
 }
 
-// prepareFloats is the prepare of tiles that read floats.
-func prepareFloats(round func(dst, x []float32), to, a []float32, lda, rows, kc int) {
+// prepareBF16 rounds a block [rows, kc] of the left matrix into to, whose rows
+// are KC floats apart, as tileBF16 reads it; an odd kc is followed by one zero.
+// to may be a.
+func prepareBF16(to, a []float32, lda, rows, kc int) {
 	for r := range rows {
-		round(to[r*KC:r*KC+kc], a[r*lda:r*lda+kc])
+		roundBF16(to[r*KC:r*KC+kc], a[r*lda:r*lda+kc])
 		if kc%2 != 0 {
 			to[r*KC+kc] = 0
 		}
 	}
 }
 
+// packPairsPortable packs 2·pairs rows of NR floats, ld apart, into pairs rows
+// of NR words.
 func packPairsPortable(dst []uint32, src []float32, ld, pairs int) {
 	for r := range pairs {
 		even, odd := src[2*r*ld:2*r*ld+NR], src[(2*r+1)*ld:(2*r+1)*ld+NR]
@@ -237,7 +211,8 @@ func packPairsPortable(dst []uint32, src []float32, ld, pairs int) {
 	}
 }
 
-// tileBF16Portable has the chain of tilePortable, two steps to a word.
+// tileBF16Portable computes rows × NR of C, adding to C if add, from a prepared
+// block and pairs rows of a panel: the chain of tilePortable.
 func tileBF16Portable(c []float32, ldc int, a []float32, bp []uint32, pairs, rows int, add bool) {
 	bp = bp[:pairs*NR]
 	for i := range rows {

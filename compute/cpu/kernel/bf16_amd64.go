@@ -2,25 +2,15 @@
 
 package kernel
 
-// bf16 returns the implementation that Select chose.
-func bf16() *bf16Kernels {
-	if useAVX2 {
-		return &avx2BF16
+// With AVX2, bfloat16 is widened to float32 in registers: half the memory
+// traffic at the arithmetic of float32.
+
+// roundBF16 sets dst to x rounded; they have the same length.
+func roundBF16(dst, x []float32) {
+	if !useAVX2 {
+		roundPortable(dst, x)
+		return
 	}
-	return &portableBF16
-}
-
-// avx2BF16 widens bfloat16 to float32 in registers: half the memory traffic at
-// the arithmetic of float32.
-var avx2BF16 = bf16Kernels{
-	round:     roundAVX2,
-	packPairs: func(dst []uint32, src []float32, ld, pairs int) { packPairsAVX2(&dst[0], &src[0], ld, pairs) },
-	prepare:   func(to, a []float32, lda, rows, kc int) { prepareFloats(roundAVX2, to, a, lda, rows, kc) },
-	tile:      tileBF16AVX2,
-	few:       fewBF16AVX2,
-}
-
-func roundAVX2(dst, x []float32) {
 	whole := len(x) &^ 7
 	if whole > 0 {
 		roundBF16AVX2(&dst[0], &x[0], whole/8)
@@ -28,8 +18,20 @@ func roundAVX2(dst, x []float32) {
 	roundPortable(dst[whole:], x[whole:])
 }
 
-// tileBF16AVX2 cuts the rows as tileFull does.
-func tileBF16AVX2(c []float32, ldc int, a []float32, bp []uint32, pairs, rows int, add bool) {
+func packPairs(dst []uint32, src []float32, ld, pairs int) {
+	if !useAVX2 {
+		packPairsPortable(dst, src, ld, pairs)
+		return
+	}
+	packPairsAVX2(&dst[0], &src[0], ld, pairs)
+}
+
+// tileBF16 cuts the rows as tileFull does.
+func tileBF16(c []float32, ldc int, a []float32, bp []uint32, pairs, rows int, add bool) {
+	if !useAVX2 {
+		tileBF16Portable(c, ldc, a, bp, pairs, rows, add)
+		return
+	}
 	strips, rest := rows/MR, rows%MR
 	var more int
 	if strips > 0 && rest > 0 && rest < 4 {
@@ -63,8 +65,10 @@ func tileBF16AVX2(c []float32, ldc int, a []float32, bp []uint32, pairs, rows in
 	}
 }
 
-func fewBF16AVX2(c []float32, ldc int, a []float32, bp []uint32, ldp, pairs, rows, p0, p1 int, add bool) int {
-	if rows > 3 {
+// fewBF16 computes 1 to 3 rows of C for the whole panels p0 ≤ p < p1, which lie
+// ldp words apart in bp, and returns the first one that it left.
+func fewBF16(c []float32, ldc int, a []float32, bp []uint32, ldp, pairs, rows, p0, p1 int, add bool) int {
+	if !useAVX2 || rows > 3 {
 		return p0
 	}
 	group := 2

@@ -2,4 +2,14 @@
 
 package kernel
 
-func bf16() *bf16Kernels { return &portableBF16 }
+func roundBF16(dst, x []float32) { roundPortable(dst, x) }
+
+func packPairs(dst []uint32, src []float32, ld, pairs int) { packPairsPortable(dst, src, ld, pairs) }
+
+func tileBF16(c []float32, ldc int, a []float32, bp []uint32, pairs, rows int, add bool) {
+	tileBF16Portable(c, ldc, a, bp, pairs, rows, add)
+}
+
+func fewBF16(c []float32, ldc int, a []float32, bp []uint32, ldp, pairs, rows, p0, p1 int, add bool) int {
+	return p0
+}
