@@ -28,8 +28,27 @@ func readLines[T any](what, path string, use func(T) error) error {
 		return fmt.Errorf("reading %s: %w", what, err)
 	}
 	defer f.Close()
-	r := bufio.NewReaderSize(f, 64<<10)
 	found := false
+	err = scanLines(what, path, f, func(_ int, line []byte) error {
+		found = true
+		value, err := decodeLine[T](line)
+		if err != nil {
+			return err
+		}
+		return use(value)
+	})
+	if err == nil && !found {
+		return artifact.Errorf(artifact.ErrUsage, "reading %s %s: the file is empty; it needs one JSON object a line", what, path)
+	}
+	return err
+}
+
+// scanLines calls use for every line that is not blank, without the space around
+// it, with its number from 1 on. An error of use becomes one of kind
+// artifact.ErrUsage that begins "reading WHAT NAME:LINE: ". The line is valid
+// during the call only.
+func scanLines(what, name string, from io.Reader, use func(number int, line []byte) error) error {
+	r := bufio.NewReaderSize(from, 64<<10)
 	for number := 1; ; number++ {
 		line, readErr := readLine(r)
 		if number == 1 {
@@ -37,26 +56,17 @@ func readLines[T any](what, path string, use func(T) error) error {
 		}
 		line = bytes.TrimSpace(line)
 		if readErr != nil && readErr != io.EOF {
-			return artifact.Errorf(artifact.ErrUsage, "reading %s %s:%d: %w", what, path, number, readErr)
+			return artifact.Errorf(artifact.ErrUsage, "reading %s %s:%d: %w", what, name, number, readErr)
 		}
 		if len(line) > 0 {
-			found = true
-			value, err := decodeLine[T](line)
-			if err == nil {
-				err = use(value)
-			}
-			if err != nil {
-				return artifact.Errorf(artifact.ErrUsage, "reading %s %s:%d: %w", what, path, number, err)
+			if err := use(number, line); err != nil {
+				return artifact.Errorf(artifact.ErrUsage, "reading %s %s:%d: %w", what, name, number, err)
 			}
 		}
 		if readErr == io.EOF {
-			break
+			return nil
 		}
 	}
-	if !found {
-		return artifact.Errorf(artifact.ErrUsage, "reading %s %s: the file is empty; it needs one JSON object a line", what, path)
-	}
-	return nil
 }
 
 // readLine returns the next line, at most maxLine bytes.
@@ -78,15 +88,8 @@ func readLine(r *bufio.Reader) ([]byte, error) {
 // people's files carry fields of their own.
 func decodeLine[T any](line []byte) (T, error) {
 	var value T
-	if !utf8.Valid(line) {
-		at := 0
-		for {
-			r, n := utf8.DecodeRune(line[at:])
-			if r == utf8.RuneError && n == 1 {
-				return value, fmt.Errorf("byte %d of the line is not UTF-8", at)
-			}
-			at += n
-		}
+	if err := checkUTF8(line); err != nil {
+		return value, err
 	}
 	if line[0] != '{' {
 		return value, errors.New("the line is not a JSON object")
@@ -102,6 +105,21 @@ func decodeLine[T any](line []byte) (T, error) {
 		return value, fmt.Errorf("byte %d of the line: an escape names half of a surrogate pair", i)
 	}
 	return value, nil
+}
+
+// checkUTF8 names the first byte that is not UTF-8.
+func checkUTF8(text []byte) error {
+	if utf8.Valid(text) {
+		return nil
+	}
+	at := 0
+	for {
+		r, n := utf8.DecodeRune(text[at:])
+		if r == utf8.RuneError && n == 1 {
+			return fmt.Errorf("byte %d of the line is not UTF-8", at)
+		}
+		at += n
+	}
 }
 
 // jsonKind says in JSON's words what the Go type stands for.
