@@ -80,7 +80,7 @@ func BenchmarkEncode(b *testing.B) {
 		e := tok.borrow()
 		for b.Loop() {
 			for piece := range Pieces(text) {
-				e.merge(dst[:0], piece)
+				e.piece(dst[:0], piece)
 			}
 		}
 	})

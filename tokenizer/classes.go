@@ -91,5 +91,8 @@ func classAt(s string, i int) (class, int) {
 	if size == 1 {
 		return other, 1
 	}
-	return classPages[r>>pageBits][r&(1<<pageBits-1)], size
+	return classOf(r), size
 }
+
+// classOf returns the class of a character.
+func classOf(r rune) class { return classPages[r>>pageBits][r&(1<<pageBits-1)] }

@@ -6,16 +6,17 @@ import (
 	"unicode/utf8"
 )
 
-// Decode returns the bytes that ids stand for, exactly: half a character stays
-// half a character, so the string need not be valid UTF-8. An added token gives
-// its name. An id outside the vocabulary is an error.
+// Decode returns the bytes that ids, from the beginning of a text on, stand for,
+// exactly: half a character stays half a character, so the string need not be
+// valid UTF-8. An added token gives its name. An id outside the vocabulary is an
+// error.
 func (t *Tokenizer) Decode(ids []int32) (string, error) {
 	var b strings.Builder
 	for i, id := range ids {
 		if id < 0 || int(id) >= t.VocabSize() {
 			return "", t.outsideError(i, id)
 		}
-		b.WriteString(t.token(id))
+		b.WriteString(t.texts.of(t, id, i == 0))
 	}
 	return b.String(), nil
 }
@@ -52,10 +53,16 @@ func (t *Tokenizer) outsideError(i int, id int32) error {
 type Decoder struct {
 	t       *Tokenizer
 	pending []byte
+	begun   bool // the text has begun
 }
 
 // NewDecoder returns a Decoder at the beginning of a text.
 func (t *Tokenizer) NewDecoder() *Decoder { return &Decoder{t: t} }
+
+// ContinueDecoder returns a Decoder for ids that continue a text: it keeps the
+// space before their first word, which a vocabulary of SentencePiece gives to the
+// beginning of a text and NewDecoder leaves out.
+func (t *Tokenizer) ContinueDecoder() *Decoder { return &Decoder{t: t, begun: true} }
 
 // Next returns the text that id completes, "" while it completes none. An id
 // outside the vocabulary is an error and changes nothing.
@@ -66,14 +73,18 @@ func (d *Decoder) Next(id int32) (string, error) {
 	if d.t.kinds[id] == special {
 		return "", nil
 	}
-	d.pending = append(d.pending, d.t.token(id)...)
+	d.pending = append(d.pending, d.t.texts.of(d.t, id, !d.begun)...)
+	d.begun = true
 	return d.take(false), nil
 }
 
 // Flush returns what is left at the end of a text: "" or one U+FFFD for a
 // character that was never completed. The Decoder is then at the beginning of a
 // new text.
-func (d *Decoder) Flush() string { return d.take(true) }
+func (d *Decoder) Flush() string {
+	d.begun = false
+	return d.take(true)
+}
 
 func (d *Decoder) take(final bool) string {
 	var out []byte
@@ -111,4 +122,83 @@ func maximalSubpart(b []byte) int {
 		n++
 	}
 	return n
+}
+
+// tokenTexts are the texts of tokens, where those are not their names: text[id]
+// within a text, and first[id] at its beginning where that differs.
+type tokenTexts struct {
+	text  []string // nil: every token's text is its name
+	first map[int32]string
+}
+
+func (x *tokenTexts) of(t *Tokenizer, id int32, first bool) string {
+	if x.text == nil {
+		return t.token(id)
+	}
+	if first {
+		if s, ok := x.first[id]; ok {
+			return s
+		}
+	}
+	return x.text[id]
+}
+
+// wordEndings is what WordPiece's decoder does to the end of an English word.
+var wordEndings = strings.NewReplacer(" .", ".", " ?", "?", " !", "!", " ,", ",", " ' ", "'", " n't", "n't", " 'm", "'m", " do not", " don't", " 's", "'s", " 've", "'ve", " 're", "'re")
+
+// makeTexts works out the text of every token, as the decoder says.
+func (t *Tokenizer) makeTexts() {
+	rules := &t.pipeline.decoder
+	if !rules.pieces && !rules.words {
+		return
+	}
+	t.texts = tokenTexts{make([]string, t.VocabSize()), make(map[int32]string)}
+	for id := range int32(t.VocabSize()) {
+		name := t.token(id)
+		text := name
+		if rules.words {
+			first := name
+			if rest, ok := strings.CutPrefix(name, rules.prefix); ok && rules.prefix != "" {
+				text = rest
+			} else if name != "" {
+				text = " " + name
+			}
+			if rules.cleanup {
+				text, first = wordEndings.Replace(text), wordEndings.Replace(first)
+			}
+			if first != text {
+				t.texts.first[id] = first
+			}
+		} else if b, ok := byteToken(name); ok && t.kinds[id] == ordinary {
+			text = string([]byte{b})
+		} else {
+			text = strings.ReplaceAll(name, spaceMark, " ")
+			if rest, ok := strings.CutPrefix(text, " "); ok && rules.strip {
+				t.texts.first[id] = rest
+			}
+		}
+		t.texts.text[id] = text
+	}
+}
+
+// TokenBytes returns the bytes that token id stands for within a text, nil for an
+// id outside the vocabulary. An added token stands for the bytes of its name. The
+// result is the caller's.
+func (t *Tokenizer) TokenBytes(id int32) []byte {
+	if id < 0 || int(id) >= t.VocabSize() {
+		return nil
+	}
+	return []byte(t.texts.of(t, id, false))
+}
+
+// ByteLengths returns, for each token id [V], how many bytes of text the token
+// stands for: what bits per byte are counted in. Special tokens stand for none.
+func (t *Tokenizer) ByteLengths() []int32 {
+	lengths := make([]int32, t.VocabSize())
+	for id := range lengths {
+		if t.kinds[id] != special {
+			lengths[id] = int32(len(t.texts.of(t, int32(id), false)))
+		}
+	}
+	return lengths
 }

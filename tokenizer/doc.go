@@ -1,7 +1,10 @@
-// Package tokenizer turns text into token ids and back: byte-level BPE
-// (Sennrich, Haddow and Birch, 2016; the byte-level form is GPT-2's, Radford et
-// al., 2019), its training, the Hugging Face files that carry it, and the
-// ChatML form of dialogues.
+// Package tokenizer turns text into token ids and back, as the tokenizers do that
+// published models come with: byte-level BPE (Sennrich, Haddow and Birch, 2016;
+// the byte-level form is GPT-2's, Radford et al., 2019) with the pre-tokenizers of
+// GPT-2, cl100k, o200k, Llama 3, Qwen and SmolLM2; SentencePiece's BPE and unigram
+// models (Kudo and Richardson, 2018) with byte fallback; WordPiece with BERT's
+// normalizer (Devlin et al., 2018). It trains byte-level BPE, reads and writes the
+// Hugging Face files that carry all of these, and renders dialogues in ChatML.
 //
 // # Terms
 //
@@ -13,10 +16,15 @@
 //     are ordered by rank; encoding applies the lowest rank first, the leftmost
 //     place first, until none applies.
 //   - added token: a token that is matched as a whole and takes no part in
-//     merges. A special token is an added token that marks structure
-//     ("<|endoftext|>"). No method but [Tokenizer.EncodeWithSpecial] makes an
-//     added token out of text, so a user who types "<|im_end|>" gets the bytes
-//     of those ten characters.
+//     cutting. A special token is an added token that marks structure
+//     ("<|endoftext|>"). [Tokenizer.Encode] makes no special token out of text, so
+//     a user who types "<|im_end|>" gets the tokens of those ten characters; only
+//     [Tokenizer.EncodeWithSpecial] and [Tokenizer.EncodeAllowing] do. Added tokens
+//     that are not special (runs of spaces, in some vocabularies) are text, and
+//     come out of every method.
+//   - normalizer, pre-tokenizer, post-processor, decoder: the steps of a
+//     tokenizer.json before cutting, at cutting, after encoding (it adds
+//     "<s>" or "[CLS]"; see [Tokenizer.Wrap]) and on the way back to text.
 //
 // # Vocabularies trained here
 //
@@ -30,10 +38,16 @@
 //	text, err := t.Decode(ids) // "func main() {}"
 //	files, err := t.Files()    // tokenizer.json and its neighbours
 //
+// # Tokenizers of other origin
+//
+// [Load] reads a folder's or a file's tokenizer, [Parse] a tokenizer.json, and
+// [NewFromParts] makes one of a GGUF file's keys. What these ask for and this
+// package does not have is refused by the name of the key.
+//
 // # What it is not
 //
-// It has no normalizers, no WordPiece or Unigram model and no pre-tokenizer but
-// GPT-2's: a tokenizer.json that asks for one is refused by name. It does not
-// write to disk; package artifact does. It does not run Jinja: it renders
-// dialogues in ChatML only and carries another model's chat template as text.
+// It runs no regular expressions: a pre-tokenizer's pattern is known by its whole
+// text, or refused. It trains no kind but byte-level BPE. It does not write to
+// disk; package artifact does. It does not run Jinja: it renders dialogues in
+// ChatML only and carries another model's chat template as text.
 package tokenizer

@@ -2,137 +2,87 @@ package tokenizer
 
 import (
 	"math/bits"
-	"slices"
-	"strings"
+	"unicode/utf8"
 )
 
-// Encode returns the ids of text. No added token comes out of it, whatever the
-// text says. Any bytes are accepted, valid UTF-8 or not, and Decode gives them
-// back.
+// Encode returns the ids of text. No special token comes out of it, whatever the
+// text says; added tokens that are text do. Byte-level BPE takes any bytes, valid
+// UTF-8 or not, and Decode gives them back; the other kinds read bytes that are
+// no valid UTF-8 as U+FFFD.
 func (t *Tokenizer) Encode(text string) []int32 {
 	return t.AppendEncode(make([]int32, 0, len(text)/3+4), text)
 }
 
-// AppendEncode is Encode appending to dst; where dst has room, it allocates
-// nothing once its caches are warm.
+// AppendEncode is Encode appending to dst; where dst has room and nothing is to
+// be normalized, it allocates nothing once its caches are warm.
 func (t *Tokenizer) AppendEncode(dst []int32, text string) []int32 {
-	e := t.borrow()
-	dst = e.encode(dst, text)
-	t.giveBack(e)
-	return dst
+	return t.appendEncode(dst, text, allowance{})
 }
 
 // EncodeWithSpecial is Encode for trusted text in which the names of added
 // tokens stand for those tokens: a rendered template, never what a user typed.
-// Its ids are those of Hugging Face tokenizers for the same tokenizer.json.
+// Its ids are those of Hugging Face tokenizers for the same tokenizer.json with
+// add_special_tokens=False; Wrap adds the others.
 func (t *Tokenizer) EncodeWithSpecial(text string) []int32 {
+	return t.appendEncode(make([]int32, 0, len(text)/3+4), text, allowance{all: true})
+}
+
+// EncodeAllowing is Encode for text in which the names of the special tokens
+// listed, and of no others, stand for those tokens.
+func (t *Tokenizer) EncodeAllowing(text string, names ...string) []int32 {
+	return t.appendEncode(make([]int32, 0, len(text)/3+4), text, allowance{names: names})
+}
+
+func (t *Tokenizer) appendEncode(dst []int32, text string, allowed allowance) []int32 {
 	e := t.borrow()
 	defer t.giveBack(e)
-	dst := make([]int32, 0, len(text)/3+4)
-	t.matcher.split(text, func(part string, id int32) {
+	if t.kind != ByteLevelBPE && !utf8.ValidString(text) {
+		text = replaceInvalid(text)
+	}
+	if t.matcher.raw.silent(allowed) && t.matcher.normalized.silent(allowed) {
+		return e.section(dst, text, true)
+	}
+	return e.appendParts(dst, text, allowed)
+}
+
+// section appends the ids of text in which no added token is looked for; first
+// says that the whole text begins here.
+func (e *encoder) section(dst []int32, text string, first bool) []int32 {
+	p := &e.t.pipeline
+	if p.normalize != nil {
+		text = p.normalize(text)
+	}
+	if p.prepare != nil && text != "" {
+		text = p.prepare(text, first)
+	}
+	return e.encode(dst, text)
+}
+
+// appendParts appends the ids of text with the added tokens in it that are
+// allowed.
+func (e *encoder) appendParts(dst []int32, text string, allowed allowance) []int32 {
+	t := e.t
+	t.matcher.raw.split(text, allowed, func(part string, at int, id int32) {
 		if id >= 0 {
 			dst = append(dst, id)
-		} else {
-			dst = e.encode(dst, part)
-		}
-	})
-	return dst
-}
-
-// addedMatcher finds added tokens in text. Those that Hugging Face does not
-// normalize are looked for first, then the others in what lies between; within
-// a group the leftmost match wins, and of those the longest.
-type addedMatcher struct{ groups [2]addedGroup }
-
-type addedGroup struct {
-	byFirst map[byte][]AddedToken // longest first
-	first   string                // the keys of byFirst
-}
-
-func newAddedMatcher(added []AddedToken) addedMatcher {
-	var m addedMatcher
-	for _, a := range added {
-		g := &m.groups[0]
-		if a.Normalized {
-			g = &m.groups[1]
-		}
-		if g.byFirst == nil {
-			g.byFirst = make(map[byte][]AddedToken)
-		}
-		g.byFirst[a.Content[0]] = append(g.byFirst[a.Content[0]], a)
-	}
-	for i := range m.groups {
-		var first []byte
-		for b, tokens := range m.groups[i].byFirst {
-			first = append(first, b)
-			slices.SortStableFunc(tokens, func(a, b AddedToken) int { return len(b.Content) - len(a.Content) })
-		}
-		slices.Sort(first)
-		m.groups[i].first = string(first)
-	}
-	return m
-}
-
-// split calls emit for each part of text in order: with the id of an added
-// token, or with -1 for text in which there is none.
-func (m *addedMatcher) split(text string, emit func(part string, id int32)) {
-	m.groups[0].split(text, func(part string, id int32) {
-		if id >= 0 {
-			emit(part, id)
 			return
 		}
-		m.groups[1].split(part, emit)
+		first := at == 0
+		if normalize := t.pipeline.normalize; normalize != nil {
+			part = normalize(part)
+		}
+		t.matcher.normalized.split(part, allowed, func(part string, at int, id int32) {
+			if id >= 0 {
+				dst = append(dst, id)
+				return
+			}
+			if prepare := t.pipeline.prepare; prepare != nil {
+				part = prepare(part, first && at == 0)
+			}
+			dst = e.encode(dst, part)
+		})
 	})
-}
-
-func (g *addedGroup) split(text string, emit func(part string, id int32)) {
-	done := 0
-	for i := 0; i < len(text); {
-		n := g.nextCandidate(text[i:])
-		if n < 0 {
-			break
-		}
-		i += n
-		a, ok := g.match(text[i:])
-		if !ok {
-			i++
-			continue
-		}
-		if i > done {
-			emit(text[done:i], -1)
-		}
-		i += len(a.Content)
-		done = i
-		emit(a.Content, a.ID)
-	}
-	if done < len(text) {
-		emit(text[done:], -1)
-	}
-}
-
-// nextCandidate returns the first place where a token's first byte stands, or -1.
-func (g *addedGroup) nextCandidate(s string) int {
-	switch len(g.first) {
-	case 0:
-		return -1
-	case 1:
-		return strings.IndexByte(s, g.first[0])
-	}
-	for i := range len(s) {
-		if strings.IndexByte(g.first, s[i]) >= 0 {
-			return i
-		}
-	}
-	return -1
-}
-
-func (g *addedGroup) match(s string) (AddedToken, bool) {
-	for _, a := range g.byFirst[s[0]] {
-		if strings.HasPrefix(s, a.Content) {
-			return a, true
-		}
-	}
-	return AddedToken{}, false
+	return dst
 }
 
 // An encoder is the working space of one call: a cache of encoded pieces and
@@ -143,9 +93,10 @@ type encoder struct {
 	t     *Tokenizer
 	cache []cacheSlot
 
-	ids   []int32  // the tokens of a piece under way
-	ranks []uint32 // ranks[i] is the rank of the merge of ids[i], ids[i+1]
+	ids   []int32  // of a piece that is not in the cache
+	ranks []uint32 // of the pairs of neighbours in a piece under way
 	long  longPiece
+	best  bestCut
 }
 
 // cacheSlot holds the ids of one short piece; it fills a cache line. Of the
@@ -185,11 +136,12 @@ func (t *Tokenizer) giveBack(e *encoder) {
 }
 
 func (e *encoder) encode(dst []int32, text string) []int32 {
+	cut := e.t.pipeline.cut
 	for i := 0; i < len(text); {
-		end := pieceEnd(text, i)
+		end := cut(text, i)
 		n := end - i
 		if n > maxCachedBytes {
-			dst = e.merge(dst, text[i:end])
+			dst = e.piece(dst, text[i:end])
 			i = end
 			continue
 		}
@@ -221,7 +173,7 @@ func (e *encoder) fill(first, second *cacheSlot, k0, k1, k2 uint64, piece string
 	if second.k0 == k0 && second.k1 == k1 && second.k2 == k2 && int(second.len) == len(piece) {
 		return second
 	}
-	e.ids = e.mergeShort(e.ids[:0], piece)
+	e.ids = e.piece(e.ids[:0], piece)
 	if len(e.ids) > maxCachedIDs {
 		return nil
 	}
@@ -277,171 +229,30 @@ func cacheHash(k0, k1, k2 uint64) uint64 {
 	return h * 0x9e3779b97f4a7c15 >> (64 - cacheBits)
 }
 
-// shortPiece is the longest piece, in bytes, that mergeShort handles: looking
-// through all ranks for the lowest is quadratic, but for short pieces faster
-// than a heap.
-const shortPiece = 128
-
-// merge appends the ids of one piece.
-func (e *encoder) merge(dst []int32, piece string) []int32 {
-	if len(piece) > shortPiece {
-		return e.long.merge(e.t, dst, piece)
+// piece appends the ids of one piece.
+func (e *encoder) piece(dst []int32, piece string) []int32 {
+	t := e.t
+	if t.model.ignoreMerges {
+		if id, ok := t.ids[piece]; ok {
+			return append(dst, id)
+		}
 	}
-	return e.mergeShort(dst, piece)
-}
-
-// mergeShort appends the ids of one piece, joining the pair of lowest rank,
-// leftmost first, until no pair can be joined.
-func (e *encoder) mergeShort(dst []int32, piece string) []int32 {
 	start := len(dst)
-	for i := range len(piece) {
-		dst = append(dst, e.t.byteID[piece[i]])
-	}
-	ids := dst[start:]
-	if len(ids) < 2 {
-		return dst
-	}
-	pairs := &e.t.pairs
-	ranks := e.ranks[:0]
-	for i := range len(ids) - 1 {
-		ranks = append(ranks, pairs.rank(ids[i], ids[i+1]))
-	}
-	e.ranks = ranks
-	for len(ranks) > 0 {
-		best, at := noRank, 0
-		for i, rank := range ranks {
-			if rank < best {
-				best, at = rank, i
+	switch t.kind {
+	case ByteLevelBPE:
+		for i := range len(piece) {
+			if id := t.byteID[piece[i]]; id >= 0 {
+				dst = append(dst, id)
+			} else if t.unk >= 0 {
+				dst = append(dst, t.unk)
 			}
 		}
-		if best == noRank {
-			break
-		}
-		ids[at] = e.t.merges[best].id
-		ids = append(ids[:at+1], ids[at+2:]...)
-		ranks = append(ranks[:at], ranks[at+1:]...)
-		if at > 0 {
-			ranks[at-1] = pairs.rank(ids[at-1], ids[at])
-		}
-		if at < len(ranks) {
-			ranks[at] = pairs.rank(ids[at], ids[at+1])
-		}
+		return e.join(dst, start)
+	case CharacterBPE:
+		return e.join(t.appendCharacters(dst, piece), start)
+	case Unigram:
+		return e.best.cut(t, dst, piece)
+	default:
+		return t.appendWord(dst, piece)
 	}
-	return dst[:start+len(ids)]
-}
-
-// longPiece merges a piece of any length in O(n log n): the tokens are a linked
-// list and the pairs that can be joined a heap by rank, then place.
-type longPiece struct {
-	ids        []int32 // ids[i] is the token that begins at byte i, -1 for none
-	prev, next []int   // the bytes at which the neighbouring tokens begin
-	heap       []candidate
-}
-
-// candidate is a pair that can be joined: the token at left with the one after
-// it. It is stale when the tokens there are no longer those.
-type candidate struct {
-	left int
-	rank uint32
-}
-
-func (a candidate) before(b candidate) bool {
-	return a.rank < b.rank || a.rank == b.rank && a.left < b.left
-}
-
-// maxScratch is how many entries longPiece's arrays keep between calls.
-const maxScratch = 1 << 16
-
-func (l *longPiece) shrink() {
-	if cap(l.ids) > maxScratch || cap(l.heap) > 2*maxScratch {
-		*l = longPiece{}
-	}
-}
-
-func (l *longPiece) merge(t *Tokenizer, dst []int32, piece string) []int32 {
-	n := len(piece)
-	l.ids = slices.Grow(l.ids[:0], n)[:n]
-	l.prev = slices.Grow(l.prev[:0], n)[:n]
-	l.next = slices.Grow(l.next[:0], n)[:n]
-	l.heap = l.heap[:0]
-	for i := range n {
-		l.ids[i] = t.byteID[piece[i]]
-		l.prev[i], l.next[i] = i-1, i+1
-	}
-	for i := range n - 1 {
-		if rank := t.pairs.rank(l.ids[i], l.ids[i+1]); rank != noRank {
-			l.push(candidate{i, rank})
-		}
-	}
-	for len(l.heap) > 0 {
-		c := l.pop()
-		left := c.left
-		if l.ids[left] < 0 || l.next[left] == n {
-			continue
-		}
-		right := l.next[left]
-		m := t.merges[c.rank]
-		if l.ids[left] != m.left || l.ids[right] != m.right {
-			continue
-		}
-		l.ids[left], l.ids[right] = m.id, -1
-		after := l.next[right]
-		l.next[left] = after
-		if after < n {
-			l.prev[after] = left
-			if rank := t.pairs.rank(m.id, l.ids[after]); rank != noRank {
-				l.push(candidate{left, rank})
-			}
-		}
-		if before := l.prev[left]; before >= 0 {
-			if rank := t.pairs.rank(l.ids[before], m.id); rank != noRank {
-				l.push(candidate{before, rank})
-			}
-		}
-	}
-	for i := 0; i < n; i = l.next[i] {
-		dst = append(dst, l.ids[i])
-	}
-	return dst
-}
-
-func (l *longPiece) push(c candidate) {
-	l.heap = append(l.heap, c)
-	i := len(l.heap) - 1
-	for i > 0 {
-		parent := (i - 1) / 2
-		if !c.before(l.heap[parent]) {
-			break
-		}
-		l.heap[i] = l.heap[parent]
-		i = parent
-	}
-	l.heap[i] = c
-}
-
-func (l *longPiece) pop() candidate {
-	top := l.heap[0]
-	last := len(l.heap) - 1
-	c := l.heap[last]
-	l.heap = l.heap[:last]
-	if last == 0 {
-		return top
-	}
-	i := 0
-	for {
-		child := 2*i + 1
-		if child >= last {
-			break
-		}
-		if child+1 < last && l.heap[child+1].before(l.heap[child]) {
-			child++
-		}
-		if !l.heap[child].before(c) {
-			break
-		}
-		l.heap[i] = l.heap[child]
-		i = child
-	}
-	l.heap[i] = c
-	return top
 }

@@ -103,7 +103,7 @@ func TestOnlyEncodeWithSpecialMakesAddedTokens(t *testing.T) {
 func TestAddedTokensAreMatchedLeftmostLongestAndUnnormalizedFirst(t *testing.T) {
 	m := newAddedMatcher([]AddedToken{
 		{ID: 1, Content: "<a>"}, {ID: 2, Content: "<a>b"}, {ID: 3, Content: "x<"}, {ID: 4, Content: "a", Normalized: true}, {ID: 5, Content: "<<"},
-	})
+	}, nil)
 	for _, test := range []struct {
 		text string
 		want []int32 // -1 for text
@@ -118,7 +118,13 @@ func TestAddedTokensAreMatchedLeftmostLongestAndUnnormalizedFirst(t *testing.T) 
 		{"aa", []int32{4, 4}},
 	} {
 		var got []int32
-		m.split(test.text, func(_ string, id int32) { got = append(got, id) })
+		m.raw.split(test.text, allowance{all: true}, func(part string, _ int, id int32) {
+			if id >= 0 {
+				got = append(got, id)
+				return
+			}
+			m.normalized.split(part, allowance{all: true}, func(_ string, _ int, id int32) { got = append(got, id) })
+		})
 		if !slices.Equal(got, test.want) {
 			t.Errorf("split(%q) = %v, want %v", test.text, got, test.want)
 		}

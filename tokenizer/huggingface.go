@@ -8,7 +8,6 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -132,56 +131,53 @@ func parseTokenizer(data []byte) (vocabulary, error) {
 	if err != nil {
 		return vocabulary{}, err
 	}
+	var v vocabulary
 	var added []AddedToken
-	var model, preTokenizer json.RawMessage
+	var object json.RawMessage
+	keep := func(p *json.RawMessage) rule {
+		return nullOr(func(value json.RawMessage) error { *p = value; return nil })
+	}
 	err = checkObject("", root, map[string]rule{
 		"version":    oneOf(`"1.0"`),
-		"truncation": oneOf("null"),
-		"padding":    oneOf("null"),
-		"normalizer": oneOf("null"),
+		"truncation": keep(&v.description.truncation),
+		"padding":    keep(&v.description.padding),
+		"normalizer": keep(&v.description.normalizer),
 		"added_tokens": nullOr(func(value json.RawMessage) (err error) {
 			added, err = parseAdded(value)
 			return err
 		}),
-		"pre_tokenizer": func(value json.RawMessage) error {
-			preTokenizer = value
-			return checkByteLevel("pre_tokenizer.", value, oneOf("false"), oneOf("true"))
-		},
-		"post_processor": nullOr(checkPostProcessor),
-		"decoder": func(value json.RawMessage) error {
-			return checkByteLevel("decoder.", value, anyBool, anyBool)
-		},
-		"model": func(value json.RawMessage) error {
-			model = value
-			return checkModel(value)
-		},
+		"pre_tokenizer":  keep(&v.description.preTokenizer),
+		"post_processor": keep(&v.description.postProcessor),
+		"decoder":        keep(&v.description.decoder),
+		"model":          func(value json.RawMessage) error { object = value; return nil },
 	})
 	switch {
 	case err != nil:
 		return vocabulary{}, err
-	case preTokenizer == nil:
-		return vocabulary{}, errors.New(`pre_tokenizer is missing: only {"type": "ByteLevel"} is supported`)
-	case model == nil:
+	case object == nil:
 		return vocabulary{}, errors.New("model is missing")
 	}
-	var vocab, merges json.RawMessage
-	for key, value := range elements(model, '{') {
-		switch string(unquote(key)) {
-		case "vocab":
-			vocab = value
-		case "merges":
-			merges = value
-		}
+	parts, err := v.readModel(object)
+	if err != nil {
+		return vocabulary{}, err
 	}
-	written, err := parseVocab(vocab)
+	if _, err := v.description.compile(v.kind); err != nil {
+		return vocabulary{}, err // before a large vocabulary is read
+	}
+	if v.kind == Unigram {
+		return v, v.readScored(parts.vocab, parts.unkID, added)
+	}
+	written, err := parseVocab(parts.vocab)
 	if err != nil {
 		return vocabulary{}, fmt.Errorf("model.vocab: %w", err)
 	}
-	v, err := newVocabulary(written, added)
-	if err != nil {
+	if err := v.setTokens(written, added); err != nil {
 		return vocabulary{}, fmt.Errorf("model.vocab: %w", err)
 	}
-	if v.merges, err = parseMerges(merges, written.ids); err != nil {
+	if v.kind == WordPiece {
+		return v, nil
+	}
+	if v.merges, err = parseMerges(parts.merges, written.ids); err != nil {
 		return vocabulary{}, fmt.Errorf("model.merges: %w", err)
 	}
 	return v, nil
@@ -207,101 +203,6 @@ func validJSON(data []byte) (json.RawMessage, error) {
 	return json.RawMessage(bytes.TrimSpace(data)), nil
 }
 
-// checkByteLevel accepts an object of type ByteLevel whose add_prefix_space and
-// use_regex obey these rules.
-func checkByteLevel(where string, value json.RawMessage, addPrefixSpace, useRegex rule) error {
-	if err := checkType(value, `"ByteLevel"`); err != nil {
-		return err
-	}
-	prefixSpace := false
-	err := checkObject(where, value, map[string]rule{
-		"type": oneOf(`"ByteLevel"`),
-		"add_prefix_space": func(value json.RawMessage) error {
-			prefixSpace = true
-			return addPrefixSpace(value)
-		},
-		"trim_offsets": anyBool,
-		"use_regex":    useRegex, // absent is true
-	})
-	if err == nil && !prefixSpace {
-		err = fmt.Errorf("%sadd_prefix_space is missing", where)
-	}
-	return err
-}
-
-// checkPostProcessor accepts the post-processors that leave the ids of a single
-// text as they are: ByteLevel, which moves the offsets that Hugging Face reports,
-// and the template that consists of the text alone, which transformers 5 writes
-// into every file.
-func checkPostProcessor(value json.RawMessage) error {
-	if checkType(value, `"TemplateProcessing"`) != nil {
-		return checkByteLevel("post_processor.", value, anyBool, anyBool)
-	}
-	unused := func(json.RawMessage) error { return nil }
-	return checkObject("post_processor.", value, map[string]rule{
-		"type": oneOf(`"TemplateProcessing"`),
-		"single": func(value json.RawMessage) error {
-			type part struct{ Sequence *struct{ ID string } }
-			var parts []part
-			if err := json.Unmarshal(value, &parts); err != nil {
-				return err
-			}
-			if len(parts) != 1 || parts[0].Sequence == nil || parts[0].Sequence.ID != "A" {
-				return errors.New("a template that adds tokens is not supported, only the text alone")
-			}
-			return nil
-		},
-		"pair":           unused, // of two texts encoded together
-		"special_tokens": unused, // of single and pair
-	})
-}
-
-// checkType looks at an object's type before its other keys, which for another
-// type mean something else.
-func checkType(object json.RawMessage, want string) error {
-	all, err := members(object)
-	if err != nil {
-		return err
-	}
-	for _, m := range all {
-		if m.key == "type" && string(m.value) != want {
-			return fmt.Errorf("type %s is not supported, only %s", shortValue(m.value), want)
-		}
-	}
-	return nil
-}
-
-// checkModel accepts a BPE model, apart from its vocab and merges.
-func checkModel(value json.RawMessage) error {
-	if err := checkType(value, `"BPE"`); err != nil {
-		return err
-	}
-	vocab, merges := false, false
-	err := checkObject("model.", value, map[string]rule{
-		"type":    oneOf(`"BPE"`),
-		"dropout": oneOf("null"),
-		// Every byte has a token, so that the unknown token never comes up,
-		// whichever it is.
-		"unk_token":                 func(json.RawMessage) error { return nil },
-		"fuse_unk":                  anyBool,
-		"continuing_subword_prefix": oneOf("null", `""`),
-		"end_of_word_suffix":        oneOf("null", `""`),
-		"byte_fallback":             oneOf("false"),
-		"ignore_merges":             oneOf("false"),
-		"vocab":                     func(json.RawMessage) error { vocab = true; return nil },
-		"merges":                    func(json.RawMessage) error { merges = true; return nil },
-	})
-	switch {
-	case err != nil:
-		return err
-	case !vocab:
-		return errors.New("model.vocab is missing")
-	case !merges:
-		return errors.New("model.merges is missing")
-	}
-	return nil
-}
-
 func parseAdded(list json.RawMessage) ([]AddedToken, error) {
 	if !begins(list, '[') {
 		return nil, errors.New("a list should stand here")
@@ -315,9 +216,9 @@ func parseAdded(list json.RawMessage) ([]AddedToken, error) {
 			"id":          into(&a.ID),
 			"content":     into(&a.Content),
 			"special":     into(&a.Special),
-			"single_word": oneOf("false"),
-			"lstrip":      oneOf("false"),
-			"rstrip":      oneOf("false"),
+			"single_word": into(&a.SingleWord),
+			"lstrip":      into(&a.LStrip),
+			"rstrip":      into(&a.RStrip),
 			"normalized": func(value json.RawMessage) error {
 				normalized = true
 				return json.Unmarshal(value, &a.Normalized)
@@ -433,25 +334,27 @@ func newMerge(left, right []byte, ids map[string]int32) (m merge, err error) {
 	return m, err
 }
 
-// newVocabulary puts tokens in the order of their ids, as the bytes that they
-// stand for.
-func newVocabulary(w *writtenTokens, added []AddedToken) (vocabulary, error) {
-	v := vocabulary{added: added}
+// setTokens puts tokens in the order of their ids: of byte-level BPE as the bytes
+// that they stand for, of other kinds as they are written.
+func (v *vocabulary) setTokens(w *writtenTokens, added []AddedToken) error {
 	names := make(map[string]bool, len(added))
-	size := len(w.ids)
+	size, highest := len(w.ids), int32(-1)
 	for _, a := range added {
 		names[a.Content] = true
-		switch a.Content {
-		case EndOfText:
-			v.eos = a.Content
-		case Pad:
-			v.pad = a.Content
-		}
+		highest = max(highest, a.ID)
 		if id, ok := w.ids[a.Content]; !ok {
 			size++
 		} else if id != a.ID {
-			return v, fmt.Errorf("%q has id %d here and %d in added_tokens", a.Content, id, a.ID)
+			return fmt.Errorf("%q has id %d here and %d in added_tokens", a.Content, id, a.ID)
 		}
+	}
+	v.setAdded(added)
+	// Ids that added tokens leave out are holes; the vocabulary has none.
+	if int(highest) >= size {
+		if highest >= maxVocab {
+			return fmt.Errorf("an added token has id %d, more than the limit of %d", highest, maxVocab-1)
+		}
+		size, v.holes = int(highest)+1, true
 	}
 	v.tokens = make([]string, size)
 	var buf []byte
@@ -459,24 +362,48 @@ func newVocabulary(w *writtenTokens, added []AddedToken) (vocabulary, error) {
 		written := unquote(key)
 		id := w.ids[string(written)]
 		if id < 0 || int(id) >= size {
-			return v, fmt.Errorf("%q has id %d, outside 0 … %d; ids must have no holes", written, id, size-1)
+			return fmt.Errorf("%q has id %d, outside 0 … %d; ids must have no holes", written, id, size-1)
 		}
 		if names[string(written)] {
 			continue
 		}
-		var err error
-		if buf, err = appendUnwritten(buf[:0], written); err != nil {
-			return v, fmt.Errorf("%q (id %d): %w; a special token would have to be in added_tokens", written, id, err)
+		if v.kind == ByteLevelBPE {
+			var err error
+			if buf, err = appendUnwritten(buf[:0], written); err != nil {
+				return fmt.Errorf("%q (id %d): %w; a special token would have to be in added_tokens", written, id, err)
+			}
+			written = buf
 		}
-		if len(buf) == 0 {
-			return v, fmt.Errorf("the token of id %d is empty", id)
+		if len(written) == 0 {
+			return fmt.Errorf("the token of id %d is empty", id)
 		}
 		if v.tokens[id] != "" {
-			return v, fmt.Errorf("%q has id %d, which another token has already", written, id)
+			return fmt.Errorf("%q has id %d, which another token has already", unquote(key), id)
 		}
-		v.tokens[id] = string(buf)
+		v.tokens[id] = string(written)
 	}
-	return v, nil
+	return nil
+}
+
+// setAdded takes the added tokens, and gives those with well-known names the
+// parts that tokenizer_config.json gives where it is there.
+func (v *vocabulary) setAdded(added []AddedToken) {
+	v.added = added
+	for _, a := range added {
+		for _, known := range []struct {
+			name string
+			role *string
+		}{
+			{EndOfText, &v.roles.eos}, {"</s>", &v.roles.eos}, {"<eos>", &v.roles.eos},
+			{Pad, &v.roles.pad}, {"[PAD]", &v.roles.pad}, {"<pad>", &v.roles.pad},
+			{"<s>", &v.roles.bos}, {"<bos>", &v.roles.bos}, {"<unk>", &v.roles.unk}, {"[UNK]", &v.roles.unk},
+			{"[CLS]", &v.roles.cls}, {"[SEP]", &v.roles.sep}, {"[MASK]", &v.roles.mask},
+		} {
+			if a.Content == known.name && a.Special {
+				*known.role = a.Content
+			}
+		}
+	}
 }
 
 // parseGPT2 reads the files that GPT-2 was published with: vocab.json, token to
@@ -495,8 +422,8 @@ func parseGPT2(vocab, merges []byte) (vocabulary, error) {
 	if id, ok := written.ids[EndOfText]; ok {
 		added = []AddedToken{{ID: id, Content: EndOfText, Special: true}}
 	}
-	v, err := newVocabulary(written, added)
-	if err != nil {
+	v := vocabulary{description: gpt2Description()}
+	if err := v.setTokens(written, added); err != nil {
 		return vocabulary{}, fmt.Errorf("%s: %w", vocabFile, err)
 	}
 	n := 0
@@ -513,160 +440,4 @@ func parseGPT2(vocab, merges []byte) (vocabulary, error) {
 		v.merges = append(v.merges, m)
 	}
 	return v, nil
-}
-
-// parseConfig takes from tokenizer_config.json what this package uses, and
-// refuses the keys that would change ids in a way it does not have. The many
-// other keys of such files concern the Python library's classes.
-func (v *vocabulary) parseConfig(data []byte) error {
-	root, err := validJSON(data)
-	if err != nil {
-		return err
-	}
-	all, err := members(root)
-	if err != nil {
-		return err
-	}
-	off := oneOf("null", "false")
-	rules := map[string]rule{
-		"add_prefix_space": off,
-		"add_bos_token":    off,
-		"add_eos_token":    off,
-		"eos_token":        nullOr(func(value json.RawMessage) error { return v.tokenName(value, &v.eos) }),
-		"pad_token":        nullOr(func(value json.RawMessage) error { return v.tokenName(value, &v.pad) }),
-		"chat_template":    nullOr(into(&v.chatTemplate)),
-	}
-	for _, m := range all {
-		if r, ok := rules[m.key]; ok {
-			if err := r(m.value); err != nil {
-				return fmt.Errorf("%s is %s: %w", m.key, shortValue(m.value), err)
-			}
-		}
-	}
-	return nil
-}
-
-// tokenName reads the name of an added token: a string, or an object with the
-// name as its content.
-func (v *vocabulary) tokenName(value json.RawMessage, name *string) error {
-	var s string
-	if err := json.Unmarshal(value, &s); err != nil {
-		var object struct{ Content *string }
-		if err := json.Unmarshal(value, &object); err != nil || object.Content == nil {
-			return errors.New("only a token's name, or an object with its name as content, is supported")
-		}
-		s = *object.Content
-	}
-	if !slices.ContainsFunc(v.added, func(a AddedToken) bool { return a.Content == s }) {
-		return errors.New("no added token has this name")
-	}
-	*name = s
-	return nil
-}
-
-// Files returns the tokenizer as files by name, to be written side by side into
-// a model's folder: tokenizer.json, tokenizer_config.json and, where there is a
-// chat template, chat_template.jinja. The bytes depend on the vocabulary alone.
-// Load and Hugging Face's transformers read them.
-func (t *Tokenizer) Files() (map[string][]byte, error) {
-	files := map[string][]byte{TokenizerFile: t.tokenizerJSON()}
-	config, err := t.configJSON()
-	if err != nil {
-		return nil, fmt.Errorf("writing %s: %w", ConfigFile, err)
-	}
-	files[ConfigFile] = config
-	if t.chatTemplate != "" {
-		files[TemplateFile] = []byte(t.chatTemplate)
-	}
-	return files, nil
-}
-
-// tokenizerJSON writes tokenizer.json as tokenizers does (keys in its order, two
-// spaces of indent), with merges as strings, which all its versions read.
-func (t *Tokenizer) tokenizerJSON() []byte {
-	var b []byte
-	b = append(b, "{\n  \"version\": \"1.0\",\n  \"truncation\": null,\n  \"padding\": null,\n  \"added_tokens\": ["...)
-	for i, a := range t.added {
-		if i > 0 {
-			b = append(b, ',')
-		}
-		b = fmt.Appendf(b, "\n    {\n      \"id\": %d,\n      \"content\": %s,\n      \"single_word\": false,\n      \"lstrip\": false,\n      \"rstrip\": false,\n      \"normalized\": %t,\n      \"special\": %t\n    }",
-			a.ID, quote(a.Content), a.Normalized, a.Special)
-	}
-	if len(t.added) > 0 {
-		b = append(b, "\n  "...)
-	}
-	const byteLevel = `{
-    "type": "ByteLevel",
-    "add_prefix_space": false,
-    "trim_offsets": true,
-    "use_regex": true
-  }`
-	b = append(b, "],\n  \"normalizer\": null,\n  \"pre_tokenizer\": "+byteLevel+",\n  \"post_processor\": null,\n  \"decoder\": "+byteLevel...)
-	b = append(b, `,
-  "model": {
-    "type": "BPE",
-    "dropout": null,
-    "unk_token": null,
-    "continuing_subword_prefix": null,
-    "end_of_word_suffix": null,
-    "fuse_unk": false,
-    "byte_fallback": false,
-    "ignore_merges": false,
-    "vocab": {`...)
-	for id := range int32(t.VocabSize()) {
-		if id > 0 {
-			b = append(b, ',')
-		}
-		b = fmt.Appendf(b, "\n      %s: %d", quote(t.written(id)), id)
-	}
-	b = append(b, "\n    },\n    \"merges\": ["...)
-	for rank, m := range t.merges {
-		if rank > 0 {
-			b = append(b, ',')
-		}
-		b = fmt.Appendf(b, "\n      %s", quote(t.written(m.left)+" "+t.written(m.right)))
-	}
-	if len(t.merges) > 0 {
-		b = append(b, "\n    "...)
-	}
-	return append(b, "]\n  }\n}\n"...)
-}
-
-// written is how vocabulary files write token id.
-func (t *Tokenizer) written(id int32) string {
-	if t.kinds[id] != ordinary {
-		return t.token(id)
-	}
-	return string(appendWritten(nil, t.token(id)))
-}
-
-// quote is s as a JSON string that keeps '<' and '>' readable.
-func quote(s string) string {
-	var b strings.Builder
-	e := json.NewEncoder(&b)
-	e.SetEscapeHTML(false)
-	if err := e.Encode(s); err != nil {
-		panic(err) // no string fails to encode
-	}
-	return strings.TrimSuffix(b.String(), "\n")
-}
-
-func (t *Tokenizer) configJSON() ([]byte, error) {
-	config := struct {
-		AddPrefixSpace bool   `json:"add_prefix_space"`
-		ChatTemplate   string `json:"chat_template,omitempty"`
-		CleanUp        bool   `json:"clean_up_tokenization_spaces"`
-		EOS            string `json:"eos_token,omitempty"`
-		Pad            string `json:"pad_token,omitempty"`
-		Class          string `json:"tokenizer_class"`
-	}{false, t.chatTemplate, false, t.eos, t.pad, "PreTrainedTokenizerFast"}
-	var b bytes.Buffer
-	e := json.NewEncoder(&b)
-	e.SetEscapeHTML(false)
-	e.SetIndent("", "  ")
-	if err := e.Encode(config); err != nil {
-		return nil, err
-	}
-	return b.Bytes(), nil
 }

@@ -140,24 +140,22 @@ func TestWhatTheFileAsksAndIsNotHereIsRefusedByName(t *testing.T) {
 		{`"version": "1.0"`, `"version": "2.0"`, `version is "2.0"`},
 		{`"version": "1.0"`, `"version": "1.0", "extra": [1]`, `extra is [1]: this key is not supported`},
 		{`"version": "1.0"`, `"version": "1.0", "version": "1.0"`, `"version" comes twice`},
-		{`"truncation": null`, `"truncation": {"max_length": 5}`, `truncation is {"max_length": 5}`},
-		{`"padding": null`, `"padding": {}`, `padding is {}`},
-		{`"normalizer": null`, `"normalizer": {"type": "NFC"}`, `normalizer is {"type": "NFC"}`},
-		{`"post_processor": null`, `"post_processor": {"type": "BertProcessing"}`, `type "BertProcessing" is not supported`},
-		{`"post_processor": null`, `"post_processor": {"type": "TemplateProcessing", "single": [{"SpecialToken": {"id": "<s>"}}, {"Sequence": {"id": "A"}}]}`, `post_processor.single is [{"SpecialToken": {"id": "<s>"}}, {"Sequence": {"id": "A"}}]: a template that adds tokens`},
-		{`"post_processor": null`, `"post_processor": {"type": "TemplateProcessing", "single": []}`, `post_processor.single is []`},
-		{`"type": "ByteLevel"`, `"type": "Metaspace"`, `type "Metaspace" is not supported, only "ByteLevel"`},
+		{`"normalizer": null`, `"normalizer": {"type": "Nmt"}`, `normalizer is of type "Nmt", which is not supported`},
+		{`"post_processor": null`, `"post_processor": {"type": "BertProcessing"}`, `post_processor: sep or cls is missing`},
+		{`"post_processor": null`, `"post_processor": {"type": "TemplateProcessing", "single": [{"SpecialToken": {"id": "<s>"}}, {"Sequence": {"id": "A"}}]}`, `post_processor.single adds "<s>", which has no ids in post_processor.special_tokens`},
+		{`"post_processor": null`, `"post_processor": {"type": "TemplateProcessing", "single": []}`, `post_processor.single leaves out text A`},
+		{`"type": "ByteLevel"`, `"type": "Metaspace"`, `pre_tokenizer is of type "Metaspace", which is not supported, only "ByteLevel"`},
 		{`"type": "ByteLevel"`, `"type": "ByteLevel", "new": 1`, `pre_tokenizer.new is 1`},
-		{`"add_prefix_space": false`, `"add_prefix_space": true`, `pre_tokenizer.add_prefix_space is true`},
 		{`"add_prefix_space": false,`, ``, `pre_tokenizer.add_prefix_space is missing`},
 		{`"use_regex": true`, `"use_regex": false`, `pre_tokenizer.use_regex is false`},
-		{`"type": "BPE"`, `"type": "Unigram"`, `type "Unigram" is not supported`},
+		{`"type": "BPE"`, `"type": "WordLevel"`, `model is of type "WordLevel", which is not supported`},
+		{`"normalizer": null`, `"normalizer": {"type": "Replace", "pattern": {"Regex": "a+"}, "content": "b"}`, `normalizer.pattern is {"Regex": "a+"}: only`},
+		{`"normalizer": null`, `"normalizer": {"type": "Sequence", "normalizers": [{"type": "NFC"}, {"type": "ByteLevel"}]}`, `normalizer.normalizers[1] is of type "ByteLevel"`},
 		{`"dropout": null`, `"dropout": 0.1`, `model.dropout is 0.1`},
 		{`"continuing_subword_prefix": null`, `"continuing_subword_prefix": "##"`, `model.continuing_subword_prefix is "##"`},
-		{`"byte_fallback": false`, `"byte_fallback": true`, `model.byte_fallback is true`},
-		{`"ignore_merges": false`, `"ignore_merges": true`, `model.ignore_merges is true`},
-		{`"lstrip": false`, `"lstrip": true`, `added_tokens[0].lstrip is true`},
-		{`"single_word": false`, `"single_word": true`, `added_tokens[0].single_word is true`},
+		{`"byte_fallback": false`, `"byte_fallback": true`, `model.byte_fallback is true: for a byte-level vocabulary only false is supported`},
+		{`"lstrip": false`, `"lstrip": 1`, `added_tokens[0].lstrip is 1`},
+		{`"single_word": false`, `"single_word": "no"`, `added_tokens[0].single_word is "no"`},
 		{`"special": true`, `"special": 1`, `added_tokens[0].special is 1`},
 		{`"id": 0,`, ``, `added_tokens[0].id or added_tokens[0].content is missing`},
 		{`"id": 0,`, `"id": 1,`, `has id 0 here and 1 in added_tokens`},
@@ -168,7 +166,6 @@ func TestWhatTheFileAsksAndIsNotHereIsRefusedByName(t *testing.T) {
 		{`"!": 4`, `"!": 4, "!": 4`, `token "!" comes twice`},
 		{`"!": 4`, `"日": 4`, `character '日' (U+65E5) stands for no byte`},
 		{`"!": 4`, `"": 4`, `the token of id 4 is empty`},
-		{`"!": 4`, `"!!!!!": 4`, `byte 0x21 (written '!') has no token`},
 		{`"merges": [`, `"merges": ["! \""`, `byte`},
 		{`"merges": [`, `"merges": ["! \"",`, `"!\"" is not in the vocabulary`},
 		{`"merges": [`, `"merges": ["!",`, `not two tokens with a space between`},
@@ -262,8 +259,8 @@ func TestLoadTakesTheConfigIntoAccount(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if tok.eos != test.eos || tok.pad != test.pad || tok.ChatTemplate() != test.template {
-				t.Errorf("eos %q, pad %q, template %q", tok.eos, tok.pad, tok.ChatTemplate())
+			if tok.roles.eos != test.eos || tok.roles.pad != test.pad || tok.ChatTemplate() != test.template {
+				t.Errorf("eos %q, pad %q, template %q", tok.roles.eos, tok.roles.pad, tok.ChatTemplate())
 			}
 		})
 	}
@@ -309,7 +306,7 @@ func TestParseAllocatesInProportionToTheFile(t *testing.T) {
 	runtime.ReadMemStats(&after)
 	n := after.TotalAlloc - before.TotalAlloc
 	t.Logf("%d bytes allocated for %d", n, len(data))
-	if limit := 6*uint64(len(data)) + 1<<20; n > limit {
+	if limit := 7*uint64(len(data)) + 1<<20; n > limit {
 		t.Errorf("%d bytes allocated for %d, more than %d", n, len(data), limit)
 	}
 }
@@ -332,7 +329,11 @@ func FuzzParse(f *testing.F) {
 			t.Fatalf("what Files wrote of an accepted file: %v", err)
 		}
 		sameTokenizer(t, again, tok)
-		roundTrip(t, tok, "ab <|im_end|> 船\xff")
+		if tok.kind == ByteLevelBPE && len(tok.MissingBytes()) == 0 && tok.pipeline.normalize == nil && tok.pipeline.prepare == nil && !tok.matcher.raw.text && !tok.matcher.normalized.text {
+			roundTrip(t, tok, "ab <|im_end|> 船\xff")
+		} else {
+			tok.EncodeWithSpecial("ab <|im_end|> 船\xff")
+		}
 	})
 }
 

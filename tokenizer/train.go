@@ -96,16 +96,16 @@ func Train(ctx context.Context, docs iter.Seq2[string, error], o Options) (*Toke
 			stats.Bytes, stats.DistinctPieces, len(tr.tokens), o.VocabSize, o.MinFrequency, len(tr.tokens))
 	}
 
-	v := vocabulary{tokens: tr.tokens, merges: tr.merges}
+	v := vocabulary{tokens: tr.tokens, merges: tr.merges, description: gpt2Description()}
 	for id, name := range o.SpecialTokens {
 		v.added = append(v.added, AddedToken{ID: int32(id), Content: name, Special: true})
 		v.tokens[id] = "" // newTokenizer puts the name there
 	}
 	if slices.Contains(o.SpecialTokens, EndOfText) {
-		v.eos = EndOfText
+		v.roles.eos = EndOfText
 	}
 	if slices.Contains(o.SpecialTokens, Pad) {
-		v.pad = Pad
+		v.roles.pad = Pad
 	}
 	if slices.Contains(o.SpecialTokens, IMStart) && slices.Contains(o.SpecialTokens, IMEnd) {
 		v.chatTemplate = ChatTemplateJinja

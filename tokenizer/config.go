@@ -1,0 +1,125 @@
+package tokenizer
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+)
+
+// parseConfig takes from tokenizer_config.json what this package uses, and
+// refuses the keys that would change ids in a way it does not have. The many
+// other keys of such files concern the Python library's classes.
+func (v *vocabulary) parseConfig(data []byte) error {
+	root, err := validJSON(data)
+	if err != nil {
+		return err
+	}
+	all, err := members(root)
+	if err != nil {
+		return err
+	}
+	role := func(name *string) rule {
+		return nullOr(func(value json.RawMessage) error { return v.tokenName(value, name) })
+	}
+	var addBOS, addEOS *bool
+	rules := map[string]rule{
+		"add_prefix_space": v.prefixSpace,
+		"add_bos_token":    nullOr(into(&addBOS)),
+		"add_eos_token":    nullOr(into(&addEOS)),
+		"bos_token":        role(&v.roles.bos),
+		"eos_token":        role(&v.roles.eos),
+		"unk_token":        role(&v.roles.unk),
+		"pad_token":        role(&v.roles.pad),
+		"sep_token":        role(&v.roles.sep),
+		"cls_token":        role(&v.roles.cls),
+		"mask_token":       role(&v.roles.mask),
+		"chat_template":    nullOr(into(&v.chatTemplate)),
+	}
+	for _, m := range all {
+		if r, ok := rules[m.key]; ok {
+			if err := r(m.value); err != nil {
+				return fmt.Errorf("%s is %s: %w", m.key, shortValue(m.value), err)
+			}
+		}
+	}
+	return v.addEnds(addBOS, addEOS)
+}
+
+// prefixSpace holds add_prefix_space against the pre-tokenizer. SentencePiece's
+// vocabularies say it in their normalizer or pre-tokenizer, and the Python
+// library does not look at the key.
+func (v *vocabulary) prefixSpace(value json.RawMessage) error {
+	if v.kind != ByteLevelBPE {
+		return nullOr(anyBool)(value)
+	}
+	p, err := v.description.compile(v.kind)
+	if err != nil {
+		return err
+	}
+	if p.prepare != nil {
+		return oneOf("null", "true")(value)
+	}
+	return oneOf("null", "false")(value)
+}
+
+// addEnds makes the post-processor add the token that begins a text, or the one
+// that ends it, or not: add_bos_token and add_eos_token, nil where the file does
+// not say, as the Python library's Llama classes take them.
+func (v *vocabulary) addEnds(bos, eos *bool) error {
+	if bos == nil && eos == nil || v.kind == WordPiece {
+		return nil
+	}
+	now, err := compileTemplate("post_processor", v.description.postProcessor)
+	if err != nil {
+		return err
+	}
+	hasBOS := v.roles.bos != "" && now.single[0].name == v.roles.bos
+	hasEOS := v.roles.eos != "" && now.single[len(now.single)-1].name == v.roles.eos
+	want := func(flag *bool, has bool) bool { return flag == nil && has || flag != nil && *flag }
+	wantBOS, wantEOS := want(bos, hasBOS), want(eos, hasEOS)
+	if wantBOS == hasBOS && wantEOS == hasEOS {
+		return nil
+	}
+	var before, after AddedToken
+	find := func(key, name string, token *AddedToken) error {
+		for _, a := range v.added {
+			if a.Content == name && name != "" {
+				*token = a
+				return nil
+			}
+		}
+		return fmt.Errorf("%s is true and no token has that part", key)
+	}
+	if wantBOS {
+		if err := find("add_bos_token", v.roles.bos, &before); err != nil {
+			return err
+		}
+	}
+	if wantEOS {
+		if err := find("add_eos_token", v.roles.eos, &after); err != nil {
+			return err
+		}
+	}
+	v.description.postProcessor = surround(before, after, true)
+	return nil
+}
+
+// tokenName reads the name of an added token: a string, or an object with the
+// name as its content. The unknown token of a byte-level vocabulary need not be
+// there, since it never comes up.
+func (v *vocabulary) tokenName(value json.RawMessage, name *string) error {
+	var s string
+	if err := json.Unmarshal(value, &s); err != nil {
+		var object struct{ Content *string }
+		if err := json.Unmarshal(value, &object); err != nil || object.Content == nil {
+			return errors.New("only a token's name, or an object with its name as content, is supported")
+		}
+		s = *object.Content
+	}
+	if !slices.ContainsFunc(v.added, func(a AddedToken) bool { return a.Content == s }) {
+		return errors.New("no added token has this name")
+	}
+	*name = s
+	return nil
+}

@@ -1,0 +1,372 @@
+package tokenizer
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+	"unicode/utf8"
+)
+
+// Parts are a vocabulary as the tokenizer.ggml keys of a GGUF file list it.
+type Parts struct {
+	// Model is tokenizer.ggml.model: "gpt2" (byte-level BPE), "llama"
+	// (SentencePiece BPE) or "bert" (WordPiece).
+	Model string
+	// Pre is tokenizer.ggml.pre, the pre-tokenizer of a "gpt2" model; "" is GPT-2's.
+	Pre string
+	// Tokens are the tokens by id, written as the format writes them: "gpt2" in
+	// GPT-2's characters for bytes, "bert" with ▁ before the tokens that begin a
+	// word.
+	Tokens []string
+	// Scores [len(Tokens)] order the merges of a "llama" model: the higher the
+	// earlier.
+	Scores []float32
+	// Types [len(Tokens)] are tokenizer.ggml.token_type; nil: all are normal.
+	Types []int32
+	// Merges are those of a "gpt2" model: "a b".
+	Merges []string
+	// IDs are the tokens that have a part, by the names of the format's keys
+	// tokenizer.ggml.NAME_token_id: bos, eos, unknown, padding, seperator (so
+	// spelled there), cls, mask. Names not listed here are not looked at.
+	IDs map[string]int32
+	// AddBOS and AddEOS make Wrap add those tokens.
+	AddBOS, AddEOS bool
+	// NoSpacePrefix is the negation of tokenizer.ggml.add_space_prefix: no ▁ is put
+	// before a text of a "llama" model.
+	NoSpacePrefix bool
+	// ChatTemplate is Jinja text, "" for none.
+	ChatTemplate string
+}
+
+// The token types of GGUF files.
+const (
+	ggufNormal      = 1
+	ggufUnknown     = 2
+	ggufControl     = 3
+	ggufUserDefined = 4
+	ggufUnused      = 5
+	ggufByte        = 6
+)
+
+// NewFromParts makes the tokenizer that a GGUF file carries. Files of it is a
+// tokenizer.json whose ids Hugging Face's tokenizers gives as well. What the file
+// asks for and this package does not have is an error that names the key and its
+// value.
+func NewFromParts(p Parts) (*Tokenizer, error) {
+	v, err := p.vocabulary()
+	if err != nil {
+		return nil, fmt.Errorf("making a tokenizer of GGUF keys: %w", err)
+	}
+	t, err := newTokenizer(v)
+	if err != nil {
+		return nil, fmt.Errorf("making a tokenizer of GGUF keys: %w", err)
+	}
+	return t, nil
+}
+
+func (p *Parts) vocabulary() (v vocabulary, err error) {
+	n := len(p.Tokens)
+	switch {
+	case n == 0:
+		return v, errors.New("tokenizer.ggml.tokens is empty or missing")
+	case n > maxVocab:
+		return v, fmt.Errorf("tokenizer.ggml.tokens has %d tokens, more than the limit of %d", n, maxVocab)
+	case p.Types != nil && len(p.Types) != n:
+		return v, fmt.Errorf("tokenizer.ggml.token_type has %d entries and tokenizer.ggml.tokens %d", len(p.Types), n)
+	case p.Model == "llama" && len(p.Scores) != n:
+		return v, fmt.Errorf("tokenizer.ggml.scores has %d entries and tokenizer.ggml.tokens %d", len(p.Scores), n)
+	case len(p.Merges) > maxVocab:
+		return v, fmt.Errorf("tokenizer.ggml.merges has %d entries, more than the limit of %d", len(p.Merges), maxVocab)
+	}
+	for id, token := range p.Tokens {
+		if token == "" || !utf8.ValidString(token) {
+			return v, fmt.Errorf("tokenizer.ggml.tokens[%d] is %q: a token is text in valid UTF-8", id, token)
+		}
+	}
+	v.tokens = slices.Clone(p.Tokens)
+	v.unused = make(map[int32]bool)
+	v.chatTemplate = p.ChatTemplate
+	var added []AddedToken
+	for id := range p.Tokens {
+		switch kind := p.typeOf(id); kind {
+		case ggufControl, ggufUnknown, ggufUserDefined:
+			added = append(added, AddedToken{ID: int32(id), Content: p.Tokens[id], Special: kind != ggufUserDefined})
+			v.tokens[id] = ""
+		case ggufUnused:
+			v.unused[int32(id)] = true
+		case ggufNormal, ggufByte:
+		default:
+			return v, fmt.Errorf("tokenizer.ggml.token_type[%d] is %d, which is not known; known are 1 to 6", id, kind)
+		}
+	}
+	v.added = added
+	switch p.Model {
+	case "gpt2":
+		err = p.bytes(&v)
+	case "llama":
+		err = p.pieces(&v)
+	case "bert":
+		err = p.words(&v)
+	default:
+		err = fmt.Errorf(`tokenizer.ggml.model is %q, which is not supported, only "gpt2", "llama" and "bert"`, p.Model)
+	}
+	if err != nil {
+		return v, err
+	}
+	return v, p.setRoles(&v)
+}
+
+func (p *Parts) typeOf(id int) int32 {
+	if p.Types == nil {
+		return ggufNormal
+	}
+	return p.Types[id]
+}
+
+// setRoles gives tokens the parts that the keys say, and makes the
+// post-processor.
+func (p *Parts) setRoles(v *vocabulary) error {
+	var bos, eos, cls, sep AddedToken
+	for _, known := range []struct {
+		name  string
+		role  *string
+		token *AddedToken
+	}{
+		{"bos", &v.roles.bos, &bos}, {"eos", &v.roles.eos, &eos}, {"unknown", &v.roles.unk, new(AddedToken)},
+		{"padding", &v.roles.pad, new(AddedToken)}, {"seperator", &v.roles.sep, &sep}, {"cls", &v.roles.cls, &cls},
+		{"mask", &v.roles.mask, new(AddedToken)},
+	} {
+		id, ok := p.IDs[known.name]
+		if !ok {
+			continue
+		}
+		if id < 0 || int(id) >= len(p.Tokens) {
+			return fmt.Errorf("tokenizer.ggml.%s_token_id is %d, outside the vocabulary of %d", known.name, id, len(p.Tokens))
+		}
+		i := slices.IndexFunc(v.added, func(a AddedToken) bool { return a.ID == id })
+		if i < 0 {
+			// Files without token types do not say that it is one.
+			v.added = append(v.added, AddedToken{ID: id, Content: p.Tokens[id], Special: true})
+			v.tokens[id] = ""
+			i = len(v.added) - 1
+		}
+		*known.role, *known.token = v.added[i].Content, v.added[i]
+	}
+	if v.kind == WordPiece {
+		if cls.Content == "" {
+			cls = bos
+			v.roles.cls = bos.Content
+		}
+		if cls.Content == "" || sep.Content == "" {
+			return errors.New("tokenizer.ggml.cls_token_id (or bos) or tokenizer.ggml.seperator_token_id is missing")
+		}
+		v.description.postProcessor = surround(cls, sep, false)
+		return nil
+	}
+	if p.AddBOS && bos.Content == "" {
+		return errors.New("tokenizer.ggml.add_bos_token is true and tokenizer.ggml.bos_token_id is missing")
+	}
+	if p.AddEOS && eos.Content == "" {
+		return errors.New("tokenizer.ggml.add_eos_token is true and tokenizer.ggml.eos_token_id is missing")
+	}
+	if !p.AddBOS {
+		bos = AddedToken{}
+	}
+	if !p.AddEOS {
+		eos = AddedToken{}
+	}
+	v.description.postProcessor = surround(bos, eos, true)
+	return nil
+}
+
+// preTokenizers are the pre-tokenizers of byte-level vocabularies by the names
+// that GGUF files give them.
+var preTokenizers = map[string]func() description{
+	"":                 gpt2Description,
+	"gpt-2":            gpt2Description,
+	"gpt2":             gpt2Description,
+	"smollm":           smollmDescription,
+	"llama-bpe":        func() description { return splitDescription(patternLlama3) },
+	"llama3":           func() description { return splitDescription(patternLlama3) },
+	"llama-v3":         func() description { return splitDescription(patternLlama3) },
+	"qwen2":            qwen2Description,
+	"gpt-4o":           func() description { return splitDescription(patternO200k) },
+	"llama4":           func() description { return splitDescription(patternO200k) },
+	"dbrx":             func() description { return splitDescription(patternLlama3) },
+	"smaug-bpe":        func() description { return splitDescription(patternLlama3) },
+	"deepseek-r1-qwen": qwen2Description,
+}
+
+const byteLevelJSON = `{"type":"ByteLevel","add_prefix_space":false,"trim_offsets":true,"use_regex":true}`
+
+func gpt2Description() description {
+	return description{preTokenizer: json.RawMessage(byteLevelJSON), decoder: json.RawMessage(byteLevelJSON)}
+}
+
+func smollmDescription() description {
+	return description{
+		preTokenizer: json.RawMessage(`{"type":"Sequence","pretokenizers":[{"type":"Digits","individual_digits":true},` + byteLevelJSON + `]}`),
+		decoder:      json.RawMessage(byteLevelJSON),
+	}
+}
+
+func splitDescription(pattern string) description {
+	return description{
+		preTokenizer: json.RawMessage(`{"type":"Sequence","pretokenizers":[{"type":"Split","pattern":{"Regex":` + quote(pattern) +
+			`},"behavior":"Isolated","invert":false},{"type":"ByteLevel","add_prefix_space":false,"trim_offsets":true,"use_regex":false}]}`),
+		decoder: json.RawMessage(byteLevelJSON),
+	}
+}
+
+func qwen2Description() description {
+	d := splitDescription(patternQwen2)
+	d.normalizer = json.RawMessage(`{"type":"NFC"}`)
+	return d
+}
+
+// bytes makes a byte-level BPE vocabulary.
+func (p *Parts) bytes(v *vocabulary) error {
+	describe, ok := preTokenizers[p.Pre]
+	if !ok {
+		return fmt.Errorf(`tokenizer.ggml.pre is %q, which is not supported, only "gpt-2", "smollm", "llama-bpe", "qwen2" and "gpt-4o"`, p.Pre)
+	}
+	v.description = describe()
+	// Llama 3 takes a piece that is a token as it is; llama.cpp does so too.
+	v.model.ignoreMerges = strings.HasPrefix(p.Pre, "llama")
+	ids := make(map[string]int32, len(v.tokens))
+	var buf []byte
+	for id, token := range v.tokens {
+		ids[p.Tokens[id]] = int32(id)
+		if token == "" || v.unused[int32(id)] {
+			continue
+		}
+		var err error
+		if buf, err = appendUnwritten(buf[:0], []byte(token)); err != nil {
+			return fmt.Errorf("tokenizer.ggml.tokens[%d] is %q: %w", id, token, err)
+		}
+		v.tokens[id] = string(buf)
+	}
+	for i, line := range p.Merges {
+		m, err := lineMerge([]byte(line), ids)
+		if err != nil {
+			return fmt.Errorf("tokenizer.ggml.merges[%d] is %q: %w", i, line, err)
+		}
+		v.merges = append(v.merges, m)
+	}
+	return nil
+}
+
+// sentencePieceDescription puts ▁ before a text (with prefix) and in the place of
+// its spaces; decoding takes both back.
+func sentencePieceDescription(prefix bool) description {
+	replace := `{"type":"Replace","pattern":{"String":" "},"content":"▁"}`
+	d := description{normalizer: json.RawMessage(replace)}
+	strip := ""
+	if prefix {
+		d.normalizer = json.RawMessage(`{"type":"Sequence","normalizers":[{"type":"Prepend","prepend":"▁"},` + replace + `]}`)
+		strip = `,{"type":"Strip","content":" ","start":1,"stop":0}`
+	}
+	d.decoder = json.RawMessage(`{"type":"Sequence","decoders":[{"type":"Replace","pattern":{"String":"▁"},"content":" "},{"type":"ByteFallback"},{"type":"Fuse"}` + strip + `]}`)
+	return d
+}
+
+// pieces makes a SentencePiece BPE vocabulary.
+func (p *Parts) pieces(v *vocabulary) error {
+	v.kind = CharacterBPE
+	v.description = sentencePieceDescription(!p.NoSpacePrefix)
+	if id, ok := p.IDs["unknown"]; ok && id >= 0 && int(id) < len(p.Tokens) {
+		v.model.unk = p.Tokens[id]
+	}
+	return v.scoredMerges(p.Scores)
+}
+
+// scoredMerges makes the merges of a SentencePiece BPE vocabulary of its scores:
+// the pair that joins to the token of the highest score goes first. v.tokens
+// holds the tokens that text becomes, and added tokens are in v.added.
+func (v *vocabulary) scoredMerges(scores []float32) error {
+	ids := make(map[string]int32, len(v.tokens))
+	bytes := 0
+	var ranked []int32
+	for id, token := range v.tokens {
+		if math.IsNaN(float64(scores[id])) {
+			return fmt.Errorf("the score of token %d (%q) is no number", id, token)
+		}
+		if token == "" || v.unused[int32(id)] {
+			continue
+		}
+		if _, ok := byteToken(token); ok {
+			bytes++
+			continue
+		}
+		if other, twice := ids[token]; twice {
+			return fmt.Errorf("token %q has two ids, %d and %d", token, other, id)
+		}
+		ids[token] = int32(id)
+		ranked = append(ranked, int32(id))
+	}
+	for _, a := range v.added {
+		if _, taken := ids[a.Content]; !a.Special && !taken {
+			ids[a.Content] = a.ID
+		}
+	}
+	v.model.fuseUnk = true
+	v.model.byteFallback = bytes == 256
+	slices.SortStableFunc(ranked, func(a, b int32) int {
+		switch {
+		case scores[a] > scores[b]:
+			return -1
+		case scores[a] < scores[b]:
+			return 1
+		}
+		return 0
+	})
+	v.merges = splits(ranked, func(id int32) string { return v.tokens[id] }, func(name string) (int32, bool) {
+		id, ok := ids[name]
+		return id, ok
+	}, maxVocab)
+	if len(v.merges) > maxVocab {
+		return fmt.Errorf("the vocabulary has more than %d merges", maxVocab)
+	}
+	v.ranks = make([]uint32, len(v.merges))
+	for i := 1; i < len(v.merges); i++ {
+		v.ranks[i] = v.ranks[i-1]
+		if scores[v.merges[i].id] != scores[v.merges[i-1].id] {
+			v.ranks[i] = uint32(i)
+		}
+	}
+	return nil
+}
+
+// words makes a WordPiece vocabulary. GGUF writes ▁ before the tokens that begin
+// a word and nothing before those that continue one; its readers lower the case
+// and take accents away.
+func (p *Parts) words(v *vocabulary) error {
+	v.kind = WordPiece
+	v.model = model{unk: "[UNK]", prefix: "##", maxWord: 100}
+	v.description = bertDescription(true)
+	for id, token := range v.tokens {
+		if token == "" {
+			continue
+		}
+		if word, ok := strings.CutPrefix(token, spaceMark); ok && word != "" {
+			v.tokens[id] = word
+		} else if !strings.HasPrefix(token, "[") || !strings.HasSuffix(token, "]") {
+			v.tokens[id] = v.model.prefix + token
+		}
+	}
+	if id, ok := p.IDs["unknown"]; ok && id >= 0 && int(id) < len(p.Tokens) {
+		v.model.unk = p.Tokens[id]
+	}
+	return nil
+}
+
+func bertDescription(lower bool) description {
+	return description{
+		normalizer:   json.RawMessage(fmt.Sprintf(`{"type":"BertNormalizer","clean_text":true,"handle_chinese_chars":true,"strip_accents":null,"lowercase":%t}`, lower)),
+		preTokenizer: json.RawMessage(`{"type":"BertPreTokenizer"}`),
+		decoder:      json.RawMessage(`{"type":"WordPiece","prefix":"##","cleanup":true}`),
+	}
+}
