@@ -107,19 +107,21 @@ func (g *Generator) Run(ctx context.Context, requests []Request, s Sampling, don
 // All continues every request and returns the completions in the order of the
 // requests.
 func (g *Generator) All(ctx context.Context, requests []Request, s Sampling) ([]Completion, error) {
-	out := make([]Completion, len(requests))
-	err := g.Run(ctx, requests, s, func(i int, c Completion) error {
-		out[i] = c
-		return nil
-	})
-	return out, err
+	return g.StreamAll(ctx, requests, s, nil)
 }
 
 // Stream continues one prompt and calls token for each new token.
 func (g *Generator) Stream(ctx context.Context, r Request, s Sampling, token func(int32) error) (Completion, error) {
-	var out Completion
-	err := g.run(ctx, []Request{r}, s, func(_ int, t int32) error { return token(t) }, func(_ int, c Completion) error {
-		out = c
+	out, err := g.StreamAll(ctx, []Request{r}, s, func(_ int, t int32) error { return token(t) })
+	return out[0], err
+}
+
+// StreamAll is All that calls token for each new token of request i as it is
+// drawn.
+func (g *Generator) StreamAll(ctx context.Context, requests []Request, s Sampling, token func(i int, t int32) error) ([]Completion, error) {
+	out := make([]Completion, len(requests))
+	err := g.run(ctx, requests, s, token, func(i int, c Completion) error {
+		out[i] = c
 		return nil
 	})
 	return out, err

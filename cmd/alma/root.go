@@ -233,7 +233,10 @@ func (c *call) engineFlags(cmd *cobra.Command) {
 }
 
 // newEngine starts the engine that the flags ask for. The caller closes it.
-func (c *call) newEngine() (*cpu.Engine, error) {
+func (c *call) newEngine() (*cpu.Engine, error) { return c.newEngineWith(cpu.Options{}) }
+
+// newEngineWith is newEngine with options beside the flags'.
+func (c *call) newEngineWith(options cpu.Options) (*cpu.Engine, error) {
 	if c.engine != "cpu" {
 		return nil, artifact.Errorf(artifact.ErrUsage, "choosing engine %q: this program has one engine, cpu", c.engine)
 	}
@@ -247,7 +250,8 @@ func (c *call) newEngine() (*cpu.Engine, error) {
 	if err != nil {
 		return nil, artifact.Mark(artifact.ErrUsage, err)
 	}
-	return cpu.New(cpu.Options{Threads: c.threads, Precision: precision}), nil
+	options.Threads, options.Precision = c.threads, precision
+	return cpu.New(options), nil
 }
 
 // openModel opens a model folder with its tokenizer. If it is a stage's folder,

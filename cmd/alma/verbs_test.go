@@ -313,21 +313,3 @@ func TestDoctorsComparisonSeesWrongGradients(t *testing.T) {
 		}
 	}
 }
-
-func TestBenchmarksReportTheirMeasures(t *testing.T) {
-	for _, name := range []string{"train", "decode"} {
-		var r map[string]any
-		out := succeed(t, "bench", name, "--model", "1x32", "--batch", "2", "--seq", "16", "--vocab", "64", "--steps", "2", "--threads", "1", "--json")
-		if err := json.Unmarshal([]byte(out), &r); err != nil {
-			t.Fatal(err)
-		}
-		for _, key := range []string{"median_s", "best_s", "tokens_per_s", "gflops", "peak_gflops", "percent_of_peak"} {
-			if v, ok := r[key].(float64); !ok || v <= 0 {
-				t.Errorf("%s: %s is %v", name, key, r[key])
-			}
-		}
-		if r["threads"] != 1.0 || r["parameters"].(float64) <= 0 {
-			t.Errorf("%s: %v", name, r)
-		}
-	}
-}
