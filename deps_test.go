@@ -27,10 +27,13 @@ var floors = map[string]int{
 	"compute/xla":         0,
 	"compute/computetest": 0,
 
+	"jinja": 0,
+
 	"artifact":     1,
 	"artifact/...": 1,
 	"stats":        1,
 	"tokenizer":    1,
+	"chat":         2,
 
 	"model":      2,
 	"corpus":     2,
