@@ -22,6 +22,7 @@ type compiler struct {
 
 	values   map[*compute.Tensor]int // updates by a root tensor
 	placed   map[*compute.Tensor]placement
+	replaced map[*array]bool          // arrays of updates that are neither sums nor clearings
 	outputs  []compute.Named          // copied when the run ends
 	adds     map[int][]compute.Update // accumulated right after a step
 	deferred []compute.Update         // applied when the run ends
@@ -75,14 +76,15 @@ func (e *Engine) Compile(p *compute.Program, s compute.Store) (compute.Executabl
 			floats: map[string][]float32{}, ints: map[string][]int32{},
 			generation: -1,
 		},
-		readers: make([]int, len(p.Nodes)),
-		uses:    map[*compute.Tensor]*use{},
-		storage: map[*compute.Tensor]*storage{},
-		arrays:  map[*compute.Tensor]*array{},
-		values:  map[*compute.Tensor]int{},
-		placed:  map[*compute.Tensor]placement{},
-		adds:    map[int][]compute.Update{},
-		packed:  map[sequences]*storage{},
+		readers:  make([]int, len(p.Nodes)),
+		uses:     map[*compute.Tensor]*use{},
+		storage:  map[*compute.Tensor]*storage{},
+		arrays:   map[*compute.Tensor]*array{},
+		values:   map[*compute.Tensor]int{},
+		placed:   map[*compute.Tensor]placement{},
+		adds:     map[int][]compute.Update{},
+		replaced: map[*array]bool{},
+		packed:   map[sequences]*storage{},
 	}
 	if err := c.compile(p, store); err != nil {
 		return nil, fmt.Errorf("compiling program %s: %w", p.Name, err)
@@ -115,6 +117,7 @@ func (c *compiler) compile(p *compute.Program, store *Store) error {
 	}
 	c.findUses(p)
 	c.placeUpdates(p.Updates)
+	c.findSettled(p)
 	if err := c.bufferOutputs(p); err != nil {
 		return err
 	}
@@ -196,14 +199,37 @@ func (c *compiler) placeUpdates(updates []compute.Update) {
 			c.placeAdd(u)
 		case count[a] == 1 && c.replaceable(u):
 			c.placed[root(u.Value)] = placement{a, false}
+			if _, clears := c.cleared(root(u.Value)); !clears {
+				c.replaced[a] = true
+			}
 		default:
 			c.deferUpdate(u)
 		}
 	}
 }
 
+// findSettled lists the arrays whose memory must hold their numbers when the run
+// begins: all but those that steps only add to or clear.
+func (c *compiler) findSettled(p *compute.Program) {
+	for _, v := range p.Variables {
+		a := c.arrays[v.Tensor]
+		if c.replaced[a] || c.uses[v.Tensor].last(len(c.nodes)) >= 0 {
+			c.x.settled = append(c.x.settled, a)
+		}
+	}
+}
+
+// cleared returns the array that a tensor of zeros replaces, if that is all it
+// is for.
+func (c *compiler) cleared(t *compute.Tensor) (*array, bool) {
+	fill, ok := t.Node.Op.(compute.FillOp)
+	at, isPlaced := c.placed[t]
+	return at.array, ok && isPlaced && fill.Value == 0 && !at.add && c.uses[t].last(len(c.nodes)) < 0
+}
+
 func (c *compiler) deferUpdate(u compute.Update) {
 	c.useOf(u.Value).end = true
+	c.replaced[c.arrays[u.Variable]] = true
 	c.deferred = append(c.deferred, u)
 }
 
@@ -398,8 +424,29 @@ func (c *compiler) takeOver(n *compute.Node, output int) *storage {
 	return nil
 }
 
-// added tells whether the output is added to the variable where it lies.
-func (c *compiler) added(t *compute.Tensor) bool { return c.placed[t].add }
+// sum says how an output is written: in place of what is there, or added to the
+// variable where it lies.
+type sum struct{ array *array }
+
+func (c *compiler) sumOf(t *compute.Tensor) sum {
+	if p := c.placed[t]; p.add {
+		return sum{p.array}
+	}
+	return sum{}
+}
+
+// adds tells whether the step that asks adds its output, and not only writes
+// it. A step asks once in a run.
+func (s sum) adds() bool {
+	if s.array == nil {
+		return false
+	}
+	if s.array.zero {
+		s.array.zero = false
+		return false
+	}
+	return true
+}
 
 // needed tells whether anyone reads an output.
 func (c *compiler) needed(t *compute.Tensor) bool {
@@ -449,7 +496,15 @@ func (c *compiler) check(n *compute.Node, check func() error) {
 
 // accumulate adds a value to its variable after the step that computes it.
 func (c *compiler) accumulate(n *compute.Node, u compute.Update) {
-	c.x.steps = append(c.x.steps, step{"accumulate", int64(u.Value.Shape.Size()), c.addTo(c.arrays[u.Variable], c.in(u.Value))})
+	a, s := c.arrays[u.Variable], c.in(u.Value)
+	add, set := c.addTo(a, s), c.copyTo(&storage{f: a.data, size: len(a.data), array: a}, s)
+	c.x.steps = append(c.x.steps, step{"accumulate", int64(u.Value.Shape.Size()), func() {
+		if (sum{a}).adds() {
+			add()
+		} else {
+			set()
+		}
+	}})
 }
 
 // finish appends what happens after the last step: outputs are copied, then

@@ -21,6 +21,7 @@ type Executable struct {
 	prepare []func()
 	checks  []func() error
 	steps   []step
+	settled []*array // arrays that someone reads, or that are not only added to
 	copies  []func() // outputs
 	updates []func() // variables that steps could not update in place
 	written []*array
@@ -70,6 +71,9 @@ func (x *Executable) Run() error {
 		if err := check(); err != nil {
 			return fmt.Errorf("running program %s: %w", x.program.Name, err)
 		}
+	}
+	for _, a := range x.settled {
+		a.settle()
 	}
 	if x.generation != x.engine.generation {
 		for _, s := range x.arena {

@@ -123,7 +123,7 @@ func (c *compiler) headBackward(n *compute.Node, outIn bool, grad func(r int, lo
 	h := c.headOf(n, outIn)
 	dhidden, dw := c.out(n, 0), c.out(n, 1)
 	needW := c.needed(n.Outputs[1])
-	added := c.added(n.Outputs[1])
+	sum := c.sumOf(n.Outputs[1])
 	forward := c.weightOf(n.Inputs[1], h.d, h.v, outIn)
 	backward := c.weightOf(n.Inputs[1], h.v, h.d, !outIn)
 	blocks := headBlocks(n.Inputs[2].Shape)
@@ -168,7 +168,7 @@ func (c *compiler) headBackward(n *compute.Node, outIn bool, grad func(r int, lo
 	c.emitFunc(n, func() {
 		forwardP, backwardP = forward.ready(pool), backward.ready(pool)
 		pool.do(zeroJob)
-		first = !added
+		first = !needW || !sum.adds()
 		for _, block := range blocks {
 			counting = counting[:0]
 			for r := block[0]; r < block[1]; r++ {

@@ -214,7 +214,7 @@ func (c *compiler) linearWeightGrad(n *compute.Node, o compute.LinearWeightGradO
 		left, right = right, left
 	}
 	a, y := c.in(left), c.out(n, 0)
-	added := c.added(n.Outputs[0])
+	sum := c.sumOf(n.Outputs[0])
 	m, width := left.Shape.Last(), right.Shape.Last()
 	rows, length := n.Inputs[0].Shape.Rows(), sequenceLength(n.Inputs[0].Shape)
 	if length%kernel.KC == 0 {
@@ -227,6 +227,7 @@ func (c *compiler) linearWeightGrad(n *compute.Node, o compute.LinearWeightGradO
 	c.needScratch(products.scratch)
 	tiles := c.pool.tile(m, width)
 	scratch := c.engine.scratch
+	added := false
 	product := &job{tiles.tasks, func(task, worker int) {
 		m0, m1, p0, p1 := tiles.at(task)
 		for s := range count {
@@ -234,11 +235,14 @@ func (c *compiler) linearWeightGrad(n *compute.Node, o compute.LinearWeightGradO
 				length, width, m0, m1, p0, p1, added || s > 0, scratch[worker])
 		}
 	}}
-	if packing == nil {
-		c.emit(n, product)
-		return
-	}
-	c.emit(n, packing, product)
+	pool := c.pool
+	c.emitFunc(n, func() {
+		added = sum.adds()
+		if packing != nil {
+			pool.do(packing)
+		}
+		pool.do(product)
+	})
 }
 
 // sequences names a matrix packed in parts of a number of rows.

@@ -56,11 +56,14 @@ func (c *compiler) embeddingGrad(n *compute.Node) {
 			kernel.Add(row, row, dy.f[i*width:(i+1)*width])
 		}
 	}}
-	if c.added(n.Outputs[0]) {
-		c.emit(n, scatter)
-		return
-	}
-	c.emit(n, chunked(dtable.size, func(lo, hi int) { clear(dtable.f[lo:hi]) }), scatter)
+	sum, pool := c.sumOf(n.Outputs[0]), c.pool
+	zero := chunked(dtable.size, func(lo, hi int) { clear(dtable.f[lo:hi]) })
+	c.emitFunc(n, func() {
+		if !sum.adds() {
+			pool.do(zero)
+		}
+		pool.do(scatter)
+	})
 }
 
 // sumChunk rows of a sequence are summed on their own, then the sums of the
@@ -98,9 +101,9 @@ func sequenceLength(shape compute.Shape) int {
 // total makes the job that adds chunk sums [chunks, width] up to a row, the
 // output. It is one task: there are few chunks.
 func (c *compiler) total(n *compute.Node, output int, sums *storage) *job {
-	y, added := c.out(n, output), c.added(n.Outputs[output])
+	y, sum := c.out(n, output), c.sumOf(n.Outputs[output])
 	return &job{1, func(int, int) {
-		if !added {
+		if !sum.adds() {
 			clear(y.f)
 		}
 		kernel.SumRows(y.f, sums.f)

@@ -21,6 +21,21 @@ type array struct {
 	// version grows with every write, so that panels know when they are old.
 	version uint64
 	panels  []*panels
+	// zero says that the array counts as zeros, whatever its memory holds: the
+	// clearing of a gradient costs nothing, and the first sum after it is
+	// written in place of being added. It is settled before anyone reads.
+	zero bool
+	// viewed says that somebody may hold the memory, which must then show
+	// what the array holds.
+	viewed bool
+}
+
+// settle makes the memory hold what the array does.
+func (a *array) settle() {
+	if a.zero {
+		clear(a.data)
+		a.zero = false
+	}
 }
 
 // Define adds an array of zeros.
@@ -36,7 +51,7 @@ func (s *Store) Define(name string, shape ...int) error {
 			return fmt.Errorf("defining variable %q with shape %v: a dimension is negative", name, shape)
 		}
 	}
-	a := &array{name: name, shape: append(compute.Shape{}, shape...), version: 1}
+	a := &array{name: name, shape: append(compute.Shape{}, shape...), version: 1, zero: true}
 	a.data = aligned(a.shape.Size())
 	s.arrays[name] = a
 	s.names = append(s.names, name)
@@ -61,6 +76,7 @@ func (s *Store) Read(name string, dst []float32) error {
 	if err != nil {
 		return err
 	}
+	a.settle()
 	copy(dst, a.data)
 	return nil
 }
@@ -72,6 +88,7 @@ func (s *Store) Write(name string, src []float32) error {
 		return err
 	}
 	copy(a.data, src)
+	a.zero = false
 	a.version++
 	return nil
 }
@@ -81,6 +98,8 @@ func (s *Store) Write(name string, src []float32) error {
 // there.
 func (s *Store) View(name string) []float32 {
 	if a, ok := s.arrays[name]; ok {
+		a.settle()
+		a.viewed = true
 		return a.data
 	}
 	return nil
