@@ -4,25 +4,37 @@ package compute
 // cross_entropy.
 const IgnoreTarget = -100
 
-// LinearCrossEntropyOp is −log softmax(hidden·W)[target] for each row, in
-// blocks of rows, so that the logits [N, V] never exist as a whole.
+// LinearCrossEntropyOp is −log softmax(hidden·W (+ bias))[target] for each row,
+// in blocks of rows, so that the logits [N, V] never exist as a whole.
 // W is [V, D] with OutIn (a tied embedding, torch's Linear), else [D, V].
 // Outputs: the losses [N] (0 where the target is negative) and the
 // log-sum-exp of each row's logits [N].
-type LinearCrossEntropyOp struct{ OutIn bool }
+type LinearCrossEntropyOp struct {
+	OutIn bool
+	Bias  bool
+}
 
 // LinearCrossEntropy takes hidden [N, D] and targets i32 [N], or [..., T] for N
 // rows in sequences of T (see [HeadBlock]), and gives the loss of each row [N]
 // in nats. A negative target ([IgnoreTarget]) has no loss
 // and no gradient.
 func LinearCrossEntropy(hidden, w, targets *Tensor, outIn bool) *Tensor {
-	return apply(LinearCrossEntropyOp{outIn}, hidden, w, targets)[0]
+	return apply(LinearCrossEntropyOp{outIn, false}, hidden, w, targets)[0]
+}
+
+// BiasedCrossEntropy is [LinearCrossEntropy] with a bias [V] added to the
+// logits, as the head of a masked language model has.
+func BiasedCrossEntropy(hidden, w, bias, targets *Tensor, outIn bool) *Tensor {
+	return apply(LinearCrossEntropyOp{outIn, true}, hidden, w, targets, bias)[0]
 }
 
 func (LinearCrossEntropyOp) Kind() string { return "linear_cross_entropy" }
 
 func (o LinearCrossEntropyOp) Infer(in []Type) []Type {
 	rows := vocabularyRows("linear_cross_entropy", o.OutIn, in)
+	if o.Bias && (in[3].DType != Float32 || !in[3].Shape.Equal(Shape{in[1].Shape.Size() / in[0].Shape[1]})) {
+		badShape("linear_cross_entropy", "a bias [V]", in)
+	}
 	return []Type{rows, rows}
 }
 
@@ -30,15 +42,21 @@ func (o LinearCrossEntropyOp) Gradient(n *Node, dOut []*Tensor) []*Tensor {
 	if dOut[1] != nil {
 		return noGradient(o)
 	}
-	g := apply(LinearCrossEntropyGradOp(o), n.Inputs[0], n.Inputs[1], n.Inputs[2], n.Outputs[1], dOut[0])
-	return []*Tensor{g[0], g[1], nil}
+	inputs := []*Tensor{n.Inputs[0], n.Inputs[1], n.Inputs[2], n.Outputs[1], dOut[0]}
+	if !o.Bias {
+		g := apply(LinearCrossEntropyGradOp(o), inputs...)
+		return []*Tensor{g[0], g[1], nil}
+	}
+	g := apply(LinearCrossEntropyGradOp(o), append(inputs, n.Inputs[3])...)
+	return []*Tensor{g[0], g[1], nil, g[2]}
 }
 
 func (o LinearCrossEntropyOp) FLOPs(n *Node) int64 { return headFLOPs(n) }
 
 // LinearCrossEntropyGradOp takes hidden, w, targets, lse and the gradient by
-// each loss [N], and gives dhidden and dw. It recomputes the logits. The sum
-// over rows in dw runs in order, block by block.
+// each loss [N] (and the bias), and gives dhidden and dw (and dbias). It
+// recomputes the logits. The sum over rows in dw runs in order, block by block,
+// that in dbias row by row.
 type LinearCrossEntropyGradOp LinearCrossEntropyOp
 
 // HeadBlock is the largest number of rows whose logits the vocabulary operators
@@ -47,8 +65,13 @@ type LinearCrossEntropyGradOp LinearCrossEntropyOp
 // sequences a micro-batch has when it is accumulated.
 const HeadBlock = 256
 
-func (LinearCrossEntropyGradOp) Kind() string                          { return "linear_cross_entropy.grad" }
-func (LinearCrossEntropyGradOp) Infer(in []Type) []Type                { return []Type{in[0], in[1]} }
+func (LinearCrossEntropyGradOp) Kind() string { return "linear_cross_entropy.grad" }
+func (o LinearCrossEntropyGradOp) Infer(in []Type) []Type {
+	if o.Bias {
+		return []Type{in[0], in[1], in[5]}
+	}
+	return []Type{in[0], in[1]}
+}
 func (o LinearCrossEntropyGradOp) Gradient(*Node, []*Tensor) []*Tensor { return noGradient(o) }
 func (LinearCrossEntropyGradOp) FLOPs(n *Node) int64                   { return 3 * headFLOPs(n) }
 

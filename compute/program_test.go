@@ -184,6 +184,7 @@ func TestPanicsNameOperatorAndShapes(t *testing.T) {
 		{"cached_attention", func(x tensors) {
 			compute.CachedAttention(x.q, x.q, x.q, x.f2x3, x.f2x3, x.ids, x.ids, x.ids, compute.CachedAttentionOp{})
 		}, []string{"cached_attention", "f32[2 3]"}},
+		{"linear_cross_entropy", func(x tensors) { compute.BiasedCrossEntropy(x.f2x3, x.f3x4, x.f2x3, x.ids, false) }, []string{"linear_cross_entropy", "bias [V]"}},
 		{"linear_cross_entropy", func(x tensors) { compute.LinearCrossEntropy(x.f2x3, x.f3x4, x.ids, true) }, []string{"linear_cross_entropy", "f32[3 4]"}},
 		{"token_log_prob", func(x tensors) { compute.TokenLogProb(x.f2x3, x.f3x4, x.f5, false, 1) }, []string{"token_log_prob", "f32[5]"}},
 		{"unary", func(x tensors) { compute.Exp(x.ids) }, []string{"exp", "i32[2]"}},

@@ -123,7 +123,7 @@ func compareInterop(t *testing.T, engine compute.Engine, folder string) {
 	defer want.Close()
 	ids := interopProbe.IDs
 	p := compute.NewProgram("interop")
-	hidden := m.Hidden(p, model.NewBatch(p, 1, len(ids)))
+	hidden := m.Hidden(p, m.NewBatch(p, 1, len(ids)))
 	if m.Head == model.Scalar {
 		p.Output("logits", m.Score(p, hidden))
 	} else {
@@ -151,7 +151,7 @@ func compareInterop(t *testing.T, engine compute.Engine, folder string) {
 	if len(logits) != len(got) {
 		t.Fatalf("logits have %d elements, transformers gives %d", len(got), len(logits))
 	}
-	worst := relative(got, logits)
+	worst := relative(got, logits, 0)
 	if worst > 1e-5 {
 		t.Errorf("logits differ from transformers' by %.2g, want at most 1e-5", worst)
 	}

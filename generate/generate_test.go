@@ -27,7 +27,13 @@ func newModel(t testing.TB, engine compute.Engine, family model.Family) *model.M
 	if family == model.GPT2 {
 		c.KVHeads = 4
 	}
-	m, err := model.New(engine, c, 1)
+	if family == model.Gemma3 {
+		c.Window, c.Windowed = 9, []bool{true, false}
+	}
+	if family == model.Mistral {
+		c.Window, c.Windowed = 7, []bool{true, true}
+	}
+	m, err := model.New(engine, c.Complete(), 1)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -126,7 +132,7 @@ func TestStreamGivesTheTokensOfTheBatch(t *testing.T) {
 func forward(t testing.TB, m *model.Model, text []int32) []float32 {
 	t.Helper()
 	p := compute.NewProgram("forward")
-	p.Output("logits", m.Logits(p, m.Hidden(p, model.NewBatch(p, 1, len(text)))))
+	p.Output("logits", m.Logits(p, m.Hidden(p, m.NewBatch(p, 1, len(text)))))
 	x, err := m.Engine.Compile(p, m.Store)
 	if err != nil {
 		t.Fatal(err)
@@ -142,7 +148,7 @@ func forward(t testing.TB, m *model.Model, text []int32) []float32 {
 }
 
 func TestGreedyIsTheMostLikelyTokenOfTheWholeForwardPass(t *testing.T) {
-	for _, family := range model.Families {
+	for _, family := range model.Decoders {
 		m := newModel(t, reference.New(), family)
 		requests := manyRequests(5)
 		for i, c := range all(t, newGenerator(t, m, 2, 48), requests, Sampling{MaxTokens: 6}) {

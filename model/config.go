@@ -3,31 +3,12 @@ package model
 import (
 	"fmt"
 	"math"
+	"slices"
 
 	"github.com/seed-b72bdb6c/alma/artifact"
 )
 
-// Family names the layout of a model's parameters and the kind of its blocks.
-type Family string
-
-const (
-	GPT2  Family = "gpt2"  // learned positions, LayerNorm, GELU, biases (Radford et al. 2019)
-	Llama Family = "llama" // RoPE, RMSNorm, SwiGLU, grouped queries (Touvron et al. 2023)
-	Qwen3 Family = "qwen3" // Llama with RMS-normalised queries and keys (Yang et al. 2025)
-)
-
-// Families lists what [Config.Validate] accepts.
-var Families = []Family{GPT2, Llama, Qwen3}
-
-// Head is what reads the hidden states.
-type Head string
-
-const (
-	LanguageModel Head = "lm"    // logits over the vocabulary
-	Scalar        Head = "score" // one number for each position: reward or value
-)
-
-// Config describes a Transformer decoder.
+// Config describes a Transformer.
 type Config struct {
 	Family      Family
 	Head        Head
@@ -40,26 +21,72 @@ type Config struct {
 	HeadDim     int     // Dh: size of a head
 	FeedForward int     // size of the feed-forward layer
 	Epsilon     float64 // of the norms
-	RoPETheta   float64 // base of the rotary frequencies; 0 for GPT-2
-	Tied        bool    // the language-model head is the embedding
+	Tied        bool    // the vocabulary projection is the embedding
 	InitRange   float64 // standard deviation of the initial weights
+	ExactGELU   bool    // GELU through erf; else in its tanh form (GPT-2, BERT)
+
+	// Rotary positions; zero in families with learned ones.
+	RoPETheta   float64 // base of the frequencies
+	LocalTheta  float64 // that of the layers with a window (Gemma 3)
+	RoPEScaling RoPEScaling
+
+	// Windowed tells which layers see only the last Window positions, their
+	// own included. Both are zero where no layer is windowed.
+	Window   int
+	Windowed []bool
+
+	AttentionBias   bool    // queries, keys, values and (but for Qwen2) the output have biases
+	FeedForwardBias bool    // of Llama's feed-forward layers
+	QueryScalar     float64 // scores are divided by its root; 0: HeadDim
+
+	Types  int  // token types (BERT)
+	Pooler bool // a layer over the first token's hidden state (BERT)
+
+	Labels []string // the classes' names, in the order of the outputs
 
 	// Token ids that the checkpoint names; -1 where it names none.
 	BOS, EOS, Pad int
+	// Ends are all ids that end a text, where config.json names several; EOS
+	// is the first of them.
+	Ends []int
 }
+
+// Complete fills in what a family needs and the configuration leaves at zero:
+// key-value heads, the size of a head, and the values that the family's
+// published models have for rotary bases, biases and token types.
+func (c Config) Complete() Config {
+	if c.KVHeads == 0 {
+		c.KVHeads = c.Heads
+	}
+	if c.HeadDim == 0 && c.Heads > 0 {
+		c.HeadDim = c.Width / c.Heads
+	}
+	if c.Family.known() {
+		c.Family.architecture().complete(&c)
+	}
+	return c
+}
+
+func orElse(v *float64, standard float64) {
+	if *v == 0 {
+		*v = standard
+	}
+}
+
+// maxSize is the largest size that a configuration may have.
+const maxSize = 1 << 24
 
 // Validate checks that the sizes are possible and fit each other.
 func (c Config) Validate() error {
 	refuse := func(format string, args ...any) error {
 		return artifact.Errorf(artifact.ErrUsage, "checking model configuration: "+format, args...)
 	}
-	switch c.Family {
-	case GPT2, Llama, Qwen3:
-	default:
+	if !c.Family.known() {
 		return refuse("family %q is not one of %v", c.Family, Families)
 	}
-	if c.Head != LanguageModel && c.Head != Scalar {
-		return refuse("head %q is not %q or %q", c.Head, LanguageModel, Scalar)
+	a := c.Family.architecture()
+	if _, ok := a.names()[c.Head]; !ok {
+		return refuse("head %q is not one that %s has: %q", c.Head, c.Family, headsOf(a))
 	}
 	for _, v := range []struct {
 		name  string
@@ -68,23 +95,25 @@ func (c Config) Validate() error {
 		{"vocabulary", c.Vocabulary}, {"context", c.Context}, {"width", c.Width}, {"layers", c.Layers},
 		{"heads", c.Heads}, {"key-value heads", c.KVHeads}, {"head size", c.HeadDim}, {"feed-forward size", c.FeedForward},
 	} {
-		if v.value < 1 || v.value > 1<<24 {
-			return refuse("%s is %d, want 1 to %d", v.name, v.value, 1<<24)
+		if v.value < 1 || v.value > maxSize {
+			return refuse("%s is %d, want 1 to %d", v.name, v.value, maxSize)
 		}
 	}
 	if c.Heads%c.KVHeads != 0 {
 		return refuse("%d query heads are not a multiple of %d key-value heads", c.Heads, c.KVHeads)
 	}
-	if c.Family == GPT2 && (c.KVHeads != c.Heads || c.Heads*c.HeadDim != c.Width) {
-		return refuse("gpt2 wants heads × head size = width and as many key-value heads, got %d × %d = %d against width %d and %d",
-			c.Heads, c.HeadDim, c.Heads*c.HeadDim, c.Width, c.KVHeads)
+	if (c.Window > 0) != (len(c.Windowed) > 0) || c.Window < 0 || len(c.Windowed) > 0 && len(c.Windowed) != c.Layers {
+		return refuse("a window of %d positions and a list of %d windowed layers for %d layers", c.Window, len(c.Windowed), c.Layers)
+	}
+	if (c.Head == Classes) != (len(c.Labels) > 0) {
+		return refuse("head %q with %d labels; %q wants at least one, the others none", c.Head, len(c.Labels), Classes)
 	}
 	positive := func(v float64) bool { return v > 0 && !math.IsInf(v, 1) }
-	if c.Family != GPT2 && (c.HeadDim%2 != 0 || !positive(c.RoPETheta)) {
-		return refuse("rotary positions want an even head size and a positive theta, got %d and %g", c.HeadDim, c.RoPETheta)
-	}
 	if !positive(c.Epsilon) || !positive(c.InitRange) {
 		return refuse("norm epsilon %g and initializer range %g must be positive", c.Epsilon, c.InitRange)
+	}
+	if err := a.check(c); err != nil {
+		return refuse("%v", err)
 	}
 	return nil
 }
@@ -102,76 +131,16 @@ type Parameter struct {
 func (p Parameter) Decays() bool { return len(p.Shape) >= 2 }
 
 // Parameters lists all arrays of the model in the order of the forward pass.
-// Matrices start normal with InitRange, those that write into the residual
-// stream smaller by 1/√(2·Layers) (Radford et al. 2019, section 2.3).
+// Matrices start normal with InitRange, in decoders those that write into the
+// residual stream smaller by 1/√(2·Layers) (Radford et al. 2019, section 2.3).
 func (c Config) Parameters() []Parameter {
-	var list []Parameter
-	std, residual := c.InitRange, c.InitRange/math.Sqrt(2*float64(c.Layers))
-	matrix := func(name string, std float64, shape ...int) {
-		list = append(list, Parameter{Name: name, Shape: shape, Init: std})
-	}
-	vector := func(name string, fill float32, n int) {
-		list = append(list, Parameter{Name: name, Shape: []int{n}, Fill: fill})
-	}
-	d, f := c.Width, c.FeedForward
-	if c.Family == GPT2 {
-		matrix("transformer.wte.weight", std, c.Vocabulary, d)
-		matrix("transformer.wpe.weight", std, c.Context, d)
-		for i := range c.Layers {
-			h := fmt.Sprintf("transformer.h.%d.", i)
-			vector(h+"ln_1.weight", 1, d)
-			vector(h+"ln_1.bias", 0, d)
-			matrix(h+"attn.c_attn.weight", std, d, 3*d)
-			vector(h+"attn.c_attn.bias", 0, 3*d)
-			matrix(h+"attn.c_proj.weight", residual, d, d)
-			vector(h+"attn.c_proj.bias", 0, d)
-			vector(h+"ln_2.weight", 1, d)
-			vector(h+"ln_2.bias", 0, d)
-			matrix(h+"mlp.c_fc.weight", std, d, f)
-			vector(h+"mlp.c_fc.bias", 0, f)
-			matrix(h+"mlp.c_proj.weight", residual, f, d)
-			vector(h+"mlp.c_proj.bias", 0, d)
-		}
-		vector("transformer.ln_f.weight", 1, d)
-		vector("transformer.ln_f.bias", 0, d)
-	} else {
-		q, kv := c.Heads*c.HeadDim, c.KVHeads*c.HeadDim
-		matrix("model.embed_tokens.weight", std, c.Vocabulary, d)
-		for i := range c.Layers {
-			l := fmt.Sprintf("model.layers.%d.", i)
-			vector(l+"input_layernorm.weight", 1, d)
-			matrix(l+"self_attn.q_proj.weight", std, q, d)
-			matrix(l+"self_attn.k_proj.weight", std, kv, d)
-			matrix(l+"self_attn.v_proj.weight", std, kv, d)
-			if c.Family == Qwen3 {
-				vector(l+"self_attn.q_norm.weight", 1, c.HeadDim)
-				vector(l+"self_attn.k_norm.weight", 1, c.HeadDim)
-			}
-			matrix(l+"self_attn.o_proj.weight", residual, d, q)
-			vector(l+"post_attention_layernorm.weight", 1, d)
-			matrix(l+"mlp.gate_proj.weight", std, f, d)
-			matrix(l+"mlp.up_proj.weight", std, f, d)
-			matrix(l+"mlp.down_proj.weight", residual, d, f)
-		}
-		vector("model.norm.weight", 1, d)
-	}
-	switch {
-	case c.Head == Scalar:
-		// N(0, 1/√(d+1)) and bias 0 (Huang et al. 2024, detail 9 here).
-		matrix(ScoreWeight, 1/math.Sqrt(float64(d+1)), 1, d)
-		vector(ScoreBias, 0, 1)
-	case !c.Tied:
-		matrix("lm_head.weight", std, c.Vocabulary, d)
-	}
-	return list
+	var l parameterList
+	c.Family.architecture().parameters(c, &l)
+	c.headParameters(&l)
+	return l.list
 }
 
-// Names of the scalar head's parameters. ScoreWeight is what transformers'
-// sequence classification reads; the bias is alma's own.
-const (
-	ScoreWeight = "score.weight"
-	ScoreBias   = "score.bias"
-)
+func (c Config) residualRange() float64 { return c.InitRange / math.Sqrt(2*float64(c.Layers)) }
 
 // ParameterCount is the number of weights, a tied head counted once.
 func (c Config) ParameterCount() int64 {
@@ -187,27 +156,31 @@ func (c Config) ParameterCount() int64 {
 }
 
 // EmbeddingName is the parameter that tokens are looked up in.
-func (c Config) EmbeddingName() string {
-	if c.Family == GPT2 {
-		return "transformer.wte.weight"
+func (c Config) EmbeddingName() string { return c.Family.architecture().embedding() }
+
+// attentionScale is what scores are multiplied by.
+func (c Config) attentionScale() float32 {
+	if c.QueryScalar > 0 {
+		return float32(1 / math.Sqrt(c.QueryScalar))
 	}
-	return "model.embed_tokens.weight"
+	return float32(1 / math.Sqrt(float64(c.HeadDim)))
 }
 
-// HeadName is the [V, D] matrix that makes logits of hidden states.
-func (c Config) HeadName() string {
-	if c.Tied {
-		return c.EmbeddingName()
-	}
-	return "lm_head.weight"
+// geluNames are the names of GELU's forms in config.json, the first of each
+// being the one that is written.
+var geluNames = map[bool][]string{
+	true:  {"gelu"},
+	false: {"gelu_new", "gelu_pytorch_tanh"},
 }
 
-// RoPEFrequencies are θ^(−2i/Dh) for each pair i of a head's dimensions
-// (Su et al. 2021, section 3.2.2).
-func (c Config) RoPEFrequencies() []float64 {
-	f := make([]float64, c.HeadDim/2)
-	for i := range f {
-		f[i] = math.Pow(c.RoPETheta, -2*float64(i)/float64(c.HeadDim))
+func (c *Config) setGELU(key, name string) error {
+	for exact, names := range geluNames {
+		if slices.Contains(names, name) {
+			c.ExactGELU = exact
+			return nil
+		}
 	}
-	return f
+	return fmt.Errorf("key %q is %q; alma computes %q and %q", key, name, geluNames[true], geluNames[false])
 }
+
+func (c Config) geluName() string { return geluNames[c.ExactGELU][0] }

@@ -1,11 +1,16 @@
-// Package model turns a configuration into Programs: one Transformer decoder
-// whose families (GPT-2, Llama, Qwen3) are configurations of it.
+// Package model turns a configuration into Programs: one Transformer whose
+// families are configurations of it. Decoders: GPT-2, Llama, Mistral, Qwen2,
+// Qwen3, Gemma 3. Encoder: BERT. Each family has a file that reads from top to
+// bottom: its keys in config.json, its parameters, its blocks.
 //
 // Terms:
 //
 //   - body: embedding, blocks and final norm: tokens → hidden states.
 //   - head: what reads the hidden states: the language model's vocabulary
-//     projection, or a scalar ("score") for reward and value models.
+//     projection, that of a masked language model, a scalar ("score") for
+//     reward and value models, or classes.
+//   - decoder, encoder: a body whose positions see those before them, or all
+//     positions of their text.
 //   - parameter: a named array of weights. Names and layouts are those of the
 //     Hugging Face checkpoint, so a folder written here opens there.
 //   - packed row: several sequences side by side in one row of T tokens, held

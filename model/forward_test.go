@@ -23,7 +23,7 @@ func text(n, vocabulary int, seed uint64) []int32 {
 func laidOut(t testing.TB, m *Model, b, length int, rows [][]int, texts [][]int32) [][]float32 {
 	t.Helper()
 	p := compute.NewProgram("logits")
-	p.Output("logits", m.Logits(p, m.Hidden(p, NewBatch(p, b, length))))
+	p.Output("logits", m.Logits(p, m.Hidden(p, m.NewBatch(p, b, length))))
 	x, err := m.Engine.Compile(p, m.Store)
 	if err != nil {
 		t.Fatal(err)
@@ -90,7 +90,7 @@ func distance(a, b []float32) float64 {
 }
 
 func TestLogitsDoNotDependOnLaterTokens(t *testing.T) {
-	for _, family := range Families {
+	for _, family := range Decoders {
 		m := newModel(t, reference.New(), tiny(family), 1)
 		a, b := text(8, 23, 1), text(8, 23, 1)
 		b[5] = (b[5] + 1) % 23
@@ -106,11 +106,23 @@ func TestLogitsDoNotDependOnLaterTokens(t *testing.T) {
 	}
 }
 
+func TestAnEncodersLogitsDependOnAllTokensOfTheText(t *testing.T) {
+	m := newModel(t, newCPU(t), tiny(BERT), 1)
+	a, b := text(8, 23, 1), text(8, 23, 1)
+	b[5] = (b[5] + 1) % 23
+	x, y := laidOut(t, m, 1, 8, [][]int{{0}}, [][]int32{a})[0], laidOut(t, m, 1, 8, [][]int{{0}}, [][]int32{b})[0]
+	for i := range 8 {
+		if distance(x[i*23:(i+1)*23], y[i*23:(i+1)*23]) == 0 {
+			t.Errorf("a token left the logits at %d unchanged", i)
+		}
+	}
+}
+
 // A text that goes through the cache in chunks of any size has the hidden
 // states of one that goes through at once, in whatever slot it lies.
 func TestCachedHiddenStatesAreThoseOfTheWholeText(t *testing.T) {
 	const slots, length = 3, 20
-	for _, family := range Families {
+	for _, family := range Decoders {
 		for _, engine := range []compute.Engine{reference.New(), newCPU(t)} {
 			m := newModel(t, engine, tiny(family), 1)
 			if err := m.DefineCache(m.Store, slots, length); err != nil {

@@ -4,8 +4,11 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"math"
-	"sort"
+	"reflect"
+	"slices"
+	"strconv"
 
 	"github.com/seed-b72bdb6c/alma/artifact"
 )
@@ -15,97 +18,50 @@ import (
 // that this package computes, and keys that do not change what a model
 // computes. Anything else is refused by name.
 
-// configKeys is what config.json may hold, by family.
-type keyRule struct {
-	allowed []string // JSON texts of the values that are computed
-}
-
-func only(values ...string) keyRule { return keyRule{values} }
-
 // neutralKeys do not change the forward pass, or only training by other tools
 // (dropout is not applied here).
 var neutralKeys = map[string]bool{
-	"architectures": true, "model_type": true, "dtype": true, "torch_dtype": true, "transformers_version": true,
-	"_name_or_path": true, "use_cache": true, "initializer_range": true, "bos_token_id": true, "eos_token_id": true,
-	"pad_token_id": true, "vocab_size": true, "tie_word_embeddings": true, "num_labels": true, "id2label": true,
-	"label2id": true, "task_specific_params": true, "pretraining_tp": true, "alma": true,
-	"attn_pdrop": true, "embd_pdrop": true, "resid_pdrop": true, "attention_dropout": true, "summary_first_dropout": true,
+	"dtype": true, "torch_dtype": true, "transformers_version": true, "_name_or_path": true, "use_cache": true,
+	"label2id": true, "task_specific_params": true, "pretraining_tp": true, "alma": true, "problem_type": true,
+	"output_attentions": true, "output_hidden_states": true, "return_dict": true, "gradient_checkpointing": true,
+	"tokenizer_class": true, "transformers.js_config": true, "cache_implementation": true, "finetuning_task": true,
+	"_attn_implementation_autoset": true,
+
+	"attn_pdrop": true, "embd_pdrop": true, "resid_pdrop": true, "attention_dropout": true, "hidden_dropout_prob": true,
+	"attention_probs_dropout_prob": true, "classifier_dropout": true, "summary_first_dropout": true,
+	// GPT-2's multiple-choice head and older BERTs' records of their pooler.
 	"summary_activation": true, "summary_proj_to_labels": true, "summary_type": true, "summary_use_proj": true,
-	"problem_type": true, "output_attentions": true, "output_hidden_states": true,
+	"directionality": true, "pooler_fc_size": true, "pooler_num_attention_heads": true, "pooler_num_fc_layers": true,
+	"pooler_size_per_head": true, "pooler_type": true,
 }
 
-var familyKeys = map[Family]map[string]keyRule{
-	GPT2: {
-		"n_positions": {}, "n_ctx": {}, "n_embd": {}, "n_layer": {}, "n_head": {}, "n_inner": {}, "layer_norm_epsilon": {},
-		"activation_function":             only(`"gelu_new"`, `"gelu_pytorch_tanh"`),
-		"add_cross_attention":             only("false"),
-		"reorder_and_upcast_attn":         only("false"),
-		"scale_attn_by_inverse_layer_idx": only("false"),
-		"scale_attn_weights":              only("true"),
-	},
-	Llama: {
-		"max_position_embeddings": {}, "hidden_size": {}, "num_hidden_layers": {}, "num_attention_heads": {},
-		"num_key_value_heads": {}, "head_dim": {}, "intermediate_size": {}, "rms_norm_eps": {},
-		"rope_theta": {}, "rope_parameters": {},
-		"rope_scaling":   only("null"),
-		"hidden_act":     only(`"silu"`, `"swish"`),
-		"attention_bias": only("false"),
-		"mlp_bias":       only("false"),
-	},
+// commonKeys are the keys of config.json that every family has.
+type commonKeys struct {
+	ModelType     string            `json:"model_type"`
+	Architectures []string          `json:"architectures"`
+	Vocabulary    int               `json:"vocab_size"`
+	Tied          *bool             `json:"tie_word_embeddings"`
+	InitRange     float64           `json:"initializer_range"`
+	BOS           *int              `json:"bos_token_id"`
+	EOS           tokenIDs          `json:"eos_token_id"`
+	Pad           *int              `json:"pad_token_id"`
+	NumLabels     *int              `json:"num_labels"`
+	Labels        map[string]string `json:"id2label"`
 }
 
-func init() {
-	qwen := map[string]keyRule{
-		"use_sliding_window": only("false"),
-		"sliding_window":     only("null"),
-		"max_window_layers":  {},
-		"layer_types":        {},
+// tokenIDs is one id, a list of them, or null.
+type tokenIDs []int
+
+func (t *tokenIDs) UnmarshalJSON(text []byte) error {
+	var one *int
+	if err := json.Unmarshal(text, &one); err == nil {
+		*t = nil
+		if one != nil {
+			*t = tokenIDs{*one}
+		}
+		return nil
 	}
-	for key, rule := range familyKeys[Llama] {
-		qwen[key] = rule
-	}
-	familyKeys[Qwen3] = qwen
-}
-
-// architectures that a checkpoint of each family and head is written as.
-var architectures = map[Family]map[Head]string{
-	GPT2:  {LanguageModel: "GPT2LMHeadModel", Scalar: "GPT2ForSequenceClassification"},
-	Llama: {LanguageModel: "LlamaForCausalLM", Scalar: "LlamaForSequenceClassification"},
-	Qwen3: {LanguageModel: "Qwen3ForCausalLM", Scalar: "Qwen3ForSequenceClassification"},
-}
-
-// hfConfig holds the keys of config.json that a Config is made of.
-type hfConfig struct {
-	ModelType     string   `json:"model_type"`
-	Architectures []string `json:"architectures"`
-	Vocabulary    int      `json:"vocab_size"`
-	Tied          *bool    `json:"tie_word_embeddings"`
-	InitRange     float64  `json:"initializer_range"`
-	BOS           *int     `json:"bos_token_id"`
-	EOS           *int     `json:"eos_token_id"`
-	Pad           *int     `json:"pad_token_id"`
-
-	NPositions int     `json:"n_positions"`
-	NEmbd      int     `json:"n_embd"`
-	NLayer     int     `json:"n_layer"`
-	NHead      int     `json:"n_head"`
-	NInner     *int    `json:"n_inner"`
-	LNEpsilon  float64 `json:"layer_norm_epsilon"`
-
-	MaxPositions int     `json:"max_position_embeddings"`
-	Hidden       int     `json:"hidden_size"`
-	Layers       int     `json:"num_hidden_layers"`
-	Heads        int     `json:"num_attention_heads"`
-	KVHeads      *int    `json:"num_key_value_heads"`
-	HeadDim      *int    `json:"head_dim"`
-	Intermediate int     `json:"intermediate_size"`
-	RMSEpsilon   float64 `json:"rms_norm_eps"`
-	RopeTheta    float64 `json:"rope_theta"`
-	Rope         *struct {
-		Theta float64 `json:"rope_theta"`
-		Type  string  `json:"rope_type"`
-	} `json:"rope_parameters"`
-	LayerTypes []string `json:"layer_types"`
+	return json.Unmarshal(text, (*[]int)(t))
 }
 
 // ParseConfig reads a Hugging Face config.json. The path appears in errors.
@@ -117,84 +73,43 @@ func ParseConfig(path string, data []byte) (Config, error) {
 	if err := json.Unmarshal(data, &raw); err != nil {
 		return Config{}, artifact.Mark(artifact.ErrCorrupt, fmt.Errorf("reading %s: %w", path, err))
 	}
-	var hf hfConfig
-	if err := json.Unmarshal(data, &hf); err != nil {
+	var common commonKeys
+	if err := json.Unmarshal(data, &common); err != nil {
 		return fail("%v", err)
 	}
-	family := Family(hf.ModelType)
-	rules, ok := familyKeys[family]
-	if !ok {
-		return fail("model_type %q is not a family that alma has; it has %v", hf.ModelType, Families)
+	family := Family(common.ModelType)
+	if !family.known() {
+		return fail("model_type %q is not a family that alma has; it has %v", common.ModelType, Families)
 	}
-	if err := checkKeys(raw, rules); err != nil {
+	a := family.architecture()
+	keys := a.keys()
+	if err := json.Unmarshal(data, keys); err != nil {
+		return fail("%v", err)
+	}
+	if err := checkKeys(raw, a.fixed(), keyNames(reflect.TypeOf(common)), keyNames(reflect.TypeOf(keys).Elem())); err != nil {
 		return fail("%v", err)
 	}
 	c := Config{
-		Family: family, Head: LanguageModel, Vocabulary: hf.Vocabulary, InitRange: hf.InitRange,
-		BOS: orMinusOne(hf.BOS), EOS: orMinusOne(hf.EOS), Pad: orMinusOne(hf.Pad),
+		Family: family, Head: headsOf(a)[0], Vocabulary: common.Vocabulary, InitRange: common.InitRange,
+		BOS: orMinusOne(common.BOS), EOS: -1, Pad: orMinusOne(common.Pad),
+	}
+	if len(common.EOS) > 0 {
+		c.EOS = common.EOS[0]
+	}
+	if len(common.EOS) > 1 {
+		c.Ends = common.EOS
 	}
 	if c.InitRange == 0 {
 		c.InitRange = 0.02
 	}
-	switch {
-	case len(hf.Architectures) > 1:
-		return fail("architectures names %d models, want one", len(hf.Architectures))
-	case len(hf.Architectures) == 1:
-		found := false
-		for head, name := range architectures[family] {
-			if name == hf.Architectures[0] {
-				c.Head, found = head, true
-			}
-		}
-		if !found {
-			return fail("architectures names %q, which alma does not have; for %s it has %q and %q", hf.Architectures[0], family,
-				architectures[family][LanguageModel], architectures[family][Scalar])
-		}
+	if err := common.setHead(&c, a); err != nil {
+		return fail("%v", err)
 	}
-	if family == GPT2 {
-		c.Context, c.Width, c.Layers, c.Heads, c.Epsilon = hf.NPositions, hf.NEmbd, hf.NLayer, hf.NHead, hf.LNEpsilon
-		c.KVHeads, c.FeedForward, c.Tied = c.Heads, 4*c.Width, true
-		if c.Heads > 0 {
-			c.HeadDim = c.Width / c.Heads
-		}
-		if hf.NInner != nil {
-			c.FeedForward = *hf.NInner
-		}
-		if c.Epsilon == 0 {
-			c.Epsilon = 1e-5
-		}
-	} else {
-		c.Context, c.Width, c.Layers, c.Heads, c.Epsilon = hf.MaxPositions, hf.Hidden, hf.Layers, hf.Heads, hf.RMSEpsilon
-		c.KVHeads, c.FeedForward = c.Heads, hf.Intermediate
-		if hf.KVHeads != nil {
-			c.KVHeads = *hf.KVHeads
-		}
-		if hf.HeadDim != nil {
-			c.HeadDim = *hf.HeadDim
-		} else if c.Heads > 0 {
-			c.HeadDim = c.Width / c.Heads
-		}
-		if c.Epsilon == 0 {
-			c.Epsilon = 1e-6
-		}
-		c.RoPETheta = hf.RopeTheta
-		if hf.Rope != nil {
-			if hf.Rope.Type != "" && hf.Rope.Type != "default" {
-				return fail("rope_parameters.rope_type is %q; alma has %q", hf.Rope.Type, "default")
-			}
-			c.RoPETheta = hf.Rope.Theta
-		}
-		if c.RoPETheta == 0 {
-			c.RoPETheta = 10000
-		}
-		for i, kind := range hf.LayerTypes {
-			if kind != "full_attention" {
-				return fail("layer_types[%d] is %q; alma has %q", i, kind, "full_attention")
-			}
-		}
+	if err := keys.set(&c); err != nil {
+		return fail("%v", err)
 	}
-	if hf.Tied != nil {
-		c.Tied = *hf.Tied
+	if common.Tied != nil {
+		c.Tied = *common.Tied
 	}
 	if err := c.Validate(); err != nil {
 		return Config{}, fmt.Errorf("reading %s: %w", path, err)
@@ -202,30 +117,101 @@ func ParseConfig(path string, data []byte) (Config, error) {
 	return c, nil
 }
 
-func checkKeys(raw map[string]json.RawMessage, rules map[string]keyRule) error {
-	keys := make([]string, 0, len(raw))
-	for key := range raw {
-		keys = append(keys, key)
+// setHead finds the head by the architecture's name, and the labels.
+func (k *commonKeys) setHead(c *Config, a architecture) error {
+	if len(k.Architectures) > 1 {
+		return fmt.Errorf("architectures names %d models, want one", len(k.Architectures))
 	}
-	sort.Strings(keys)
-	for _, key := range keys {
-		rule, ok := rules[key]
-		if !ok {
-			if neutralKeys[key] {
-				continue
+	if len(k.Architectures) == 1 {
+		name := k.Architectures[0]
+		if name == "BertForPreTraining" { // a masked language model and a head that predicts the next sentence
+			name = "BertForMaskedLM"
+		}
+		found, all := false, []string(nil)
+		for _, head := range headsOf(a) {
+			all = append(all, a.names()[head])
+			if !found && a.names()[head] == name {
+				c.Head, found = head, true
 			}
-			return fmt.Errorf("key %q asks for something that alma does not have (its value is %s)", key, abbreviate(raw[key]))
-		}
-		if len(rule.allowed) == 0 {
-			continue
-		}
-		value := string(bytes.TrimSpace(raw[key]))
-		found := false
-		for _, a := range rule.allowed {
-			found = found || a == value
 		}
 		if !found {
-			return fmt.Errorf("key %q is %s; alma computes only %v", key, abbreviate(raw[key]), rule.allowed)
+			return fmt.Errorf("architectures names %q, which alma does not have; for %s it has %q", name, c.Family, slices.Compact(all))
+		}
+	}
+	if c.Head != Scalar && c.Head != Classes {
+		return nil
+	}
+	labels, err := k.labels()
+	if err != nil {
+		return err
+	}
+	// One number for each text is a reward, where there are rewards.
+	_, scores := a.names()[Scalar]
+	if c.Head = Classes; scores && len(labels) == 1 {
+		c.Head = Scalar
+		return nil
+	}
+	c.Labels = labels
+	return nil
+}
+
+// labels lists id2label in the order of the ids. Without it there are as many
+// as num_labels says, or the two that transformers assumes.
+func (k *commonKeys) labels() ([]string, error) {
+	n := 2
+	if k.NumLabels != nil {
+		n = *k.NumLabels
+	}
+	if k.Labels != nil {
+		if k.NumLabels != nil && n != len(k.Labels) {
+			return nil, fmt.Errorf(`key "num_labels" is %d and key "id2label" names %d`, n, len(k.Labels))
+		}
+		n = len(k.Labels)
+	}
+	if n < 1 || n > maxSize {
+		return nil, fmt.Errorf("%d labels, want 1 to %d", n, maxSize)
+	}
+	labels := make([]string, n)
+	for i := range labels {
+		label, ok := k.Labels[strconv.Itoa(i)]
+		if !ok && k.Labels != nil {
+			return nil, fmt.Errorf(`key "id2label" names %d labels and none for %d; want ids from 0 up`, n, i)
+		}
+		if labels[i] = label; k.Labels == nil {
+			labels[i] = fmt.Sprintf("LABEL_%d", i)
+		}
+	}
+	return labels, nil
+}
+
+// keyNames lists the JSON names of a struct's fields.
+func keyNames(t reflect.Type) []string {
+	var names []string
+	for field := range t.Fields() {
+		name, ok := field.Tag.Lookup("json")
+		switch {
+		case ok:
+			names = append(names, name)
+		case field.Anonymous:
+			names = append(names, keyNames(field.Type)...)
+		}
+	}
+	return names
+}
+
+// checkKeys refuses what is neither read nor neutral nor of a value that is
+// computed.
+func checkKeys(raw map[string]json.RawMessage, fixed map[string][]string, read ...[]string) error {
+	known := slices.Concat(read...)
+	for _, key := range slices.Sorted(maps.Keys(raw)) {
+		if allowed, ok := fixed[key]; ok {
+			if value := string(bytes.TrimSpace(raw[key])); !slices.Contains(allowed, value) {
+				return fmt.Errorf("key %q is %s; alma computes only %v", key, abbreviate(raw[key]), allowed)
+			}
+			continue
+		}
+		if !neutralKeys[key] && !slices.Contains(known, key) {
+			return fmt.Errorf("key %q asks for something that alma does not have (its value is %s)", key, abbreviate(raw[key]))
 		}
 	}
 	return nil
@@ -253,8 +239,9 @@ func MarshalConfig(c Config) ([]byte, error) {
 		}
 		return id
 	}
+	a := c.Family.architecture()
 	m := map[string]any{
-		"architectures":       []string{architectures[c.Family][c.Head]},
+		"architectures":       []string{a.names()[c.Head]},
 		"model_type":          string(c.Family),
 		"dtype":               "float32",
 		"vocab_size":          c.Vocabulary,
@@ -265,27 +252,21 @@ func MarshalConfig(c Config) ([]byte, error) {
 		"pad_token_id":        id(c.Pad),
 		"use_cache":           true,
 	}
+	if len(c.Ends) > 0 {
+		m["eos_token_id"] = c.Ends
+	}
+	labels := c.Labels
 	if c.Head == Scalar {
-		m["num_labels"] = 1
-		m["id2label"] = map[string]string{"0": "LABEL_0"}
-		m["label2id"] = map[string]int{"LABEL_0": 0}
+		labels = []string{"LABEL_0"}
 	}
-	if c.Family == GPT2 {
-		m["n_positions"], m["n_embd"], m["n_layer"], m["n_head"] = c.Context, c.Width, c.Layers, c.Heads
-		m["n_inner"], m["layer_norm_epsilon"], m["activation_function"] = c.FeedForward, c.Epsilon, "gelu_new"
-		m["attn_pdrop"], m["embd_pdrop"], m["resid_pdrop"] = 0, 0, 0
-	} else {
-		m["max_position_embeddings"], m["hidden_size"], m["num_hidden_layers"] = c.Context, c.Width, c.Layers
-		m["num_attention_heads"], m["num_key_value_heads"], m["head_dim"] = c.Heads, c.KVHeads, c.HeadDim
-		m["intermediate_size"], m["rms_norm_eps"], m["hidden_act"] = c.FeedForward, c.Epsilon, "silu"
-		m["rope_parameters"] = map[string]any{"rope_theta": c.RoPETheta, "rope_type": "default"}
-		m["attention_bias"], m["attention_dropout"] = false, 0
-		if c.Family == Llama {
-			m["mlp_bias"] = false
-		} else {
-			m["use_sliding_window"], m["sliding_window"] = false, nil
+	if len(labels) > 0 {
+		names, ids := make(map[string]string), make(map[string]int)
+		for i, label := range labels {
+			names[strconv.Itoa(i)], ids[label] = label, i
 		}
+		m["num_labels"], m["id2label"], m["label2id"] = len(labels), names, ids
 	}
+	a.write(c, m)
 	return marshalIndented(m)
 }
 

@@ -82,20 +82,23 @@ func (p Parameter) initial(seed uint64) []float32 {
 }
 
 // Clone copies the model into a Store of its own.
-func (m *Model) Clone() (*Model, error) { return m.WithHead(m.Head, 0) }
+func (m *Model) Clone() (*Model, error) { return m.WithHead(m.Head, 0, m.Labels...) }
 
-// WithHead copies the model into a Store of its own with another head. A head
-// that the model has keeps its weights; a new one starts random by the seed.
-func (m *Model) WithHead(head Head, seed uint64) (*Model, error) {
-	c := m.Config
-	c.Head = head
+// WithHead copies the model into a Store of its own with another head, labels
+// being the names of the classes for [Classes]. The body keeps its weights, and
+// so does a head that the model has, with the same labels; a new head starts
+// random by the seed, as does a pooler that the new head reads and the model
+// lacks.
+func (m *Model) WithHead(head Head, seed uint64, labels ...string) (*Model, error) {
+	c := m.Config.WithHead(head, labels...)
 	out, err := empty(m.Engine, c)
 	if err != nil {
 		return nil, err
 	}
+	same := head == m.Head && slices.Equal(labels, m.Labels)
 	for _, p := range c.Parameters() {
 		data := make([]float32, compute.Shape(p.Shape).Size())
-		if _, ok := m.Store.Shape(p.Name); ok {
+		if _, ok := m.Store.Shape(p.Name); ok && (same || !c.inHead(p.Name)) {
 			err = m.Store.Read(p.Name, data)
 		} else {
 			data = p.initial(seed)
@@ -129,6 +132,9 @@ func Load(engine compute.Engine, folder string) (*Model, error) {
 		return nil, notFound(err)
 	}
 	defer file.Close()
+	if c.Family == BERT && c.Head != Classes {
+		c.Pooler = held(c, poolerName+".weight", file) != ""
+	}
 	// Before any array is made: a configuration alone may ask for terabytes.
 	names, err := match(c, path, file)
 	if err != nil {
@@ -160,6 +166,39 @@ func notFound(err error) error {
 	return err
 }
 
+// held is the name under which a file holds a parameter, "" if it does not. The
+// prefix of the body is left out where the body was published alone, and the
+// first BERTs call the parts of a norm gamma and beta.
+func held(c Config, name string, file *artifact.SafetensorsFile) string {
+	names := []string{name, c.bare(name)}
+	if c.Family == BERT {
+		for _, name := range names[:2:2] {
+			old := strings.Replace(name, "LayerNorm.weight", "LayerNorm.gamma", 1)
+			names = append(names, strings.Replace(old, "LayerNorm.bias", "LayerNorm.beta", 1))
+		}
+	}
+	for _, name := range names {
+		if _, ok := file.Info(name); ok {
+			return name
+		}
+	}
+	return ""
+}
+
+// bare is the name of a parameter in a body that is published alone.
+func (c Config) bare(name string) string {
+	return strings.TrimPrefix(name, c.Family.architecture().prefix())
+}
+
+// FileName is the name that a parameter has in a model file: its own, without
+// the prefix of the body if there is no head.
+func (c Config) FileName(name string) string {
+	if c.Head == NoHead {
+		return c.bare(name)
+	}
+	return name
+}
+
 // match finds the tensor of each parameter by name and shape: "" for one that
 // a file may leave out, which is then zero.
 func match(c Config, path string, file *artifact.SafetensorsFile) ([]string, error) {
@@ -175,12 +214,8 @@ func match(c Config, path string, file *artifact.SafetensorsFile) ([]string, err
 	}
 	var names []string
 	for _, p := range c.Parameters() {
-		name := p.Name
-		if !unused[name] {
-			// GPT-2's own checkpoints leave the prefix out.
-			name = strings.TrimPrefix(name, "transformer.")
-		}
-		if !unused[name] {
+		name := held(c, p.Name, file)
+		if name == "" {
 			if p.Name == ScoreBias { // transformers' sequence classification has none
 				names = append(names, "")
 				continue
@@ -194,13 +229,8 @@ func match(c Config, path string, file *artifact.SafetensorsFile) ([]string, err
 		names = append(names, name)
 	}
 	for _, name := range file.Names() {
-		switch {
-		case !unused[name]:
-		case c.Family == GPT2 && (strings.HasSuffix(name, ".attn.bias") || strings.HasSuffix(name, ".attn.masked_bias")):
-			// The causal mask, which older GPT-2 checkpoints carry as a tensor.
-		case c.Tied && name == "lm_head.weight":
-			// A tied head written twice.
-		default:
+		tiedTwice := c.Tied && name == "lm_head.weight"
+		if unused[name] && !tiedTwice && !c.Family.architecture().buffer(c, name) {
 			return nil, corrupt("tensor %q is not a parameter of the %s model that config.json describes", name, c.Family)
 		}
 	}
@@ -239,7 +269,7 @@ func (m *Model) Weights() ([]byte, error) {
 		if !finite(data) {
 			return nil, artifact.Errorf(artifact.ErrDiverged, "saving model: parameter %q holds a number that is not finite", p.Name)
 		}
-		tensors = append(tensors, artifact.Tensor{Name: p.Name, Shape: p.Shape, Data: data})
+		tensors = append(tensors, artifact.Tensor{Name: m.FileName(p.Name), Shape: p.Shape, Data: data})
 	}
 	var b bytes.Buffer
 	if err := artifact.WriteSafetensors(&b, tensors, nil); err != nil {

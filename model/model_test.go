@@ -23,8 +23,17 @@ func tiny(family Family) Config {
 		Family: family, Head: LanguageModel, Vocabulary: 23, Context: 24, Width: 16, Layers: 2, Heads: 4, KVHeads: 2, HeadDim: 4,
 		FeedForward: 24, Epsilon: 1e-5, RoPETheta: 10000, Tied: true, InitRange: .3, BOS: -1, EOS: 2, Pad: 3,
 	}
-	if family == GPT2 {
+	switch family {
+	case GPT2:
 		c.KVHeads, c.RoPETheta = 4, 0
+	case Mistral:
+		c.Window, c.Windowed = 5, []bool{true, true}
+	case Qwen2:
+		c.AttentionBias = true
+	case Gemma3:
+		c.Window, c.Windowed, c.LocalTheta, c.QueryScalar = 3, []bool{true, false}, 100, 7
+	case BERT:
+		c.Head, c.KVHeads, c.RoPETheta, c.Types, c.ExactGELU = MaskedLanguageModel, 4, 0, 2, true
 	}
 	return c
 }
@@ -37,9 +46,27 @@ func variants() map[string]Config {
 		all[string(family)] = c
 		c.Tied = false
 		all[string(family)+" untied"] = c
-		c.Tied, c.Head = true, Scalar
-		all[string(family)+" scalar"] = c
+		c.Tied = true
+		if !family.Encoder() {
+			all[string(family)+" scalar"] = c.WithHead(Scalar)
+		}
+		all[string(family)+" classes"] = c.WithHead(Classes, "no", "yes", "perhaps")
+		body := c.WithHead(NoHead)
+		body.Pooler = family == BERT
+		all[string(family)+" body"] = body
 	}
+	llama := tiny(Llama)
+	llama.AttentionBias, llama.FeedForwardBias = true, true
+	llama.RoPEScaling = RoPEScaling{Type: "llama3", Factor: 8, LowFactor: 1, HighFactor: 4, Original: 12}
+	llama.Ends = []int{2, 5}
+	all["llama with biases and scaling"] = llama
+	qwen := tiny(Qwen3)
+	qwen.Window, qwen.Windowed = 4, []bool{false, true}
+	qwen.RoPEScaling = RoPEScaling{Type: "linear", Factor: 4}
+	all["qwen3 with a window"] = qwen
+	gpt2 := tiny(GPT2)
+	gpt2.ExactGELU = true
+	all["gpt2 with exact GELU"] = gpt2
 	return all
 }
 
@@ -125,6 +152,26 @@ func TestConfigurationsAreRefusedWithTheSizeAtFault(t *testing.T) {
 		{func(c *Config) { c.Family = GPT2 }, "gpt2 wants"},
 		{func(c *Config) { c.Epsilon = math.NaN() }, "epsilon NaN"},
 		{func(c *Config) { c.RoPETheta = math.Inf(1) }, "theta"},
+		{func(c *Config) { c.Head = MaskedLanguageModel }, `head "mlm"`},
+		{func(c *Config) { c.Head = Classes }, "0 labels"},
+		{func(c *Config) { c.Labels = []string{"a"} }, "1 labels"},
+		{func(c *Config) { c.Window = 4 }, "window of 4"},
+		{func(c *Config) { c.Window, c.Windowed = 4, []bool{true} }, "1 windowed layers for 2 layers"},
+		{func(c *Config) { c.Window, c.Windowed = 4, []bool{true, true} }, "llama has no window"},
+		{func(c *Config) { c.Family, c.Window, c.Windowed = Mistral, 4, []bool{true, false} }, "in every layer or in none"},
+		{func(c *Config) { c.Family, c.AttentionBias = Mistral, true }, "mistral has no biases"},
+		{func(c *Config) { c.Family, c.FeedForwardBias = Qwen3, true }, "qwen3 has no biases"},
+		{func(c *Config) { c.Family = Qwen2 }, "qwen2 has biases"},
+		{func(c *Config) { c.RoPEScaling.Factor = 2 }, "no type"},
+		{func(c *Config) { c.RoPEScaling.Type = "yarn" }, `"yarn"`},
+		{func(c *Config) { c.RoPEScaling = RoPEScaling{Type: "linear"} }, "positive factor"},
+		{func(c *Config) {
+			c.RoPEScaling = RoPEScaling{Type: "llama3", Factor: 2, LowFactor: 4, HighFactor: 1, Original: 8}
+		}, "low < high"},
+		{func(c *Config) { *c = tiny(Gemma3); c.LocalTheta = 0 }, "theta of its windows"},
+		{func(c *Config) { *c = tiny(BERT); c.Types = 0 }, "token types are 0"},
+		{func(c *Config) { *c = tiny(BERT); c.Head, c.Labels = Classes, []string{"a"} }, "pooler"},
+		{func(c *Config) { *c = tiny(BERT); c.Head = Scalar }, `head "score"`},
 	} {
 		c := tiny(Llama)
 		test.change(&c)
@@ -184,19 +231,40 @@ func TestConfigJSONNamesWhatItRefuses(t *testing.T) {
 	}{
 		{Llama, map[string]any{"quantization_config": map[string]any{"bits": 4}}, `key "quantization_config"`},
 		{Llama, map[string]any{"rope_scaling": map[string]any{"factor": 8}}, `key "rope_scaling"`},
-		{Llama, map[string]any{"rope_parameters": map[string]any{"rope_type": "llama3", "rope_theta": 5e5}}, `rope_type is "llama3"`},
-		{Llama, map[string]any{"attention_bias": true}, `key "attention_bias" is true`},
+		{Llama, map[string]any{"rope_parameters": map[string]any{"rope_type": "yarn", "factor": 4, "rope_theta": 5e5}}, `rope_type is "yarn"`},
+		{Llama, map[string]any{"rope_scaling": map[string]any{"type": "dynamic", "factor": 4}}, `rope_type is "dynamic"`},
+		{Llama, map[string]any{"rope_scaling": map[string]any{"rope_type": "longrope", "short_factor": []int{1}}}, `rope_type is "longrope"`},
+		{Llama, map[string]any{"rope_scaling": map[string]any{"rope_type": "linear", "factor": 2, "attention_factor": 3}}, `"attention_factor"`},
+		{Llama, map[string]any{"rope_parameters": map[string]any{"rope_theta": 1e4, "partial_rotary_factor": .5}}, `"partial_rotary_factor"`},
 		{Llama, map[string]any{"hidden_act": "relu"}, `key "hidden_act" is "relu"`},
 		{Llama, map[string]any{"n_embd": 8}, `key "n_embd"`},
+		{Llama, map[string]any{"sliding_window": 8}, `key "sliding_window"`},
 		{Llama, map[string]any{"architectures": []string{"LlamaForTokenClassification"}}, "LlamaForTokenClassification"},
 		{Llama, map[string]any{"architectures": []string{"LlamaForCausalLM", "LlamaModel"}}, "names 2 models"},
 		{Llama, map[string]any{"model_type": "mamba"}, `model_type "mamba"`},
 		{Llama, map[string]any{"vocab_size": nil}, "vocabulary is 0"},
 		{Llama, map[string]any{"vocab_size": "many"}, "vocab_size"},
+		{Llama, map[string]any{"eos_token_id": "</s>"}, "eos_token_id"},
+		{Llama, map[string]any{"architectures": []string{"LlamaForSequenceClassification"}, "id2label": map[string]string{"0": "a", "2": "b"}}, "none for 1"},
+		{Llama, map[string]any{"architectures": []string{"LlamaForSequenceClassification"}, "id2label": map[string]string{"0": "a"}, "num_labels": 3}, `"num_labels" is 3`},
+		{Mistral, map[string]any{"attention_bias": true}, `key "attention_bias" is true`},
+		{Mistral, map[string]any{"layer_types": []string{"full_attention", "full_attention"}}, `key "layer_types"`},
+		{Qwen2, map[string]any{"attention_bias": true}, `key "attention_bias" is true`},
+		{Qwen3, map[string]any{"mlp_bias": true}, `key "mlp_bias" is true`},
 		{Qwen3, map[string]any{"use_sliding_window": true}, `key "use_sliding_window" is true`},
-		{Qwen3, map[string]any{"layer_types": []string{"full_attention", "sliding_attention"}}, `layer_types[1] is "sliding_attention"`},
+		{Qwen3, map[string]any{"layer_types": []string{"full_attention", "sliding_attention"}}, `"sliding_window" gives no positive size`},
+		{Qwen3, map[string]any{"layer_types": []string{"full_attention", "chunked_attention"}}, `layer_types[1] is "chunked_attention"`},
+		{Qwen3, map[string]any{"layer_types": []string{"full_attention"}}, "names 1 layers"},
+		{Gemma3, map[string]any{"final_logit_softcapping": 30}, `key "final_logit_softcapping" is 30`},
+		{Gemma3, map[string]any{"attn_logit_softcapping": 50}, `key "attn_logit_softcapping" is 50`},
+		{Gemma3, map[string]any{"use_bidirectional_attention": true}, `key "use_bidirectional_attention" is true`},
+		{Gemma3, map[string]any{"hidden_activation": "silu"}, `key "hidden_activation" is "silu"`},
+		{Gemma3, map[string]any{"rope_parameters": map[string]any{"sliding_attention": map[string]any{"rope_type": "linear", "factor": 2}}}, "rope_parameters.sliding_attention"},
 		{GPT2, map[string]any{"scale_attn_by_inverse_layer_idx": true}, `key "scale_attn_by_inverse_layer_idx" is true`},
-		{GPT2, map[string]any{"activation_function": "gelu"}, `key "activation_function" is "gelu"`},
+		{GPT2, map[string]any{"activation_function": "relu"}, `key "activation_function" is "relu"`},
+		{BERT, map[string]any{"position_embedding_type": "relative_key"}, `key "position_embedding_type" is "relative_key"`},
+		{BERT, map[string]any{"is_decoder": true}, `key "is_decoder" is true`},
+		{BERT, map[string]any{"hidden_act": "relu"}, `key "hidden_act" is "relu"`},
 	} {
 		_, err := ParseConfig("a/config.json", edited(t, tiny(test.family), test.keys))
 		if !errors.Is(err, artifact.ErrUsage) || !strings.Contains(err.Error(), "a/config.json") || !strings.Contains(err.Error(), test.want) {
@@ -224,6 +292,37 @@ func TestConfigJSONFillsInWhatTransformersAssumes(t *testing.T) {
 		{Llama, map[string]any{"rms_norm_eps": nil}, func(c Config) bool { return c.Epsilon == 1e-6 }},
 		{GPT2, map[string]any{"layer_norm_epsilon": nil}, func(c Config) bool { return c.Epsilon == 1e-5 }},
 		{Llama, map[string]any{"architectures": nil}, func(c Config) bool { return c.Head == LanguageModel }},
+		{Llama, map[string]any{"eos_token_id": []int{4, 7}}, func(c Config) bool { return c.EOS == 4 && slices.Equal(c.Ends, []int{4, 7}) }},
+		{Llama, map[string]any{"rope_parameters": nil, "rope_scaling": map[string]any{"type": "linear", "factor": 2.0}}, func(c Config) bool {
+			return c.RoPEScaling == RoPEScaling{Type: "linear", Factor: 2} && c.RoPETheta == 10000
+		}},
+		{Llama, map[string]any{"rope_parameters": nil, "rope_scaling": map[string]any{"rope_type": "llama3", "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0}}, func(c Config) bool {
+			return c.RoPEScaling == RoPEScaling{Type: "llama3", Factor: 8, LowFactor: 1, HighFactor: 4, Original: c.Context}
+		}},
+		{Llama, map[string]any{"architectures": []string{"LlamaForSequenceClassification"}}, func(c Config) bool {
+			return c.Head == Classes && slices.Equal(c.Labels, []string{"LABEL_0", "LABEL_1"})
+		}},
+		{Llama, map[string]any{"architectures": []string{"LlamaForSequenceClassification"}, "num_labels": 1}, func(c Config) bool { return c.Head == Scalar }},
+		{Llama, map[string]any{"architectures": []string{"LlamaModel"}}, func(c Config) bool { return c.Head == NoHead }},
+		{Mistral, map[string]any{"sliding_window": nil}, func(c Config) bool { return c.Window == 0 && c.Windowed == nil }},
+		{Qwen2, map[string]any{"use_sliding_window": true, "sliding_window": 6, "max_window_layers": 1}, func(c Config) bool {
+			return c.Window == 6 && slices.Equal(c.Windowed, []bool{false, true})
+		}},
+		{Qwen2, map[string]any{"use_sliding_window": false, "sliding_window": 6, "max_window_layers": 1}, func(c Config) bool { return c.Window == 0 }},
+		{Qwen2, map[string]any{"use_sliding_window": true, "sliding_window": 6}, func(c Config) bool { return c.Window == 0 }}, // of 28 layers
+		{Gemma3, map[string]any{"layer_types": nil, "sliding_window_pattern": 2}, func(c Config) bool {
+			return c.Window == 3 && slices.Equal(c.Windowed, []bool{true, false})
+		}},
+		{Gemma3, map[string]any{"rope_parameters": nil, "rope_theta": 5e5, "rope_local_base_freq": 300, "rope_scaling": map[string]any{"rope_type": "linear", "factor": 8}}, func(c Config) bool {
+			return c.RoPETheta == 5e5 && c.LocalTheta == 300 && c.RoPEScaling.Factor == 8
+		}},
+		{Gemma3, map[string]any{"rope_parameters": nil, "head_dim": nil, "query_pre_attn_scalar": nil, "tie_word_embeddings": nil}, func(c Config) bool {
+			return c.RoPETheta == 1e6 && c.LocalTheta == 1e4 && c.HeadDim == 256 && c.QueryScalar == 256 && c.Tied
+		}},
+		{BERT, map[string]any{"architectures": []string{"BertForPreTraining"}}, func(c Config) bool { return c.Head == MaskedLanguageModel }},
+		{BERT, map[string]any{"layer_norm_eps": nil, "type_vocab_size": nil, "hidden_act": nil}, func(c Config) bool {
+			return c.Epsilon == 1e-12 && c.Types == 2 && c.ExactGELU
+		}},
 		{Llama, map[string]any{"eos_token_id": nil}, func(c Config) bool { return c.EOS == -1 }},
 		// Dropout of other tools' training changes no output.
 		{GPT2, map[string]any{"attn_pdrop": .1, "resid_pdrop": .1, "embd_pdrop": .1}, func(c Config) bool { return true }},
@@ -445,6 +544,7 @@ func TestInitialWeightsHaveTheirSpread(t *testing.T) {
 	for _, family := range Families {
 		c := tiny(family)
 		c.Width, c.HeadDim, c.FeedForward, c.InitRange, c.Layers = 64, 16, 128, .02, 8
+		c.Window, c.Windowed = 0, nil
 		m := newModel(t, reference.New(), c, 1)
 		for _, p := range m.Parameters() {
 			data := read(t, m, p.Name)
@@ -455,7 +555,7 @@ func TestInitialWeightsHaveTheirSpread(t *testing.T) {
 			}
 			n := float64(len(data))
 			switch {
-			case !p.Decays() && strings.HasSuffix(p.Name, "bias"):
+			case !p.Decays() && (strings.HasSuffix(p.Name, "bias") || family == Gemma3): // whose norms multiply by 1 + weight
 				if squares != 0 {
 					t.Errorf("%s does not start at 0", p.Name)
 				}
@@ -554,7 +654,7 @@ func TestWithHeadKeepsTheBodyAndTheOriginal(t *testing.T) {
 func TestWeightDecayIsForMatricesOnly(t *testing.T) {
 	for _, family := range Families {
 		for _, p := range tiny(family).Parameters() {
-			vector := strings.HasSuffix(p.Name, "bias") || strings.Contains(p.Name, "norm") || strings.Contains(p.Name, "ln_")
+			vector := strings.HasSuffix(p.Name, "bias") || strings.Contains(strings.ToLower(p.Name), "norm") || strings.Contains(p.Name, "ln_")
 			if p.Decays() == vector {
 				t.Errorf("%s of shape %v decays: %v", p.Name, p.Shape, p.Decays())
 			}

@@ -66,9 +66,9 @@ func NewEvaluation(m *model.Model, b, t int) (*LanguageModel, error) {
 
 func lossProgram(name string, m *model.Model, b, t int) (*compute.Program, *compute.Tensor) {
 	p := compute.NewProgram(name)
-	hidden := m.Hidden(p, model.NewBatch(p, b, t))
+	hidden := m.Hidden(p, m.NewBatch(p, b, t))
 	targets := p.Input("targets", compute.Int32, b, t)
-	return p, compute.LinearCrossEntropy(hidden, m.HeadWeight(p), targets, true)
+	return p, m.Losses(p, hidden, targets)
 }
 
 // Accumulate adds the gradients of scale·Σ loss over the rows to the model's
@@ -112,7 +112,7 @@ func (l *LanguageModel) FLOPsOf(rows *dataset.Packed) int64 {
 func (l *LanguageModel) ForwardFLOPs() int64 { return l.forward.FLOPs() }
 
 // fillRows copies rows to the inputs of a Program that was built with
-// [model.NewBatch] and a "targets" input.
+// [model.Config.NewBatch] and a "targets" input.
 func fillRows(x compute.Executable, rows *dataset.Packed) {
 	copy(x.Ints("tokens"), rows.Tokens)
 	copy(x.Ints("positions"), rows.Positions)

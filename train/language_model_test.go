@@ -46,7 +46,7 @@ func TestLogProbsAreSumsOverTrainedTokens(t *testing.T) {
 	}
 	for i, e := range examples {
 		p := compute.NewProgram("logits")
-		p.Output("logits", m.Logits(p, m.Hidden(p, model.NewBatch(p, 1, len(e.Tokens)))))
+		p.Output("logits", m.Logits(p, m.Hidden(p, m.NewBatch(p, 1, len(e.Tokens)))))
 		x, err := m.Engine.Compile(p, m.Store)
 		if err != nil {
 			t.Fatal(err)
@@ -78,7 +78,7 @@ func TestLogProbsAreSumsOverTrainedTokens(t *testing.T) {
 
 // Promise 6 of the reliability list, for evaluation.
 func TestLogProbsDoNotDependOnTheBatch(t *testing.T) {
-	for _, family := range model.Families {
+	for _, family := range model.Decoders {
 		examples := newExamples()
 		var want []float64
 		for _, threads := range []int{1, 3} {

@@ -36,7 +36,7 @@ func newModelOf(t testing.TB, engine compute.Engine, family model.Family, tied b
 		Family: family, Head: model.LanguageModel, Vocabulary: testVocabulary, Context: context, Width: 16, Layers: 2, Heads: 2, KVHeads: 2, HeadDim: 8,
 		FeedForward: 24, Epsilon: 1e-5, RoPETheta: 10000, Tied: tied, InitRange: .1, BOS: -1, EOS: -1, Pad: -1,
 	}
-	m, err := model.New(engine, c, 1)
+	m, err := model.New(engine, c.Complete(), 1)
 	if err != nil {
 		t.Fatal(err)
 	}

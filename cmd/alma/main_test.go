@@ -224,7 +224,7 @@ func TestExitCodesAndRemedies(t *testing.T) {
 		{"missing corpus", []string{"pretrain", "--corpus", at("none"), "--tokenizer", f.tokenizer, "--out", at("o")}, 10, "opening corpus"},
 		{"missing model", []string{"chat", at("none")}, 10, "none"},
 		{"missing file", []string{"eval", "perplexity", f.base, at("none")}, 10, "none"},
-		{"missing golden folder", []string{"replay", at("none")}, 10, "golden"},
+		{"missing golden folder", []string{"replay", at("none")}, 10, "model folder"},
 		{"finished folder of other work", f.pretrain(f.base, "--set", "steps=5"), 4, "made with another configuration"},
 		{"output that is an input", []string{"sft", "--base", f.base, "--dialogues", f.dialogues, "--out", f.base}, 4, "also the base"},
 		{"corpus inside what it reads", []string{"corpus", "build", f.texts, "--out", filepath.Join(f.texts, "corpus")}, 4, "outside of it"},

@@ -402,6 +402,27 @@ func headCases() []testCase {
 		}
 	}
 	return append(cases, testCase{
+		name:      "linear_cross_entropy/bias",
+		tolerance: recomputed,
+		build: func(b *builder) {
+			targets := b.integersOf("targets", ignoreSome("targets", 37), 61)
+			b.output("loss", compute.BiasedCrossEntropy(b.variable("hidden", 61, 9), b.variable("w", 37, 9), b.variable("bias", 37), targets, true))
+		},
+	}, testCase{
+		name:      "linear_cross_entropy/bias, w [D, V]",
+		tolerance: recomputed,
+		build: func(b *builder) {
+			targets := b.integersOf("targets", ignoreSome("targets", 37), 300)
+			b.output("loss", compute.BiasedCrossEntropy(b.variable("hidden", 300, 9), b.variable("w", 9, 37), b.variable("bias", 37), targets, false))
+		},
+	}, testCase{
+		name:      "linear_cross_entropy/no target counts, bias",
+		tolerance: exact,
+		build: func(b *builder) {
+			targets := b.integers("targets", []int32{compute.IgnoreTarget, -1, compute.IgnoreTarget}, 3)
+			b.output("loss", compute.BiasedCrossEntropy(b.variable("hidden", 3, 5), b.variable("w", 5, 7), b.variable("bias", 7), targets, false))
+		},
+	}, testCase{
 		name:      "linear_cross_entropy/no target counts",
 		tolerance: exact,
 		build: func(b *builder) {

@@ -150,6 +150,11 @@ func (s suite) testMicroBatches(t *testing.T) {
 			hidden := compute.Reshape(b.rows("hidden", head, 7), b.n*head, 7)
 			b.output("loss", compute.LinearCrossEntropy(hidden, b.variable("w", 13, 7), targets, true))
 		}},
+		{"linear_cross_entropy with a bias", func(b *builder) {
+			targets := b.integersOf("targets", part(b, ignoreSome("targets", 13), 19), b.n, 19)
+			hidden := compute.Reshape(b.rows("hidden", 19, 7), b.n*19, 7)
+			b.output("loss", compute.BiasedCrossEntropy(hidden, b.variable("w", 13, 7), b.variable("bias", 13), targets, true))
+		}},
 		{"linear_cross_entropy, short sequences", func(b *builder) {
 			targets := b.integersOf("targets", part(b, ignoreSome("targets", 13), 19), b.n, 19)
 			hidden := compute.Reshape(b.rows("hidden", 19, 7), b.n*19, 7)

@@ -33,6 +33,10 @@ func (c *compiler) headOf(n *compute.Node, outIn bool) head {
 // that counts, skip the other rows.
 func (c *compiler) headForward(n *compute.Node, h head, outIn bool, row func(r int, logits []float32, token int), skip func(r int)) {
 	w := c.weightOf(n.Inputs[1], h.d, h.v, outIn)
+	var bias *storage // the inputs of a forward pass are hidden, w, tokens and the bias
+	if len(n.Inputs) == 4 {
+		bias = c.in(n.Inputs[3])
+	}
 	products := c.engine.products
 	c.needScratch(h.perTask*(h.d+h.stride) + products.scratch)
 	pool, engine := c.pool, c.engine
@@ -55,7 +59,9 @@ func (c *compiler) headForward(n *compute.Node, h head, outIn bool, row func(r i
 		at := 0
 		for r := lo; r < hi; r++ {
 			if token := h.tokens.i[r]; token >= 0 {
-				row(r, logits[at*h.stride:][:h.v], int(token))
+				of := logits[at*h.stride:][:h.v]
+				addBias(of, bias)
+				row(r, of, int(token))
 				at++
 			}
 		}
@@ -68,6 +74,13 @@ func (c *compiler) headForward(n *compute.Node, h head, outIn bool, row func(r i
 
 // split cuts a slice in two.
 func split(s []float32, at int) (a, b []float32) { return s[:at:at], s[at:] }
+
+// addBias adds the vocabulary's bias to a row of logits, if there is one.
+func addBias(logits []float32, bias *storage) {
+	if bias != nil {
+		kernel.Add(logits, logits, bias.f)
+	}
+}
 
 func (c *compiler) crossEntropy(n *compute.Node, o compute.LinearCrossEntropyOp) {
 	loss, lse := c.out(n, 0), c.out(n, 1)
@@ -118,12 +131,20 @@ func headBlocks(tokens compute.Shape) [][2]int {
 // of a block that count are gathered; for them the logits are computed again,
 // grad turns them into their gradients, and these give dhidden row by row and
 // then, all rows together, the block's part of dw. A row that does not count
-// would add zeros, so leaving it out changes no bit.
+// would add zeros, so leaving it out changes no bit. Where the sixth input is a
+// bias of the logits, the rows of their gradients are added up to dbias.
 func (c *compiler) headBackward(n *compute.Node, outIn bool, grad func(r int, logits []float32, token int)) {
 	h := c.headOf(n, outIn)
 	dhidden, dw := c.out(n, 0), c.out(n, 1)
 	needW := c.needed(n.Outputs[1])
-	sum := c.sumOf(n.Outputs[1])
+	weightSum := c.sumOf(n.Outputs[1])
+	var bias, dbias *storage
+	var biasSum sum
+	needBias := false
+	if len(n.Inputs) == 6 {
+		bias, dbias = c.in(n.Inputs[5]), c.out(n, 2)
+		needBias, biasSum = c.needed(n.Outputs[2]), c.sumOf(n.Outputs[2])
+	}
 	forward := c.weightOf(n.Inputs[1], h.d, h.v, outIn)
 	backward := c.weightOf(n.Inputs[1], h.v, h.d, !outIn)
 	blocks := headBlocks(n.Inputs[2].Shape)
@@ -149,7 +170,9 @@ func (c *compiler) headBackward(n *compute.Node, outIn bool, grad func(r int, lo
 		}
 		products.blocks(logits.f, h.stride, hidden.f, h.d, forwardP, h.d, h.v, lo, hi, 0, panelCount(h.v), engine.scratch[worker])
 		for i, r := range counting[lo:hi] {
-			grad(r, logits.f[(lo+i)*h.stride:][:h.v], int(h.tokens.i[r]))
+			of := logits.f[(lo+i)*h.stride:][:h.v]
+			addBias(of, bias)
+			grad(r, of, int(h.tokens.i[r]))
 		}
 		products.blocks(dgathered.f, h.d, logits.f, h.stride, backwardP, h.v, h.d, lo, hi, 0, panelCount(h.d), engine.scratch[worker])
 		for i, r := range counting[lo:hi] {
@@ -164,11 +187,19 @@ func (c *compiler) headBackward(n *compute.Node, outIn bool, grad func(r int, lo
 		}
 	})
 	gradW := c.headWeightGrad(h, outIn, dw, logits, hidden, size)
+	biasJob := byRows(h.v, size, func(lo, hi int) { // each task has entries of its own
+		for i := range counting {
+			kernel.Add(dbias.f[lo:hi], dbias.f[lo:hi], logits.f[i*h.stride:][lo:hi])
+		}
+	})
 	pool := c.pool
 	c.emitFunc(n, func() {
 		forwardP, backwardP = forward.ready(pool), backward.ready(pool)
 		pool.do(zeroJob)
-		first = !needW || !sum.adds()
+		first = !needW || !weightSum.adds()
+		if needBias && !biasSum.adds() {
+			clear(dbias.f)
+		}
 		for _, block := range blocks {
 			counting = counting[:0]
 			for r := block[0]; r < block[1]; r++ {
@@ -181,6 +212,9 @@ func (c *compiler) headBackward(n *compute.Node, outIn bool, grad func(r int, lo
 			}
 			rowsJob.tasks = (len(counting) + perTask - 1) / perTask
 			pool.do(rowsJob)
+			if needBias {
+				pool.do(biasJob)
+			}
 			if needW {
 				gradW(len(counting), !first)
 				first = false

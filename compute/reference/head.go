@@ -1,11 +1,19 @@
 package reference
 
-import "math"
+import (
+	"math"
+
+	"github.com/seed-b72bdb6c/alma/compute"
+)
 
 // crossEntropy is lse − logit[target] for each row.
-func crossEntropy(c call, outIn bool) error {
+func crossEntropy(c call, o compute.LinearCrossEntropyOp) error {
 	losses, lse := c.out[0].f, c.out[1].f
-	return eachRow(c, outIn, 1, func(r, target int, logits []float64) {
+	var bias []float64
+	if o.Bias {
+		bias = c.in[3].f
+	}
+	return eachRow(c, o.OutIn, bias, 1, func(r, target int, logits []float64) {
 		lse[r] = logSumExp(logits)
 		if target >= 0 {
 			losses[r] = lse[r] - logits[target]
@@ -15,7 +23,7 @@ func crossEntropy(c call, outIn bool) error {
 
 func tokenLogProb(c call, outIn bool, temperature float64) error {
 	logProbs, entropies, lse := c.out[0].f, c.out[1].f, c.out[2].f
-	return eachRow(c, outIn, temperature, func(r, token int, logits []float64) {
+	return eachRow(c, outIn, nil, temperature, func(r, token int, logits []float64) {
 		lse[r] = logSumExp(logits)
 		if token < 0 {
 			return
@@ -34,14 +42,18 @@ func tokenLogProb(c call, outIn bool, temperature float64) error {
 }
 
 // headGrad is the gradient of sign·log softmax(hidden·W/temperature)[token]
-// for each row, weighted by the last input: with p = exp(logit − lse) the
+// for each row, weighted by the fifth input: with p = exp(logit − lse) the
 // gradient by logit j is sign·(1[j = token] − p[j])/temperature.
-func headGrad(c call, outIn bool, temperature, sign float64) error {
+func headGrad(c call, outIn, biased bool, temperature, sign float64) error {
 	hidden, lse, dy := c.in[0].f, c.in[3].f, c.in[4].f
 	w := weight(c.in[1].f, c.shape(1), outIn)
 	dw := weight(c.out[1].f, c.shape(1), outIn)
 	dhidden := c.out[0].f
-	return eachRow(c, outIn, temperature, func(r, token int, logits []float64) {
+	var bias, dbias []float64
+	if biased {
+		bias, dbias = c.in[5].f, c.out[2].f
+	}
+	return eachRow(c, outIn, bias, temperature, func(r, token int, logits []float64) {
 		if token < 0 {
 			return
 		}
@@ -51,6 +63,9 @@ func headGrad(c call, outIn bool, temperature, sign float64) error {
 				d++
 			}
 			d *= sign * dy[r] / temperature
+			if biased {
+				dbias[j] += d
+			}
 			for i := range w.inputs {
 				dhidden[r*w.inputs+i] += d * w.data[i*w.k+j*w.n]
 				dw.data[i*dw.k+j*dw.n] += d * hidden[r*w.inputs+i]
@@ -59,8 +74,9 @@ func headGrad(c call, outIn bool, temperature, sign float64) error {
 	})
 }
 
-// eachRow calls visit with the logits hidden·W/temperature of every row.
-func eachRow(c call, outIn bool, temperature float64, visit func(r, token int, logits []float64)) error {
+// eachRow calls visit with the logits (hidden·W + bias)/temperature of every
+// row; bias may be nil.
+func eachRow(c call, outIn bool, bias []float64, temperature float64, visit func(r, token int, logits []float64)) error {
 	hidden := c.in[0].f
 	w := weight(c.in[1].f, c.shape(1), outIn)
 	logits := make([]float64, w.output)
@@ -70,6 +86,9 @@ func eachRow(c call, outIn bool, temperature float64, visit func(r, token int, l
 		}
 		w.times(logits, hidden[r*w.inputs:(r+1)*w.inputs])
 		for j := range logits {
+			if bias != nil {
+				logits[j] += bias[j]
+			}
 			logits[j] /= temperature
 		}
 		visit(r, int(token), logits)

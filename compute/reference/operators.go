@@ -57,13 +57,13 @@ func loopOf(op compute.Op) loop {
 	case compute.CachedAttentionOp:
 		return func(c call) error { return cachedAttention(c, o) }
 	case compute.LinearCrossEntropyOp:
-		return func(c call) error { return crossEntropy(c, o.OutIn) }
+		return func(c call) error { return crossEntropy(c, o) }
 	case compute.LinearCrossEntropyGradOp:
-		return func(c call) error { return headGrad(c, o.OutIn, 1, -1) }
+		return func(c call) error { return headGrad(c, o.OutIn, o.Bias, 1, -1) }
 	case compute.TokenLogProbOp:
 		return func(c call) error { return tokenLogProb(c, o.OutIn, float64(o.Temperature)) }
 	case compute.TokenLogProbGradOp:
-		return func(c call) error { return headGrad(c, o.OutIn, float64(o.Temperature), 1) }
+		return func(c call) error { return headGrad(c, o.OutIn, false, float64(o.Temperature), 1) }
 	case compute.GlobalNormOp:
 		return globalNorm
 	case compute.AdamWOp:

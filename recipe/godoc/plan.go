@@ -197,14 +197,14 @@ func (e *estimator) prepare() error {
 // forward counts a forward pass of b rows of t tokens.
 func (m counted) forward(b, t int, head func(*compute.Program, *model.Model, *compute.Tensor) *compute.Tensor) float64 {
 	p := compute.NewProgram("forward")
-	p.Output("out", head(p, m.model, m.model.Hidden(p, model.NewBatch(p, b, t))))
+	p.Output("out", head(p, m.model, m.model.Hidden(p, m.model.NewBatch(p, b, t))))
 	return float64(p.FLOPs())
 }
 
 // step counts a forward and backward pass, whose gradients the Store then has.
 func (m counted) step(b, t int, head func(*compute.Program, *model.Model, *compute.Tensor) *compute.Tensor) (float64, error) {
 	p := compute.NewProgram("step")
-	loss := compute.Sum(head(p, m.model, m.model.Hidden(p, model.NewBatch(p, b, t))))
+	loss := compute.Sum(head(p, m.model, m.model.Hidden(p, m.model.NewBatch(p, b, t))))
 	p.Output("loss", loss)
 	if err := train.Backward(p, m.model, loss); err != nil {
 		return 0, err

@@ -51,7 +51,7 @@ type passes struct {
 func policyPasses(m *model.Model, s shape, temperature float64, clip float64, trained bool) (passes, error) {
 	build := func(name string) (*compute.Program, *compute.Tensor) {
 		p := compute.NewProgram(name)
-		hidden := m.Hidden(p, model.NewBatch(p, s.B, s.T))
+		hidden := m.Hidden(p, m.NewBatch(p, s.B, s.T))
 		logProb, entropy := compute.TokenLogProb(hidden, m.HeadWeight(p), p.Input("responses", compute.Int32, s.B, s.T), true, float32(temperature))
 		p.Output("log_probs", logProb)
 		p.Output("entropies", entropy)
@@ -77,7 +77,7 @@ func policyPasses(m *model.Model, s shape, temperature float64, clip float64, tr
 func criticPasses(m *model.Model, s shape, clip, coefficient float64) (passes, error) {
 	build := func(name string) (*compute.Program, *compute.Tensor) {
 		p := compute.NewProgram(name)
-		hidden := m.Hidden(p, model.NewBatch(p, s.B, s.T))
+		hidden := m.Hidden(p, m.NewBatch(p, s.B, s.T))
 		value := m.Score(p, compute.Reshape(hidden, s.B, s.T, m.Width))
 		p.Output("values", value)
 		return p, value

@@ -229,7 +229,7 @@ func TestPPO5LearningRateAnnealsToZero(t *testing.T) {
 func logProb(t testing.TB, m *model.Model, text []int32, token int32, temperature float64) float64 {
 	t.Helper()
 	p := compute.NewProgram("logits")
-	p.Output("logits", m.Logits(p, m.Hidden(p, model.NewBatch(p, 1, len(text)))))
+	p.Output("logits", m.Logits(p, m.Hidden(p, m.NewBatch(p, 1, len(text)))))
 	x, err := m.Engine.Compile(p, m.Store)
 	if err != nil {
 		t.Fatal(err)
@@ -1178,7 +1178,7 @@ func TestPPO26CriticStartsAsTheRewardModel(t *testing.T) {
 	for i, s := range r.Sequences {
 		text := append(slices.Clone(s.Prompt), s.Response...)
 		p := compute.NewProgram("scores")
-		p.Output("scores", m.Score(p, m.Hidden(p, model.NewBatch(p, 1, len(text)))))
+		p.Output("scores", m.Score(p, m.Hidden(p, m.NewBatch(p, 1, len(text)))))
 		x, err := m.Engine.Compile(p, m.Store)
 		if err != nil {
 			t.Fatal(err)

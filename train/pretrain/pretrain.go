@@ -21,7 +21,7 @@ import (
 
 // Config configures the stage.
 type Config struct {
-	Family      string  `yaml:"family" json:"family" doc:"kind of the blocks" enum:"gpt2,llama,qwen3"`
+	Family      string  `yaml:"family" json:"family" doc:"kind of the blocks" enum:"gpt2,llama,mistral,qwen2,qwen3,gemma3_text"`
 	Layers      int     `yaml:"layers" json:"layers" doc:"Transformer blocks" min:"1"`
 	Width       int     `yaml:"width" json:"width" doc:"size of a hidden state" min:"1"`
 	Heads       int     `yaml:"heads" json:"heads" doc:"attention heads" min:"1"`
@@ -82,13 +82,7 @@ func (c Config) architecture(vocabulary int) (model.Config, error) {
 	if c.Width%c.Heads != 0 {
 		return m, artifact.Errorf(artifact.ErrUsage, "configuring the model: width %d is not a multiple of %d heads", c.Width, c.Heads)
 	}
-	m.HeadDim = c.Width / c.Heads
-	if m.KVHeads == 0 {
-		m.KVHeads = c.Heads
-	}
-	if m.Family != model.GPT2 {
-		m.RoPETheta = 10000
-	}
+	m = m.Complete()
 	if m.FeedForward == 0 {
 		m.FeedForward = 4 * c.Width
 		if m.Family != model.GPT2 {

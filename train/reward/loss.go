@@ -84,7 +84,7 @@ func capacities(steps []stepPlan, rankings []ranking) (texts, pairs int, rows []
 // takes no gradient, with the weight 0.
 func compileLoss(m *model.Model, rows, length, n, pairs int, c Config) (compute.Executable, error) {
 	p := compute.NewProgram("ranking loss")
-	hidden := m.Hidden(p, model.NewBatch(p, rows, length))                   // [rows·length, D]
+	hidden := m.Hidden(p, m.NewBatch(p, rows, length))                       // [rows·length, D]
 	last := p.Input("last", compute.Int32, n)                                // position of each text's last token
 	rewards := head(p, m, compute.GatherRows(hidden, last), c.Centering > 0) // [N, 1]
 	pair := func(name string) *compute.Tensor {

@@ -238,7 +238,7 @@ func TestReward10ScoreIsThatOfTheLastRealToken(t *testing.T) {
 	for i, text := range texts {
 		// One row without any padding: the last position is the last token.
 		p := compute.NewProgram("alone")
-		p.Output("rewards", m.Score(p, m.Hidden(p, model.NewBatch(p, 1, len(text)))))
+		p.Output("rewards", m.Score(p, m.Hidden(p, m.NewBatch(p, 1, len(text)))))
 		x, err := m.Engine.Compile(p, m.Store)
 		if err != nil {
 			t.Fatal(err)

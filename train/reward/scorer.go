@@ -32,7 +32,7 @@ func NewScorer(m *model.Model, rows, length int) (*Scorer, error) {
 		return nil, artifact.Errorf(artifact.ErrUsage, "preparing to score texts: %d rows of %d tokens; want at least 1 row of 1 to %d tokens, the model's context", rows, length, m.Context)
 	}
 	p := compute.NewProgram("rewards")
-	p.Output("rewards", m.Score(p, m.Hidden(p, model.NewBatch(p, rows, length)))) // [rows·length]
+	p.Output("rewards", m.Score(p, m.Hidden(p, m.NewBatch(p, rows, length)))) // [rows·length]
 	x, err := m.Engine.Compile(p, m.Store)
 	if err != nil {
 		return nil, err

@@ -1,0 +1,152 @@
+package model
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/seed-b72bdb6c/alma/compute"
+)
+
+// bert is the encoder of Devlin et al. 2019: token types, learned positions,
+// LayerNorm behind each sum, GELU, attention in both directions.
+type bert struct{}
+
+func (bert) prefix() string    { return "bert." }
+func (bert) embedding() string { return "bert.embeddings.word_embeddings.weight" }
+
+func (bert) names() map[Head]string {
+	return map[Head]string{
+		MaskedLanguageModel: "BertForMaskedLM", Classes: "BertForSequenceClassification", NoHead: "BertModel",
+	}
+}
+
+func (bert) complete(c *Config) {
+	if c.Types == 0 {
+		c.Types, c.ExactGELU = 2, true
+	}
+}
+
+func (bert) check(c Config) error {
+	switch {
+	case c.KVHeads != c.Heads || c.Heads*c.HeadDim != c.Width:
+		return fmt.Errorf("bert wants heads × head size = width and as many key-value heads, got %d × %d = %d against width %d and %d",
+			c.Heads, c.HeadDim, c.Heads*c.HeadDim, c.Width, c.KVHeads)
+	case c.Types < 1 || c.Types > maxSize:
+		return fmt.Errorf("token types are %d, want 1 to %d", c.Types, maxSize)
+	case c.Head == Classes && !c.Pooler:
+		return fmt.Errorf("bert's classes are read from its pooler, which the configuration leaves out")
+	}
+	return nil
+}
+
+func (bert) parameters(c Config, l *parameterList) {
+	d, f, std := c.Width, c.FeedForward, c.InitRange
+	e := "bert.embeddings."
+	l.matrix(e+"word_embeddings.weight", std, c.Vocabulary, d)
+	l.matrix(e+"position_embeddings.weight", std, c.Context, d)
+	l.matrix(e+"token_type_embeddings.weight", std, c.Types, d)
+	l.layerNorm(e+"LayerNorm", d)
+	for i := range c.Layers {
+		h := fmt.Sprintf("bert.encoder.layer.%d.", i)
+		l.linear(h+"attention.self.query", std, d, d, true)
+		l.linear(h+"attention.self.key", std, d, d, true)
+		l.linear(h+"attention.self.value", std, d, d, true)
+		l.linear(h+"attention.output.dense", std, d, d, true)
+		l.layerNorm(h+"attention.output.LayerNorm", d)
+		l.linear(h+"intermediate.dense", std, d, f, true)
+		l.linear(h+"output.dense", std, f, d, true)
+		l.layerNorm(h+"output.LayerNorm", d)
+	}
+	if c.Pooler {
+		l.linear(poolerName, std, d, d, true)
+	}
+}
+
+// blocks: norm(x + attn(x)), then norm(x + mlp(x)).
+func (bert) blocks(b builder, in Batch, attend attendFunc) *compute.Tensor {
+	rows, t, d := in.Tokens.Shape[0], in.Tokens.Shape[1], b.Width
+	e := "bert.embeddings."
+	x := compute.Add(compute.Add(
+		b.lookUp(e+"word_embeddings.weight", b.Vocabulary, in.Tokens),
+		b.lookUp(e+"token_type_embeddings.weight", b.Types, in.Types)),
+		b.lookUp(e+"position_embeddings.weight", b.Context, in.Positions)) // [B, T, D]
+	x = b.layerNorm(x, e+"LayerNorm")
+	for i := range b.Layers {
+		h := fmt.Sprintf("bert.encoder.layer.%d.", i)
+		heads := func(name string) *compute.Tensor {
+			return compute.Reshape(b.linear(x, h+"attention.self."+name, d, d, true), rows, t, b.Heads, b.HeadDim)
+		}
+		o := compute.Reshape(attend(i, heads("query"), heads("key"), heads("value")), rows, t, d)
+		x = b.layerNorm(compute.Add(x, b.linear(o, h+"attention.output.dense", d, d, true)), h+"attention.output.LayerNorm")
+		m := compute.GELU(b.linear(x, h+"intermediate.dense", d, b.FeedForward, true), b.ExactGELU)
+		x = b.layerNorm(compute.Add(x, b.linear(m, h+"output.dense", b.FeedForward, d, true)), h+"output.LayerNorm")
+	}
+	return x
+}
+
+// bertKeys are the keys of config.json that a BERT is made of.
+type bertKeys struct {
+	Positions    int     `json:"max_position_embeddings"`
+	Width        int     `json:"hidden_size"`
+	Layers       int     `json:"num_hidden_layers"`
+	Heads        int     `json:"num_attention_heads"`
+	Intermediate int     `json:"intermediate_size"`
+	Epsilon      float64 `json:"layer_norm_eps"`
+	Types        *int    `json:"type_vocab_size"`
+	Activation   string  `json:"hidden_act"`
+}
+
+func (bert) keys() configKeys { return &bertKeys{} }
+
+func (bert) fixed() map[string][]string {
+	return map[string][]string{
+		"is_decoder":              {"false"},
+		"add_cross_attention":     {"false"},
+		"position_embedding_type": {`"absolute"`},
+		"chunk_size_feed_forward": {"0"},
+	}
+}
+
+func (k *bertKeys) set(c *Config) error {
+	c.Context, c.Width, c.Layers, c.Heads = k.Positions, k.Width, k.Layers, k.Heads
+	c.KVHeads, c.FeedForward, c.Epsilon, c.Tied = c.Heads, k.Intermediate, k.Epsilon, true
+	if c.Heads > 0 {
+		c.HeadDim = c.Width / c.Heads
+	}
+	if c.Epsilon == 0 {
+		c.Epsilon = 1e-12
+	}
+	c.Types = 2
+	if k.Types != nil {
+		c.Types = *k.Types
+	}
+	// A model folder says by its tensors whether there is a pooler (see Load).
+	c.Pooler = c.Head != MaskedLanguageModel
+	if k.Activation == "" {
+		k.Activation = "gelu"
+	}
+	return c.setGELU("hidden_act", k.Activation)
+}
+
+func (bert) write(c Config, m map[string]any) {
+	m["max_position_embeddings"], m["hidden_size"], m["num_hidden_layers"] = c.Context, c.Width, c.Layers
+	m["num_attention_heads"], m["intermediate_size"], m["layer_norm_eps"] = c.Heads, c.FeedForward, c.Epsilon
+	m["type_vocab_size"], m["hidden_act"] = c.Types, c.geluName()
+	m["hidden_dropout_prob"], m["attention_probs_dropout_prob"], m["classifier_dropout"] = 0, 0, nil
+}
+
+// Position numbers, the tied decoder written a second time, and the head of
+// next-sentence prediction, which checkpoints of BERT's own pretraining hold.
+func (bert) buffer(c Config, name string) bool {
+	switch {
+	case strings.HasSuffix(name, "embeddings.position_ids"):
+		return true
+	case c.Head != MaskedLanguageModel:
+		return false
+	case name == "cls.predictions.decoder.weight", name == "cls.predictions.decoder.bias":
+		return c.Tied
+	case name == "cls.predictions.bias":
+		return !c.Tied
+	}
+	return strings.HasPrefix(name, "cls.seq_relationship.")
+}

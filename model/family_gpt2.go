@@ -1,0 +1,124 @@
+package model
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/seed-b72bdb6c/alma/compute"
+)
+
+// gpt2 is the decoder of Radford et al. 2019: learned positions, LayerNorm
+// before each part, GELU, biases everywhere, weights stored [in, out].
+type gpt2 struct{}
+
+func (gpt2) prefix() string    { return "transformer." }
+func (gpt2) embedding() string { return "transformer.wte.weight" }
+
+func (gpt2) names() map[Head]string {
+	return map[Head]string{
+		LanguageModel: "GPT2LMHeadModel", Scalar: "GPT2ForSequenceClassification",
+		Classes: "GPT2ForSequenceClassification", NoHead: "GPT2Model",
+	}
+}
+
+func (gpt2) complete(*Config) {}
+
+func (gpt2) check(c Config) error {
+	if c.KVHeads != c.Heads || c.Heads*c.HeadDim != c.Width {
+		return fmt.Errorf("gpt2 wants heads × head size = width and as many key-value heads, got %d × %d = %d against width %d and %d",
+			c.Heads, c.HeadDim, c.Heads*c.HeadDim, c.Width, c.KVHeads)
+	}
+	return nil
+}
+
+func (gpt2) parameters(c Config, l *parameterList) {
+	d, f, std, residual := c.Width, c.FeedForward, c.InitRange, c.residualRange()
+	conv := func(name string, std float64, in, out int) {
+		l.matrix(name+".weight", std, in, out)
+		l.vector(name+".bias", 0, out)
+	}
+	l.matrix("transformer.wte.weight", std, c.Vocabulary, d)
+	l.matrix("transformer.wpe.weight", std, c.Context, d)
+	for i := range c.Layers {
+		h := fmt.Sprintf("transformer.h.%d.", i)
+		l.layerNorm(h+"ln_1", d)
+		conv(h+"attn.c_attn", std, d, 3*d)
+		conv(h+"attn.c_proj", residual, d, d)
+		l.layerNorm(h+"ln_2", d)
+		conv(h+"mlp.c_fc", std, d, f)
+		conv(h+"mlp.c_proj", residual, f, d)
+	}
+	l.layerNorm("transformer.ln_f", d)
+}
+
+// blocks: x + attn(ln_1(x)), then x + mlp(ln_2(x)).
+func (gpt2) blocks(b builder, in Batch, attend attendFunc) *compute.Tensor {
+	rows, t, d := in.Tokens.Shape[0], in.Tokens.Shape[1], b.Width
+	x := compute.Add(
+		b.lookUp("transformer.wte.weight", b.Vocabulary, in.Tokens),
+		b.lookUp("transformer.wpe.weight", b.Context, in.Positions)) // [B, T, D]
+	for i := range b.Layers {
+		h := fmt.Sprintf("transformer.h.%d.", i)
+		qkv := b.conv(b.layerNorm(x, h+"ln_1"), h+"attn.c_attn", d, 3*d) // [B, T, 3D]
+		part := func(j int) *compute.Tensor {
+			return compute.Reshape(compute.Slice(qkv, 2, j*d, (j+1)*d), rows, t, b.Heads, b.HeadDim)
+		}
+		o := compute.Reshape(attend(i, part(0), part(1), part(2)), rows, t, d)
+		x = compute.Add(x, b.conv(o, h+"attn.c_proj", d, d))
+		m := compute.GELU(b.conv(b.layerNorm(x, h+"ln_2"), h+"mlp.c_fc", d, b.FeedForward), b.ExactGELU)
+		x = compute.Add(x, b.conv(m, h+"mlp.c_proj", b.FeedForward, d))
+	}
+	return b.layerNorm(x, "transformer.ln_f")
+}
+
+// gpt2Keys are the keys of config.json that a GPT-2 is made of.
+type gpt2Keys struct {
+	Positions  int     `json:"n_positions"`
+	Width      int     `json:"n_embd"`
+	Layers     int     `json:"n_layer"`
+	Heads      int     `json:"n_head"`
+	Inner      *int    `json:"n_inner"`
+	Epsilon    float64 `json:"layer_norm_epsilon"`
+	Activation string  `json:"activation_function"`
+	NCtx       int     `json:"n_ctx"` // an older name of n_positions, written beside it
+}
+
+func (gpt2) keys() configKeys { return &gpt2Keys{} }
+
+func (gpt2) fixed() map[string][]string {
+	return map[string][]string{
+		"add_cross_attention":             {"false"},
+		"reorder_and_upcast_attn":         {"false"},
+		"scale_attn_by_inverse_layer_idx": {"false"},
+		"scale_attn_weights":              {"true"},
+	}
+}
+
+func (k *gpt2Keys) set(c *Config) error {
+	c.Context, c.Width, c.Layers, c.Heads = k.Positions, k.Width, k.Layers, k.Heads
+	c.KVHeads, c.FeedForward, c.Epsilon, c.Tied = c.Heads, 4*c.Width, k.Epsilon, true
+	if c.Heads > 0 {
+		c.HeadDim = c.Width / c.Heads
+	}
+	if k.Inner != nil {
+		c.FeedForward = *k.Inner
+	}
+	if c.Epsilon == 0 {
+		c.Epsilon = 1e-5
+	}
+	if k.Activation == "" {
+		k.Activation = "gelu_new"
+	}
+	return c.setGELU("activation_function", k.Activation)
+}
+
+func (gpt2) write(c Config, m map[string]any) {
+	m["n_positions"], m["n_embd"], m["n_layer"], m["n_head"] = c.Context, c.Width, c.Layers, c.Heads
+	m["n_inner"], m["layer_norm_epsilon"], m["activation_function"] = c.FeedForward, c.Epsilon, c.geluName()
+	m["attn_pdrop"], m["embd_pdrop"], m["resid_pdrop"] = 0, 0, 0
+}
+
+// The causal mask, which older checkpoints carry as a tensor.
+func (gpt2) buffer(_ Config, name string) bool {
+	return strings.HasSuffix(name, ".attn.bias") || strings.HasSuffix(name, ".attn.masked_bias")
+}
