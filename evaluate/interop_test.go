@@ -96,7 +96,7 @@ func writeInteropModel(t *testing.T, engine compute.Engine, config model.Config,
 		err = os.MkdirAll(folder, 0o777)
 	}
 	if err == nil {
-		err = train.SaveModel(folder, m, tok, 0)
+		err = train.SaveModel(folder, "", m, tok, 0)
 	}
 	if err != nil {
 		t.Fatal(err)

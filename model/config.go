@@ -44,6 +44,8 @@ type Config struct {
 
 	Labels []string // the classes' names, in the order of the outputs
 
+	Adapter *Adapter // low-rank adaptation of the body's linear layers; nil: none
+
 	// Token ids that the checkpoint names; -1 where it names none.
 	BOS, EOS, Pad int
 	// Ends are all ids that end a text, where config.json names several; EOS

@@ -113,7 +113,8 @@ func (l *parameterList) layerNorm(name string, n int) {
 // families and heads are made by its methods linear and conv.
 type builder struct {
 	Config
-	p *compute.Program
+	p     *compute.Program
+	adapt *Adapter // of the layers that are built, nil outside of the blocks
 }
 
 // attendFunc is attention within a layer: q [B,T,H,Dh], k and v [B,T,Hkv,Dh]
@@ -126,12 +127,12 @@ func (b builder) linear(x *compute.Tensor, name string, in, out int, biased bool
 	if biased {
 		bias = b.p.Variable(name+".bias", out)
 	}
-	return compute.Linear(x, b.p.Variable(name+".weight", out, in), bias, true)
+	return b.adapted(x, compute.Linear(x, b.p.Variable(name+".weight", out, in), bias, true), name)
 }
 
 // conv is linear with W stored [in, out], as GPT-2's Conv1D has it.
 func (b builder) conv(x *compute.Tensor, name string, in, out int) *compute.Tensor {
-	return compute.Linear(x, b.p.Variable(name+".weight", in, out), b.p.Variable(name+".bias", out), false)
+	return b.adapted(x, compute.Linear(x, b.p.Variable(name+".weight", in, out), b.p.Variable(name+".bias", out), false), name)
 }
 
 func (b builder) layerNorm(x *compute.Tensor, name string) *compute.Tensor {

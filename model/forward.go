@@ -41,7 +41,7 @@ func (c Config) Hidden(p *compute.Program, in Batch) *compute.Tensor {
 }
 
 func (c Config) hidden(p *compute.Program, in Batch, attend attendFunc) *compute.Tensor {
-	x := c.Family.architecture().blocks(builder{c, p}, in, attend)
+	x := c.Family.architecture().blocks(builder{c, p, c.Adapter}, in, attend)
 	return compute.Reshape(x, x.Shape.Rows(), c.Width)
 }
 

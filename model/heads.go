@@ -138,7 +138,7 @@ func (c Config) Losses(p *compute.Program, hidden, targets *compute.Tensor) *com
 
 // transformed is the layer between BERT's hidden states and the decoder.
 func (c Config) transformed(p *compute.Program, hidden *compute.Tensor) *compute.Tensor {
-	b := builder{c, p}
+	b := builder{Config: c, p: p}
 	h := compute.GELU(b.linear(hidden, transformName+".dense", c.Width, c.Width, true), c.ExactGELU)
 	return b.layerNorm(h, transformName+".LayerNorm")
 }
@@ -165,7 +165,7 @@ func (c Config) pooled(p *compute.Program, hidden, rows *compute.Tensor) *comput
 	if !c.Pooler {
 		return read
 	}
-	return compute.Tanh(builder{c, p}.linear(read, poolerName, c.Width, c.Width, true))
+	return compute.Tanh(builder{Config: c, p: p}.linear(read, poolerName, c.Width, c.Width, true))
 }
 
 // ClassLogits gives the logits of the classes for each text, [N, C] in the

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -35,9 +36,10 @@ func (m *Model) Freeze(match func(Parameter) bool) {
 }
 
 // Trained lists the parameters that are not frozen, in the order of
-// [Config.Parameters].
+// [Config.Parameters], and then those of an adapter.
 func (m *Model) Trained() []Parameter {
-	return slices.DeleteFunc(m.Parameters(), func(p Parameter) bool { return m.frozen[p.Name] })
+	trained := slices.DeleteFunc(m.Parameters(), func(p Parameter) bool { return m.frozen[p.Name] })
+	return append(trained, m.AdapterParameters()...)
 }
 
 // New returns a model with random weights, a function of the seed and each
@@ -60,7 +62,7 @@ func empty(engine compute.Engine, c Config) (*Model, error) {
 		return nil, err
 	}
 	m := &Model{Config: c, Engine: engine, Store: engine.NewStore()}
-	for _, p := range c.Parameters() {
+	for _, p := range append(c.Parameters(), c.AdapterParameters()...) {
 		if err := m.Store.Define(p.Name, p.Shape...); err != nil {
 			return nil, err
 		}
@@ -95,8 +97,9 @@ func (m *Model) WithHead(head Head, seed uint64, labels ...string) (*Model, erro
 	if err != nil {
 		return nil, err
 	}
+	out.frozen = maps.Clone(m.frozen)
 	same := head == m.Head && slices.Equal(labels, m.Labels)
-	for _, p := range c.Parameters() {
+	for _, p := range append(c.Parameters(), c.AdapterParameters()...) {
 		data := make([]float32, compute.Shape(p.Shape).Size())
 		if _, ok := m.Store.Shape(p.Name); ok && (same || !c.inHead(p.Name)) {
 			err = m.Store.Read(p.Name, data)

@@ -78,8 +78,15 @@ func LoadModel(engine compute.Engine, folder string) (*model.Model, *tokenizer.T
 }
 
 // SaveModel writes a model folder's files durably: weights, configuration and
-// tokenizer.
-func SaveModel(folder string, m *model.Model, t *tokenizer.Tokenizer, temperature float64) error {
+// tokenizer. An adapter is written to a folder of its own, as one of the base
+// model, and then merged into the weights, so that what stands in the folder is
+// a whole model.
+func SaveModel(folder, base string, m *model.Model, t *tokenizer.Tokenizer, temperature float64) error {
+	if m.Adapter != nil {
+		if err := saveAdapter(folder, base, m); err != nil {
+			return fmt.Errorf("saving model: %w", err)
+		}
+	}
 	files, err := m.Files(EndTokens(t), temperature)
 	if err != nil {
 		return err

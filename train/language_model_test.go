@@ -153,7 +153,7 @@ func TestModelFolderIsSavedWithItsTokenizer(t *testing.T) {
 		t.Fatal(err)
 	}
 	folder := t.TempDir()
-	if err := SaveModel(folder, m, tok, .7); err != nil {
+	if err := SaveModel(folder, "", m, tok, .7); err != nil {
 		t.Fatal(err)
 	}
 	got, gotTok, err := LoadModel(engine, folder)
@@ -167,7 +167,7 @@ func TestModelFolderIsSavedWithItsTokenizer(t *testing.T) {
 		t.Errorf("texts end at %v, want the end of a turn and of a document, %v", EndTokens(gotTok), want)
 	}
 
-	if err := SaveModel(folder, m, newTokenizer(t, 272), .7); err != nil {
+	if err := SaveModel(folder, "", m, newTokenizer(t, 272), .7); err != nil {
 		t.Fatal(err)
 	}
 	if _, _, err := LoadModel(engine, folder); exitCode(err) != 4 || !strings.Contains(err.Error(), "272 tokens") || !strings.Contains(err.Error(), "270 rows") || !strings.Contains(err.Error(), folder) {

@@ -22,8 +22,12 @@ type State interface {
 // ModelState is a model with its optimizer. Its files are those of a model
 // folder, so that a checkpoint of a stage opens like any model, and
 // optimizer.safetensors. A Prefix tells a second model's files apart.
+//
+// Of a model with an adapter only what is trained is saved, as an adapter of the
+// model in the folder Base, in PEFT's layout.
 type ModelState struct {
 	Prefix    string
+	Base      string
 	Model     *model.Model
 	Optimizer *Optimizer
 	// Extra files that complete the folder (the tokenizer), written as they are.
@@ -33,7 +37,7 @@ type ModelState struct {
 
 // Save implements [State].
 func (s ModelState) Save() (map[string]func(io.Writer) error, error) {
-	files, err := s.Model.Files(s.EOS, 1)
+	files, err := s.modelFiles()
 	if err != nil {
 		return nil, err
 	}
@@ -53,14 +57,24 @@ func (s ModelState) Save() (map[string]func(io.Writer) error, error) {
 	return out, nil
 }
 
+func (s ModelState) modelFiles() (map[string][]byte, error) {
+	if s.Model.Adapter != nil {
+		return s.Model.AdapterFiles(s.Base)
+	}
+	return s.Model.Files(s.EOS, 1)
+}
+
 // Load implements [State].
 func (s ModelState) Load(read func(name string) ([]byte, error)) error {
-	name := s.Prefix + "model.safetensors"
+	name, load := s.Prefix+"model.safetensors", loadParameters
+	if s.Model.Adapter != nil {
+		name, load = s.Prefix+model.AdapterWeightsFile, (*model.Model).ReadAdapter
+	}
 	data, err := read(name)
 	if err != nil {
 		return err
 	}
-	if err := loadParameters(s.Model, name, data); err != nil {
+	if err := load(s.Model, name, data); err != nil {
 		return err
 	}
 	name = s.Prefix + "optimizer.safetensors"

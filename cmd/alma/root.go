@@ -31,6 +31,7 @@ func newVerbs(c *call) []*cobra.Command {
 		newSFTCommand(c),
 		newRewardCommand(c),
 		newPPOCommand(c),
+		newMergeCommand(c),
 
 		newSampleCommand(c),
 		newChatCommand(c),

@@ -52,6 +52,7 @@ type Config struct {
 	PretrainRows int     `yaml:"pretrain_rows" json:"pretrain_rows" doc:"rows of pretraining text in each optimizer step" min:"1"`
 
 	train.OptimizerConfig `yaml:",inline"`
+	train.LoRAConfig      `yaml:",inline"`
 	CriticLR              float64 `yaml:"critic_lr" json:"critic_lr" doc:"peak learning rate of the critic" above:"0"`
 
 	Seed uint64 `yaml:"seed" json:"seed" doc:"of the order of the prompts and of sampling"`
@@ -66,7 +67,7 @@ func Defaults() Config {
 		MissingEnd: "replace", MissingEndPenalty: 1, WhitenRewards: true,
 		Gamma: 1, Lambda: .95, Clip: .2, ClipValue: .2, ValueCoef: .1,
 		PretrainCoef: .1, PretrainRows: 4,
-		OptimizerConfig: train.DefaultOptimizer(3e-4), CriticLR: 5e-4,
+		OptimizerConfig: train.DefaultOptimizer(3e-4), LoRAConfig: train.DefaultLoRA(), CriticLR: 5e-4,
 	}
 	// Adam's epsilon as in PPO's first implementations (detail 4); the rate
 	// anneals to 0 (detail 5).
@@ -184,6 +185,22 @@ func (r *run) compile(policy, reference, critic *model.Model) (err error) {
 	return err
 }
 
+// addAdapters puts the adapters that are asked for on the policy and the critic
+// and returns the frozen reference: a copy of the policy or, where an adapter
+// holds all that is trained, the policy's own body without it.
+func (c Config) addAdapters(policy, critic *model.Model) (reference *model.Model, err error) {
+	if c.LoRAConfig.Rank == 0 {
+		return policy.Clone()
+	}
+	if err := c.LoRAConfig.AddTo(policy, c.Seed); err != nil {
+		return nil, err
+	}
+	if err := c.LoRAConfig.AddTo(critic, c.Seed); err != nil {
+		return nil, err
+	}
+	return policy.WithoutAdapter(), nil
+}
+
 // Run trains the policy into the folder out, continuing where an earlier run
 // stopped.
 func Run(ctx context.Context, env train.Environment, c Config, in Inputs, out string) (*artifact.Manifest, error) {
@@ -207,10 +224,6 @@ func Run(ctx context.Context, env train.Environment, c Config, in Inputs, out st
 		}
 	}
 	policy, tok, err := train.LoadModel(env.Engine, in.Policy)
-	if err != nil {
-		return nil, err
-	}
-	reference, err := policy.Clone()
 	if err != nil {
 		return nil, err
 	}
@@ -279,6 +292,10 @@ func Run(ctx context.Context, env train.Environment, c Config, in Inputs, out st
 			return nil, err
 		}
 	}
+	reference, err := c.addAdapters(policy, critic)
+	if err != nil {
+		return nil, err
+	}
 	if err := r.compile(policy, reference, critic); err != nil {
 		return nil, err
 	}
@@ -315,8 +332,8 @@ func Run(ctx context.Context, env train.Environment, c Config, in Inputs, out st
 	loop := &train.Loop{
 		Stage: "ppo", Folder: out, Steps: steps, Config: train.Identity(c, stage), Guard: policyGuard, Log: env.Log, CheckpointSteps: env.CheckpointSteps,
 		States: []train.State{
-			train.ModelState{Model: policy, Optimizer: policyOptimizer, Extra: extra, EOS: train.EndTokens(tok)},
-			train.ModelState{Prefix: "critic-", Model: critic, Optimizer: criticOptimizer},
+			train.ModelState{Base: in.Policy, Model: policy, Optimizer: policyOptimizer, Extra: extra, EOS: train.EndTokens(tok)},
+			train.ModelState{Prefix: "critic-", Base: in.Critic, Model: critic, Optimizer: criticOptimizer},
 			r,
 		},
 		Step: func(ctx context.Context, step int) (train.StepReport, error) {
@@ -355,7 +372,7 @@ func Run(ctx context.Context, env train.Environment, c Config, in Inputs, out st
 	if string(after) != string(frozen) {
 		return nil, fmt.Errorf("finishing ppo: the frozen reference changed while the policy was trained; this is a fault in alma")
 	}
-	if err := train.SaveModel(out, policy, tok, c.Temperature); err != nil {
+	if err := train.SaveModel(out, in.Policy, policy, tok, c.Temperature); err != nil {
 		return nil, err
 	}
 	totals.Fill(&stage.Manifest)

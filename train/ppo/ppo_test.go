@@ -992,7 +992,7 @@ func (w *workshop) save(folder string, m *model.Model) {
 	if err := artifact.MakeFolder(folder); err != nil {
 		w.t.Fatal(err)
 	}
-	if err := train.SaveModel(folder, m, w.tok, 1); err != nil {
+	if err := train.SaveModel(folder, "", m, w.tok, 1); err != nil {
 		w.t.Fatal(err)
 	}
 }

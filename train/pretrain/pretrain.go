@@ -229,7 +229,7 @@ func Run(ctx context.Context, env train.Environment, c Config, in Inputs, out st
 	if err != nil {
 		return nil, err
 	}
-	if err := train.SaveModel(out, m, tok, 1); err != nil {
+	if err := train.SaveModel(out, "", m, tok, 1); err != nil {
 		return nil, err
 	}
 	totals.Fill(&stage.Manifest)

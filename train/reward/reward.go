@@ -22,6 +22,7 @@ type Config struct {
 	Centering    float64 `yaml:"centering" json:"centering" doc:"coefficient of (r_w + r_l)², which pulls rewards towards 0" min:"0"`
 
 	train.OptimizerConfig `yaml:",inline"`
+	train.LoRAConfig      `yaml:",inline"`
 
 	Demonstrations int    `yaml:"demonstrations" json:"demonstrations" doc:"most demonstrations that the bias is set to, drawn by the seed; 0: all" min:"0"`
 	EvalEvery      int    `yaml:"eval_every" json:"eval_every" doc:"steps between two measurements on the validation rankings" min:"1"`
@@ -32,7 +33,7 @@ type Config struct {
 // rate (InstructGPT: 64 prompts a step at 9e-6 for 6B parameters; one epoch
 // there too).
 func Defaults() Config {
-	c := Config{Epochs: 1, BatchPrompts: 16, MicroRows: 8, OptimizerConfig: train.DefaultOptimizer(7e-4), EvalEvery: 50}
+	c := Config{Epochs: 1, BatchPrompts: 16, MicroRows: 8, OptimizerConfig: train.DefaultOptimizer(7e-4), LoRAConfig: train.DefaultLoRA(), EvalEvery: 50}
 	c.WeightDecay = 0.01
 	return c
 }
@@ -109,6 +110,9 @@ func Run(ctx context.Context, env train.Environment, c Config, in Inputs, out st
 	if err != nil {
 		return nil, err
 	}
+	if err := c.LoRAConfig.AddTo(m, c.Seed); err != nil {
+		return nil, err
+	}
 	loss, err := newLoss(m, steps, rankings, c, length)
 	if err != nil {
 		return nil, err
@@ -132,7 +136,7 @@ func Run(ctx context.Context, env train.Environment, c Config, in Inputs, out st
 	guard := c.Guard()
 	loop := &train.Loop{
 		Stage: "reward", Folder: out, Steps: len(steps), Config: train.Identity(c, stage), Guard: guard, Log: env.Log, CheckpointSteps: env.CheckpointSteps,
-		States: []train.State{train.ModelState{Model: m, Optimizer: optimizer, Extra: extra, EOS: train.EndTokens(tok)}},
+		States: []train.State{train.ModelState{Base: in.Base, Model: m, Optimizer: optimizer, Extra: extra, EOS: train.EndTokens(tok)}},
 		Step: func(_ context.Context, step int) (train.StepReport, error) {
 			var sum stepSum
 			for _, micro := range steps[step].micros {
@@ -196,7 +200,7 @@ func Run(ctx context.Context, env train.Environment, c Config, in Inputs, out st
 		}
 		metrics["bias"], metrics["demonstrations"] = bias, float64(len(demonstrations))
 	}
-	if err := train.SaveModel(out, m, tok, 1); err != nil {
+	if err := train.SaveModel(out, in.Base, m, tok, 1); err != nil {
 		return nil, err
 	}
 	return stage.Finish()

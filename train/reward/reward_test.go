@@ -604,7 +604,7 @@ func newWorkplace(t testing.TB, n int) workplace {
 	if err := os.Mkdir(w.inputs.Base, 0o777); err != nil {
 		t.Fatal(err)
 	}
-	if err := train.SaveModel(w.inputs.Base, newModel(t, reference.New(), tinyConfig(tok)), tok, 1); err != nil {
+	if err := train.SaveModel(w.inputs.Base, "", newModel(t, reference.New(), tinyConfig(tok)), tok, 1); err != nil {
 		t.Fatal(err)
 	}
 	makeRankings := func(n int, seed uint64) []dataset.Ranking {

@@ -23,6 +23,7 @@ type Config struct {
 	Context   int     `yaml:"context" json:"context" doc:"tokens of a packed row; a longer dialogue is left out; 0: the model's context" min:"0"`
 
 	train.OptimizerConfig `yaml:",inline"`
+	train.LoRAConfig      `yaml:",inline"`
 
 	EvalEvery int    `yaml:"eval_every" json:"eval_every" doc:"steps between two measurements on the validation dialogues" min:"1"`
 	Seed      uint64 `yaml:"seed" json:"seed" doc:"of the order of the dialogues"`
@@ -31,7 +32,7 @@ type Config struct {
 // Defaults suit a model of a few million parameters; for large ones lower the
 // rate (InstructGPT: 16 epochs at 9.65e-6 for 1.3B parameters).
 func Defaults() Config {
-	c := Config{Epochs: 1.5, BatchRows: 8, MicroRows: 8, OptimizerConfig: train.DefaultOptimizer(1.5e-3), EvalEvery: 100}
+	c := Config{Epochs: 1.5, BatchRows: 8, MicroRows: 8, OptimizerConfig: train.DefaultOptimizer(1.5e-3), LoRAConfig: train.DefaultLoRA(), EvalEvery: 100}
 	c.WeightDecay = 0.01
 	return c
 }
@@ -100,6 +101,9 @@ func Run(ctx context.Context, env train.Environment, c Config, in Inputs, out st
 	}
 	pad, _ := tok.Pad()
 
+	if err := c.LoRAConfig.AddTo(m, c.Seed); err != nil {
+		return nil, err
+	}
 	lm, err := train.NewLanguageModel(m, c.MicroRows, length)
 	if err != nil {
 		return nil, err
@@ -122,7 +126,7 @@ func Run(ctx context.Context, env train.Environment, c Config, in Inputs, out st
 	}
 	loop := &train.Loop{
 		Stage: "sft", Folder: out, Steps: len(schedule), Config: train.Identity(c, stage), Guard: guard, Log: env.Log, CheckpointSteps: env.CheckpointSteps,
-		States: []train.State{train.ModelState{Model: m, Optimizer: optimizer, Extra: extra, EOS: train.EndTokens(tok)}},
+		States: []train.State{train.ModelState{Base: in.Base, Model: m, Optimizer: optimizer, Extra: extra, EOS: train.EndTokens(tok)}},
 		Step: func(_ context.Context, step int) (train.StepReport, error) {
 			rows := schedule[step]
 			targets := learned(rows, examples)
@@ -168,7 +172,7 @@ func Run(ctx context.Context, env train.Environment, c Config, in Inputs, out st
 	if err != nil {
 		return nil, err
 	}
-	if err := train.SaveModel(out, m, tok, 1); err != nil {
+	if err := train.SaveModel(out, in.Base, m, tok, 1); err != nil {
 		return nil, err
 	}
 	totals.Fill(&stage.Manifest)

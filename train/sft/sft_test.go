@@ -68,7 +68,7 @@ func (s *school) base(c model.Config, tok *tokenizer.Tokenizer) {
 		err = artifact.MakeFolder(s.inputs.Base)
 	}
 	if err == nil {
-		err = train.SaveModel(s.inputs.Base, m, tok, 1)
+		err = train.SaveModel(s.inputs.Base, "", m, tok, 1)
 	}
 	if err != nil {
 		s.t.Fatal(err)
@@ -419,7 +419,7 @@ func TestBadBatchNamesItsDialogues(t *testing.T) {
 	if err := m.Store.Write("model.norm.weight", slices.Repeat([]float32{3e38}, shape.Size())); err != nil {
 		t.Fatal(err)
 	}
-	if err := train.SaveModel(s.inputs.Base, m, s.tok, 1); err != nil {
+	if err := train.SaveModel(s.inputs.Base, "", m, s.tok, 1); err != nil {
 		t.Fatal(err)
 	}
 	_, err = s.run(t.Context(), tinySFT(), filepath.Join(t.TempDir(), "out"), 0)

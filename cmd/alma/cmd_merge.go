@@ -1,0 +1,100 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+
+	"github.com/seed-b72bdb6c/alma/artifact"
+	"github.com/seed-b72bdb6c/alma/model"
+	"github.com/seed-b72bdb6c/alma/train"
+)
+
+func newMergeCommand(c *call) *cobra.Command {
+	var base, out string
+	cmd := &cobra.Command{
+		Use:     "merge ADAPTER --out DIR",
+		GroupID: groupMake,
+		Short:   "Merge a low-rank adapter into its model",
+		Long: `Merge a low-rank adapter (LoRA) into the model that it was trained on, giving a
+whole model. The adapter is a folder in PEFT's layout: adapter_config.json and
+adapter_model.safetensors, as alma leaves it in the folder adapter/ of a stage
+that trained one (--set lora_rank=8), and as PEFT saves it. The model is the one
+that adapter_config.json names, if --base does not name another.`,
+		Example: examples(
+			"alma merge model/adapter --out merged",
+			"alma merge peft-adapter --base base --out merged"),
+		Args: arguments(1, 1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := required(cmd, "out"); err != nil {
+				return err
+			}
+			adapter := args[0]
+			if base == "" {
+				var err error
+				if base, err = baseOf(adapter); err != nil {
+					return err
+				}
+			}
+			engine, err := c.newEngine()
+			if err != nil {
+				return err
+			}
+			defer engine.Close()
+			f := stageFolder{out, "merge", struct{}{}, map[string]string{"base": base, "adapter": adapter}}
+			manifest, err := c.stage(f, func() (*artifact.Manifest, error) {
+				stage, err := artifact.Begin(out, f.kind, f.config)
+				if err != nil {
+					return nil, err
+				}
+				for role, path := range f.inputs {
+					if err := stage.AddInput(role, path); err != nil {
+						return nil, err
+					}
+				}
+				m, tok, err := train.LoadModel(engine, base)
+				if err != nil {
+					return nil, err
+				}
+				if err := m.LoadAdapter(adapter); err != nil {
+					return nil, err
+				}
+				if err := m.MergeAdapter(); err != nil {
+					return nil, err
+				}
+				if err := train.SaveModel(out, base, m, tok, 1); err != nil {
+					return nil, err
+				}
+				return stage.Finish()
+			})
+			return c.finish(out, manifest, err)
+		},
+	}
+	cmd.Flags().StringVar(&base, "base", "", "`DIR` of the model that the adapter was trained on")
+	cmd.Flags().StringVar(&out, "out", "", "`DIR` for the merged model")
+	c.engineFlags(cmd)
+	c.jsonFlag(cmd)
+	return cmd
+}
+
+// baseOf returns the model that an adapter's folder names.
+func baseOf(adapter string) (string, error) {
+	path := filepath.Join(adapter, model.AdapterConfigFile)
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return "", fmt.Errorf("opening adapter: %w", err)
+	}
+	_, base, _, err := model.ParseAdapterConfig(path, data)
+	if err != nil {
+		return "", err
+	}
+	if base == "" {
+		return "", artifact.Errorf(artifact.ErrUsage, "reading %s: it names no model; give --base", path)
+	}
+	if _, err := os.Stat(base); err != nil {
+		return "", fmt.Errorf("opening the model that %s names: %w; give --base", path, err)
+	}
+	return base, nil
+}

@@ -1,0 +1,222 @@
+package model
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"sort"
+	"strings"
+
+	"github.com/seed-b72bdb6c/alma/artifact"
+	"github.com/seed-b72bdb6c/alma/compute"
+)
+
+// The door to PEFT's adapters: a folder with adapter_config.json and
+// adapter_model.safetensors, whose tensors are named "base_model.model." and
+// the layer's name. What adapter_config.json asks for and alma does not compute
+// is refused by its key.
+
+const (
+	// AdapterConfigFile makes a folder an adapter's.
+	AdapterConfigFile = "adapter_config.json"
+	// AdapterWeightsFile holds what is trained.
+	AdapterWeightsFile = "adapter_model.safetensors"
+	peftPrefix         = "base_model.model."
+)
+
+// peftConfig holds the keys that an Adapter is made of.
+type peftConfig struct {
+	Base       string          `json:"base_model_name_or_path"`
+	Type       string          `json:"peft_type"`
+	Rank       int             `json:"r"`
+	Alpha      float64         `json:"lora_alpha"`
+	RSLoRA     bool            `json:"use_rslora"`
+	FanInOut   bool            `json:"fan_in_fan_out"`
+	Targets    json.RawMessage `json:"target_modules"`
+	SavedParts []string        `json:"modules_to_save"`
+}
+
+// peftNeutral are keys that change nothing once an adapter is trained, or only
+// say how it was.
+var peftNeutral = map[string]bool{
+	"base_model_name_or_path": true, "peft_type": true, "r": true, "lora_alpha": true, "use_rslora": true,
+	"fan_in_fan_out": true, "target_modules": true, "modules_to_save": true,
+	"task_type": true, "inference_mode": true, "lora_dropout": true, "init_lora_weights": true, "revision": true,
+	"auto_mapping": true, "peft_version": true, "megatron_core": true, "runtime_config": true,
+	"ephemeral_gpu_offload": true, "qalora_group_size": true,
+}
+
+// peftEmpty tells whether a key that alma does not have asks for nothing.
+func peftEmpty(value json.RawMessage) bool {
+	switch string(bytes.TrimSpace(value)) {
+	case "null", "false", "{}", "[]", `""`, `"none"`:
+		return true
+	}
+	return false
+}
+
+// ParseAdapterConfig reads PEFT's adapter_config.json: the adapter, the model
+// that it was trained on as the file names it, and the modules that were trained
+// whole. The path appears in errors.
+func ParseAdapterConfig(path string, data []byte) (a Adapter, base string, whole []string, err error) {
+	fail := func(format string, args ...any) (Adapter, string, []string, error) {
+		return Adapter{}, "", nil, artifact.Errorf(artifact.ErrUsage, "reading %s: %s", path, fmt.Sprintf(format, args...))
+	}
+	var raw map[string]json.RawMessage
+	if err := json.Unmarshal(data, &raw); err != nil {
+		return Adapter{}, "", nil, artifact.Mark(artifact.ErrCorrupt, fmt.Errorf("reading %s: %w", path, err))
+	}
+	var c peftConfig
+	if err := json.Unmarshal(data, &c); err != nil {
+		return fail("%v", err)
+	}
+	keys := make([]string, 0, len(raw))
+	for key := range raw {
+		keys = append(keys, key)
+	}
+	sort.Strings(keys)
+	for _, key := range keys {
+		if !peftNeutral[key] && !peftEmpty(raw[key]) {
+			return fail("key %q asks for something that alma does not have (its value is %s)", key, abbreviate(raw[key]))
+		}
+	}
+	if c.Type != "LORA" {
+		return fail("peft_type is %q; alma has LORA", c.Type)
+	}
+	if c.RSLoRA {
+		return fail("key %q is true; alma scales by lora_alpha/r", "use_rslora")
+	}
+	a = Adapter{Rank: c.Rank, Alpha: c.Alpha}
+	var one string
+	if json.Unmarshal(c.Targets, &one) == nil {
+		a.Targets = []string{one}
+	} else if err := json.Unmarshal(c.Targets, &a.Targets); err != nil {
+		return fail("target_modules is %s, want names of modules", abbreviate(c.Targets))
+	}
+	return a, c.Base, c.SavedParts, nil
+}
+
+// AdapterFiles returns the adapter as PEFT's two files. base is the folder of
+// the model that it belongs to, as the file will name it.
+func (m *Model) AdapterFiles(base string) (map[string][]byte, error) {
+	if m.Adapter == nil {
+		return nil, fmt.Errorf("saving adapter: the model has none")
+	}
+	task := map[Head]string{LanguageModel: "CAUSAL_LM", Scalar: "SEQ_CLS", Classes: "SEQ_CLS"}[m.Head]
+	var targets any = m.Adapter.Targets
+	if m.Adapter.Targets[0] == AllLinear {
+		targets = AllLinear
+	}
+	config := map[string]any{
+		"peft_type": "LORA", "base_model_name_or_path": base,
+		"r": m.Adapter.Rank, "lora_alpha": m.Adapter.Alpha, "lora_dropout": 0, "bias": "none",
+		"target_modules": targets, "fan_in_fan_out": m.Family == GPT2, "inference_mode": true,
+	}
+	if task != "" {
+		config["task_type"] = task
+	}
+	var whole []string
+	for _, p := range m.Parameters() {
+		if module, _, _ := strings.Cut(p.Name, "."); m.trainedWhole(p.Name) && !slices.Contains(whole, module) {
+			whole = append(whole, module)
+		}
+	}
+	if whole != nil {
+		config["modules_to_save"] = whole
+	}
+	text, err := marshalIndented(config)
+	if err != nil {
+		return nil, err
+	}
+	var tensors []artifact.Tensor
+	for _, p := range m.Trained() {
+		data := make([]float32, compute.Shape(p.Shape).Size())
+		if err := m.Store.Read(p.Name, data); err != nil {
+			return nil, err
+		}
+		if !finite(data) {
+			return nil, artifact.Errorf(artifact.ErrDiverged, "saving adapter: parameter %q holds a number that is not finite", p.Name)
+		}
+		tensors = append(tensors, artifact.Tensor{Name: peftPrefix + p.Name, Shape: p.Shape, Data: data})
+	}
+	var weights bytes.Buffer
+	if err := artifact.WriteSafetensors(&weights, tensors, nil); err != nil {
+		return nil, err
+	}
+	return map[string][]byte{AdapterConfigFile: text, AdapterWeightsFile: weights.Bytes()}, nil
+}
+
+// LoadAdapter puts the adapter of a PEFT folder on the model.
+func (m *Model) LoadAdapter(folder string) error {
+	path := filepath.Join(folder, AdapterConfigFile)
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return notFound(fmt.Errorf("opening adapter %s: %w; an adapter's folder holds %s and %s", folder, err, AdapterConfigFile, AdapterWeightsFile))
+	}
+	a, _, whole, err := ParseAdapterConfig(path, data)
+	if err != nil {
+		return err
+	}
+	if err := m.AddAdapter(a, 0); err != nil {
+		return fmt.Errorf("reading %s: %w", path, err)
+	}
+	path = filepath.Join(folder, AdapterWeightsFile)
+	file, err := artifact.ReadSafetensors(path)
+	if err != nil {
+		return notFound(err)
+	}
+	defer file.Close()
+	return m.readAdapter(path, file, len(whole) > 0)
+}
+
+// ReadAdapter takes the trained arrays from the bytes of an
+// adapter_model.safetensors. The name appears in errors.
+func (m *Model) ReadAdapter(name string, data []byte) error {
+	file, err := artifact.ParseSafetensors(name, bytes.NewReader(data), int64(len(data)))
+	if err != nil {
+		return err
+	}
+	return m.readAdapter(name, file, true)
+}
+
+// readAdapter takes every trained array of the model from the file, which may
+// hold no other; head tells whether it holds the head's.
+func (m *Model) readAdapter(path string, file *artifact.SafetensorsFile, head bool) error {
+	corrupt := func(format string, args ...any) error {
+		return artifact.Errorf(artifact.ErrCorrupt, "reading %s: %s", path, fmt.Sprintf(format, args...))
+	}
+	unused := make(map[string]bool)
+	for _, name := range file.Names() {
+		unused[name] = true
+	}
+	for _, p := range m.Trained() {
+		name := peftPrefix + p.Name
+		info, ok := file.Info(name)
+		if !ok {
+			if m.trainedWhole(p.Name) && (!head || p.Name == ScoreBias) {
+				continue // trained with the head that the base has, or by a tool whose head has no bias
+			}
+			return corrupt("tensor %q is missing; %s asks for it with shape %v", name, AdapterConfigFile, p.Shape)
+		}
+		if !slices.Equal(info.Shape, p.Shape) {
+			return corrupt("tensor %q has shape %v, the model and %s ask for %v", name, info.Shape, AdapterConfigFile, p.Shape)
+		}
+		values, err := file.Float32(name)
+		if err != nil {
+			return err
+		}
+		if err := m.Store.Write(p.Name, values); err != nil {
+			return err
+		}
+		delete(unused, name)
+	}
+	for _, name := range file.Names() {
+		if unused[name] {
+			return corrupt("tensor %q belongs to no layer that %s adapts", name, AdapterConfigFile)
+		}
+	}
+	return nil
+}

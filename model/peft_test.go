@@ -1,0 +1,44 @@
+package model
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/seed-b72bdb6c/alma/artifact"
+)
+
+const peftExample = `{"peft_type":"LORA","base_model_name_or_path":"base","r":4,"lora_alpha":8,"target_modules":["q_proj"],"bias":"none","lora_dropout":0.1,"use_dora":false,"rank_pattern":{}}`
+
+func TestAdapterConfigIsRefusedByTheKeyThatAlmaDoesNotHave(t *testing.T) {
+	if a, base, _, err := ParseAdapterConfig("adapter_config.json", []byte(peftExample)); err != nil || a.Rank != 4 || a.Alpha != 8 || base != "base" {
+		t.Fatalf("%+v, %q, %v", a, base, err)
+	}
+	for _, c := range []struct{ old, new, want string }{
+		{`"use_dora":false`, `"use_dora":true`, `key "use_dora" asks for something that alma does not have (its value is true)`},
+		{`"bias":"none"`, `"bias":"all"`, `key "bias"`},
+		{`"rank_pattern":{}`, `"rank_pattern":{"q_proj":2}`, `key "rank_pattern"`},
+		{`"use_dora":false`, `"use_rslora":true`, `key "use_rslora" is true`},
+		{`"LORA"`, `"IA3"`, `peft_type is "IA3"; alma has LORA`},
+		{`["q_proj"]`, `7`, `target_modules is 7`},
+		{`"use_dora":false`, `"new_thing":[1]`, `key "new_thing"`},
+	} {
+		_, _, _, err := ParseAdapterConfig("adapter_config.json", []byte(strings.Replace(peftExample, c.old, c.new, 1)))
+		if err == nil || !strings.Contains(err.Error(), c.want) || artifact.ExitCode(err) != 4 {
+			t.Errorf("%s: %v, want %s and exit code 4", c.new, err, c.want)
+		}
+	}
+	if _, _, _, err := ParseAdapterConfig("adapter_config.json", []byte("{")); artifact.ExitCode(err) != 12 {
+		t.Errorf("%v, want exit code 12", err)
+	}
+}
+
+func FuzzParseAdapterConfig(f *testing.F) {
+	f.Add([]byte(peftExample))
+	f.Add([]byte(`{"peft_type":"LORA","target_modules":"all-linear"}`))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		if a, _, _, err := ParseAdapterConfig("adapter_config.json", data); err == nil {
+			// Whatever it says, it is put on a model or refused.
+			_ = a.check(tiny(Llama))
+		}
+	})
+}
