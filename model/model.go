@@ -118,8 +118,12 @@ func (m *Model) WithHead(head Head, seed uint64, labels ...string) (*Model, erro
 
 // Load opens a Hugging Face folder: config.json and model.safetensors. The
 // tensors must be exactly the parameters of the configuration: a missing, an
-// extra or a misshapen one is an error that names it.
+// extra or a misshapen one is an error that names it. A path that [IsGGUF] is
+// opened as such a file.
 func Load(engine compute.Engine, folder string) (*Model, error) {
+	if IsGGUF(folder) {
+		return loadGGUF(engine, folder)
+	}
 	path := filepath.Join(folder, "config.json")
 	data, err := os.ReadFile(path)
 	if err != nil {

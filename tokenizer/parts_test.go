@@ -178,3 +178,39 @@ func TestPartsThatMakeNoSenseAreRefusedByName(t *testing.T) {
 		}
 	}
 }
+
+func TestPartsListTheSameTokenizer(t *testing.T) {
+	gemma := llamaParts()
+	gemma.NoSpacePrefix, gemma.AddBOS = true, true
+	for name, parts := range map[string]Parts{
+		"byte-level": goldenParts(t),
+		"smollm":     func() Parts { p := goldenParts(t); p.Pre = "smollm"; return p }(),
+		"llama 3":    func() Parts { p := goldenParts(t); p.Pre = "llama-bpe"; return p }(),
+		"qwen 2":     func() Parts { p := goldenParts(t); p.Pre = "qwen2"; return p }(),
+		"o200k":      func() Parts { p := goldenParts(t); p.Pre = "gpt-4o"; return p }(),
+		"llama 2":    llamaParts(),
+		"gemma":      gemma,
+	} {
+		want := mustParts(t, parts)
+		listed, err := want.Parts()
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		got := mustParts(t, listed)
+		if listed.Pre != parts.Pre || listed.NoSpacePrefix != parts.NoSpacePrefix || listed.AddBOS != parts.AddBOS {
+			t.Errorf("%s: pre %q, no space prefix %v, add BOS %v; want %q, %v, %v", name, listed.Pre, listed.NoSpacePrefix, listed.AddBOS, parts.Pre, parts.NoSpacePrefix, parts.AddBOS)
+		}
+		for _, text := range oracleTexts() {
+			if !slices.Equal(got.Wrap(got.EncodeWithSpecial(text)), want.Wrap(want.EncodeWithSpecial(text))) {
+				t.Errorf("%s: the ids of %q differ", name, text)
+			}
+		}
+		for _, role := range []func(*Tokenizer) (int32, bool){(*Tokenizer).BOS, (*Tokenizer).EOS, (*Tokenizer).Pad, (*Tokenizer).Unknown} {
+			gotID, gotOK := role(got)
+			if id, ok := role(want); id != gotID || ok != gotOK {
+				t.Errorf("%s: a role has token %d, %v, want %d, %v", name, gotID, gotOK, id, ok)
+			}
+		}
+	}
+}

@@ -66,7 +66,7 @@ func LoadModel(engine compute.Engine, folder string) (*model.Model, *tokenizer.T
 	if err != nil {
 		return nil, nil, err
 	}
-	t, err := tokenizer.Load(folder)
+	t, err := model.LoadTokenizer(folder)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -5,8 +5,8 @@ import (
 
 	"github.com/seed-b72bdb6c/alma/artifact"
 	"github.com/seed-b72bdb6c/alma/dataset"
+	"github.com/seed-b72bdb6c/alma/model"
 	"github.com/seed-b72bdb6c/alma/recipe/godoc"
-	"github.com/seed-b72bdb6c/alma/tokenizer"
 	"github.com/seed-b72bdb6c/alma/train/ppo"
 )
 
@@ -89,7 +89,7 @@ bits.`,
 				if rewardModel != "" {
 					return godoc.ModelReward(env, rewardModel, config.MicroRows)
 				}
-				tok, err := tokenizer.Load(in.Policy)
+				tok, err := model.LoadTokenizer(in.Policy)
 				if err != nil {
 					return nil, err
 				}

@@ -14,6 +14,7 @@ import (
 
 	"github.com/seed-b72bdb6c/alma/artifact"
 	"github.com/seed-b72bdb6c/alma/corpus"
+	"github.com/seed-b72bdb6c/alma/model"
 	"github.com/seed-b72bdb6c/alma/tokenizer"
 	"github.com/seed-b72bdb6c/alma/train"
 )
@@ -143,7 +144,7 @@ names of special tokens are text like any other, unless --special is given.`,
 		Example: examples("alma tokenizer encode tokenizer 'func main() {}'", "alma tokenizer encode model --special --json < prompt.txt"),
 		Args:    arguments(1, -1),
 		RunE: func(_ *cobra.Command, args []string) error {
-			t, err := tokenizer.Load(args[0])
+			t, err := model.LoadTokenizer(args[0])
 			if err != nil {
 				return err
 			}
@@ -182,7 +183,7 @@ func newTokenizerDecodeCommand(c *call) *cobra.Command {
 		Example: examples("alma tokenizer decode tokenizer 358 260 871", "alma tokenizer decode tokenizer < ids.txt"),
 		Args:    arguments(1, -1),
 		RunE: func(_ *cobra.Command, args []string) error {
-			t, err := tokenizer.Load(args[0])
+			t, err := model.LoadTokenizer(args[0])
 			if err != nil {
 				return err
 			}
@@ -216,7 +217,7 @@ func newTokenizerShowCommand(c *call) *cobra.Command {
 		Example: examples("alma tokenizer show tokenizer", "alma tokenizer show model --json"),
 		Args:    arguments(1, 1),
 		RunE: func(_ *cobra.Command, args []string) error {
-			t, err := tokenizer.Load(args[0])
+			t, err := model.LoadTokenizer(args[0])
 			if err != nil {
 				return err
 			}

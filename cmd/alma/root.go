@@ -255,9 +255,13 @@ func (c *call) newEngineWith(options cpu.Options) (*cpu.Engine, error) {
 	return cpu.New(options), nil
 }
 
-// openModel opens a model folder with its tokenizer. If it is a stage's folder,
-// its files must be there and the weights those that the stage wrote.
+// openModel opens a model folder, or a GGUF file, with its tokenizer. If it is a
+// stage's folder, its files must be there and the weights those that the stage
+// wrote.
 func openModel(engine compute.Engine, folder string) (*model.Model, *tokenizer.Tokenizer, error) {
+	if model.IsGGUF(folder) {
+		return train.LoadModel(engine, folder)
+	}
 	const weights = "model.safetensors"
 	manifest, err := artifact.Open(folder, false)
 	switch {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/seed-b72bdb6c/alma/artifact"
 	"github.com/seed-b72bdb6c/alma/dataset"
+	"github.com/seed-b72bdb6c/alma/model"
 	"github.com/seed-b72bdb6c/alma/tokenizer"
 	"github.com/seed-b72bdb6c/alma/train"
 )
@@ -86,7 +87,7 @@ func readText(path string) (string, error) {
 
 // sameTokenizer checks that a model reads the tokens that the policy writes.
 func sameTokenizer(policy *tokenizer.Tokenizer, policyFolder, folder string) error {
-	other, err := tokenizer.Load(folder)
+	other, err := model.LoadTokenizer(folder)
 	if err != nil {
 		return err
 	}

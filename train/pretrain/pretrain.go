@@ -118,7 +118,7 @@ func Run(ctx context.Context, env train.Environment, c Config, in Inputs, out st
 	if err != nil {
 		return nil, err
 	}
-	tok, err := tokenizer.Load(in.Tokenizer)
+	tok, err := model.LoadTokenizer(in.Tokenizer)
 	if err != nil {
 		return nil, err
 	}

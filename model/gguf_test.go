@@ -1,0 +1,358 @@
+package model
+
+import (
+	"bytes"
+	"errors"
+	"math"
+	"os"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/seed-b72bdb6c/alma/artifact"
+	"github.com/seed-b72bdb6c/alma/artifact/gguf"
+	"github.com/seed-b72bdb6c/alma/compute"
+	"github.com/seed-b72bdb6c/alma/tokenizer"
+)
+
+// letters is a tokenizer of 20 tokens, fewer than the tiny models' embeddings
+// have rows.
+func letters(t testing.TB) *tokenizer.Tokenizer {
+	t.Helper()
+	p := tokenizer.Parts{Model: "llama", AddBOS: true, IDs: map[string]int32{"unknown": 0, "bos": 1, "eos": 2, "padding": 3}, ChatTemplate: "{{ messages }}"}
+	for i, token := range append([]string{"<unk>", "<s>", "</s>", "<pad>"}, strings.Split("▁abcdefghijklmno", "")...) {
+		kind := int32(1)
+		if i < 4 {
+			kind = 3
+		}
+		p.Tokens, p.Types, p.Scores = append(p.Tokens, token), append(p.Types, kind), append(p.Scores, 0)
+	}
+	tok, err := tokenizer.NewFromParts(p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return tok
+}
+
+// ggufVariants are the tiny models that a GGUF file can hold.
+func ggufVariants() map[string]Config {
+	all := make(map[string]Config)
+	for name, c := range variants() {
+		if _, _, err := ggufMetadata(c); err == nil {
+			all[name] = c
+		}
+	}
+	mistral := tiny(Mistral)
+	mistral.Window, mistral.Windowed = 0, nil
+	all["mistral without a window"] = mistral
+	gemma := tiny(Gemma3)
+	gemma.QueryScalar = float64(gemma.HeadDim)
+	all["gemma3 with a pattern of its own"] = gemma
+	gemma.Window, gemma.Windowed = 0, nil
+	gemma.RoPEScaling = RoPEScaling{Type: "linear", Factor: 8}
+	all["gemma3 without windows"] = gemma
+	gemma.Layers, gemma.Window, gemma.Windowed = 6, 3, []bool{true, true, true, true, true, false}
+	all["gemma3 with its pattern"] = gemma
+	return all
+}
+
+// randomWeights fills all parameters, norms too, so that nothing is right only
+// because it is 0 or 1.
+func randomWeights(t testing.TB, m *Model) {
+	t.Helper()
+	for _, p := range m.Parameters() {
+		p.Init = .3
+		data := p.initial(7)
+		if len(p.Shape) == 1 {
+			for i := range data {
+				data[i] += p.Fill
+			}
+		}
+		if err := m.Store.Write(p.Name, data); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func saveGGUF(t testing.TB, m *Model, tok *tokenizer.Tokenizer, kind gguf.Type) string {
+	t.Helper()
+	var b bytes.Buffer
+	if _, err := WriteGGUF(&b, m, tok, "tiny", kind); err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(t.TempDir(), "model.gguf")
+	if err := os.WriteFile(path, b.Bytes(), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func TestAGGUFFileHoldsTheSameModel(t *testing.T) {
+	engine, tok := newCPU(t), letters(t)
+	for name, c := range ggufVariants() {
+		t.Run(name, func(t *testing.T) {
+			m := newModel(t, engine, c, 1)
+			randomWeights(t, m)
+			again, err := Load(engine, saveGGUF(t, m, tok, gguf.F32))
+			if err != nil {
+				t.Fatal(err)
+			}
+			want := c
+			want.InitRange, want.BOS, want.EOS, want.Pad, want.Ends = .02, 1, 2, 3, again.Ends
+			if c.Family == Mistral {
+				want.Family = Llama
+			}
+			if c.Window == 0 && c.Family == Gemma3 {
+				want.Window, want.Windowed = again.Window, again.Windowed // it does not matter in which way there is none
+			}
+			if !reflect.DeepEqual(again.Config, want) {
+				t.Errorf("configuration:\n%+v\nwant\n%+v", again.Config, want)
+			}
+			for _, p := range c.Parameters() {
+				a, b := read(t, m, p.Name), read(t, again, p.Name)
+				for i := range a {
+					if a[i] != b[i] && !(c.Family == Gemma3 && math.Abs(float64(a[i]-b[i])) < 1e-7) {
+						t.Fatalf("%s: element %d is %g, want %g", p.Name, i, b[i], a[i])
+					}
+				}
+			}
+			if texts := [][]int32{{1, 5, 6, 7, 8, 9, 10}}; !reflect.DeepEqual(laidOut(t, m, 1, 7, [][]int{{0}}, texts), laidOut(t, again, 1, 7, [][]int{{0}}, texts)) {
+				t.Errorf("the logits differ")
+			}
+		})
+	}
+}
+
+// The pairs that llama.cpp rotates are neighbours; those of the checkpoint are
+// half a head apart.
+func TestLlamasQueriesAndKeysAreReordered(t *testing.T) {
+	m := newModel(t, newCPU(t), tiny(Llama), 1)
+	f, err := gguf.Open(saveGGUF(t, m, letters(t), gguf.F32))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	for tensor, name := range map[string]string{"blk.1.attn_q.weight": "model.layers.1.self_attn.q_proj.weight", "blk.0.attn_k.weight": "model.layers.0.self_attn.k_proj.weight"} {
+		got, err := f.Float32(tensor)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want, d := read(t, m, name), m.Width
+		for row, from := range []int{0, 2, 1, 3, 4, 6, 5, 7} { // heads of 4 rows
+			if !slices.Equal(got[row*d:][:d], want[from*d:][:d]) {
+				t.Errorf("%s: row %d is not row %d of %s", tensor, row, from, name)
+			}
+		}
+	}
+}
+
+func TestGPT2sMatricesAreTransposed(t *testing.T) {
+	m := newModel(t, newCPU(t), tiny(GPT2), 1)
+	f, err := gguf.Open(saveGGUF(t, m, letters(t), gguf.F32))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	info, _ := f.Tensor("blk.0.attn_qkv.weight")
+	got, err := f.Float32("blk.0.attn_qkv.weight")
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := read(t, m, "transformer.h.0.attn.c_attn.weight") // [16, 48]
+	if !slices.Equal(info.Shape, []int{48, 16}) || got[1*16+3] != want[3*48+1] {
+		t.Errorf("shape %v, element [1, 3] %g, want [48 16] and %g", info.Shape, got[1*16+3], want[3*48+1])
+	}
+}
+
+func TestTypesOfAGGUFFileRoundTheMatricesAlone(t *testing.T) {
+	c := tiny(Qwen3)
+	c.Width, c.FeedForward = 32, 48
+	m := newModel(t, newCPU(t), c, 1)
+	randomWeights(t, m)
+	for kind, most := range map[gguf.Type]float64{gguf.F16: 1. / 2048, gguf.BF16: 1. / 256, gguf.Q8_0: 1. / 100} {
+		path := saveGGUF(t, m, letters(t), kind)
+		f, err := gguf.Open(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		types := make(map[gguf.Type]int)
+		for _, info := range f.Tensors() {
+			types[info.Type]++
+			if len(info.Shape) == 1 && info.Type != gguf.F32 {
+				t.Errorf("%s: %s is %s", kind, info.Name, info.Type)
+			}
+		}
+		f.Close()
+		if kind == gguf.Q8_0 && (types[gguf.Q8_0] == 0 || types[gguf.F16] == 0) { // o_proj has rows of 16, down_proj of 48
+			t.Errorf("%s: tensors by type %v", kind, types)
+		}
+		again, err := Load(m.Engine, path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, p := range c.Parameters() {
+			a, b := read(t, m, p.Name), read(t, again, p.Name)
+			for i := range a {
+				if limit := most * (.5 + math.Abs(float64(a[i]))); math.Abs(float64(a[i]-b[i])) > limit || len(p.Shape) == 1 && a[i] != b[i] {
+					t.Fatalf("%s: %s: element %d is %g, want %g", kind, p.Name, i, b[i], a[i])
+				}
+			}
+		}
+	}
+}
+
+func TestATokenizerComesBackFromAGGUFFile(t *testing.T) {
+	m, tok := newModel(t, newCPU(t), tiny(Llama), 1), letters(t)
+	again, err := LoadTokenizer(saveGGUF(t, m, tok, gguf.F32))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if again.VocabSize() != m.Vocabulary {
+		t.Errorf("%d tokens, want the model's %d", again.VocabSize(), m.Vocabulary)
+	}
+	for _, text := range []string{"", "abc ab", "  hallo", "[PAD21]"} {
+		if got, want := again.Wrap(again.Encode(text)), tok.Wrap(tok.Encode(text)); !slices.Equal(got, want) {
+			t.Errorf("%q: ids %v, want %v", text, got, want)
+		}
+	}
+	if again.ChatTemplate() != tok.ChatTemplate() {
+		t.Errorf("chat template %q", again.ChatTemplate())
+	}
+}
+
+// rewritten is a GGUF file of m with its metadata and tensors changed.
+func rewritten(t *testing.T, m *Model, change func(entries *[]gguf.Entry, tensors *[]gguf.Tensor)) string {
+	t.Helper()
+	f, err := gguf.Open(saveGGUF(t, m, letters(t), gguf.F32))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	entries := slices.Clone(f.Entries())
+	var tensors []gguf.Tensor
+	for _, info := range f.Tensors() {
+		tensors = append(tensors, gguf.Tensor{Name: info.Name, Shape: info.Shape, Type: gguf.F32, Values: func() ([]float32, error) { return f.Float32(info.Name) }})
+	}
+	change(&entries, &tensors)
+	var b bytes.Buffer
+	if err := gguf.Write(&b, entries, tensors); err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(t.TempDir(), "changed.gguf")
+	if err := os.WriteFile(path, b.Bytes(), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func TestAGGUFFileThatDoesNotFitIsRefusedByName(t *testing.T) {
+	engine := newCPU(t)
+	set := func(key string, value any) func(*[]gguf.Entry, *[]gguf.Tensor) {
+		return func(entries *[]gguf.Entry, _ *[]gguf.Tensor) {
+			*entries = slices.DeleteFunc(*entries, func(e gguf.Entry) bool { return e.Key == key })
+			if value != nil {
+				*entries = append(*entries, gguf.Entry{Key: key, Value: value})
+			}
+		}
+	}
+	tensor := func(name string, change func(*gguf.Tensor)) func(*[]gguf.Entry, *[]gguf.Tensor) {
+		return func(_ *[]gguf.Entry, tensors *[]gguf.Tensor) {
+			i := slices.IndexFunc(*tensors, func(x gguf.Tensor) bool { return x.Name == name })
+			if change == nil {
+				*tensors = slices.Delete(*tensors, i, i+1)
+			} else {
+				change(&(*tensors)[i])
+			}
+		}
+	}
+	add := func(name string, shape ...int) func(*[]gguf.Entry, *[]gguf.Tensor) {
+		return func(_ *[]gguf.Entry, tensors *[]gguf.Tensor) {
+			*tensors = append(*tensors, gguf.Tensor{Name: name, Shape: shape, Type: gguf.F32, Values: func() ([]float32, error) {
+				return slices.Repeat([]float32{3}, compute.Shape(shape).Size()), nil
+			}})
+		}
+	}
+	for name, c := range map[string]struct {
+		change func(*[]gguf.Entry, *[]gguf.Tensor)
+		says   string
+		kind   error
+	}{
+		"no architecture":      {set("general.architecture", nil), `"general.architecture" is missing`, artifact.ErrCorrupt},
+		"architecture":         {set("general.architecture", "mamba"), `"mamba", which alma does not have; it has gpt2, llama`, artifact.ErrUsage},
+		"adapter":              {set("general.type", "adapter"), "general.type is adapter", artifact.ErrUsage},
+		"split":                {set("split.count", uint16(2)), "spread over several files", artifact.ErrUsage},
+		"unknown key":          {set("llama.attention.clamp_kqv", float32(8)), `"llama.attention.clamp_kqv" asks for something`, artifact.ErrUsage},
+		"experts":              {set("llama.expert_count", uint32(8)), `"llama.expert_count" is 8; alma computes only 0`, artifact.ErrUsage},
+		"a size missing":       {set("llama.block_count", nil), `"llama.block_count" is missing`, artifact.ErrCorrupt},
+		"a size of text":       {set("llama.block_count", "2"), `"llama.block_count" is of type string`, artifact.ErrCorrupt},
+		"a size for a layer":   {set("llama.feed_forward_length", []int32{24, 24}), `is of type []int32, want an integer`, artifact.ErrCorrupt},
+		"many layers":          {set("llama.block_count", uint32(1<<30)), "too few for the 1073741824 layers", artifact.ErrCorrupt},
+		"one layer more":       {set("llama.block_count", uint32(3)), `"blk.2.attn_norm.weight" is missing; the metadata ask for it with shape [16]`, artifact.ErrCorrupt},
+		"one layer less":       {set("llama.block_count", uint32(1)), `tensor "blk.1.`, artifact.ErrCorrupt},
+		"no heads":             {set("llama.attention.head_count", uint32(0)), "head_count is 0", artifact.ErrUsage},
+		"wide feed-forward":    {set("llama.feed_forward_length", uint32(25)), `"blk.0.ffn_gate.weight" has shape [24 16], the metadata ask for [25 16]`, artifact.ErrCorrupt},
+		"vocabulary":           {set("llama.vocab_size", uint32(22)), "vocab_size is 22 and tensor token_embd.weight has shape [23 16]", artifact.ErrCorrupt},
+		"half rotated":         {set("llama.rope.dimension_count", uint32(2)), "rope.dimension_count is 2", artifact.ErrUsage},
+		"yarn":                 {set("llama.rope.scaling.type", "yarn"), `"yarn"`, artifact.ErrUsage},
+		"window":               {set("llama.attention.sliding_window", uint32(4)), `"llama.attention.sliding_window" is 4`, artifact.ErrUsage},
+		"no embedding":         {tensor("token_embd.weight", nil), `"token_embd.weight", of shape [vocabulary, width], is missing`, artifact.ErrCorrupt},
+		"a tensor missing":     {tensor("blk.1.attn_v.weight", nil), `"blk.1.attn_v.weight" is missing; the metadata ask for it with shape [8 16]`, artifact.ErrCorrupt},
+		"a tensor more":        {add("blk.0.ssm_a", 3), `"blk.0.ssm_a" is not a parameter`, artifact.ErrCorrupt},
+		"a shape":              {tensor("output_norm.weight", func(x *gguf.Tensor) { x.Shape = []int{4, 4} }), `"output_norm.weight" has shape [4 4], the metadata ask for [16]`, artifact.ErrCorrupt},
+		"other factors":        {add("rope_freqs.weight", 2), `"rope_freqs.weight" divides frequency 0 by 3`, artifact.ErrUsage},
+		"factors of a size":    {add("rope_freqs.weight", 3), `"rope_freqs.weight" has shape [3], the metadata ask for [2]`, artifact.ErrCorrupt},
+		"a tokenizer's id":     {set("tokenizer.ggml.eos_token_id", "2"), `"tokenizer.ggml.eos_token_id" is of type string`, artifact.ErrCorrupt},
+		"few tokens":           {set("tokenizer.ggml.tokens", []string{"a"}), "", nil},
+		"tokenizer's model":    {set("tokenizer.ggml.model", "rwkv"), `"rwkv"`, artifact.ErrUsage},
+		"tokens of other type": {set("tokenizer.ggml.tokens", []int32{1}), "want an array of strings", artifact.ErrCorrupt},
+	} {
+		path := rewritten(t, newModel(t, engine, tiny(Llama), 1), c.change)
+		_, err := Load(engine, path)
+		if _, tokErr := LoadTokenizer(path); err == nil {
+			err = tokErr
+		}
+		if err == nil || !strings.Contains(err.Error(), c.says) || c.kind != nil && !errors.Is(err, c.kind) {
+			t.Errorf("%s: %v, want %v that says %q", name, err, c.kind, c.says)
+		}
+	}
+}
+
+func TestModelsThatGGUFCannotHoldAreRefusedByName(t *testing.T) {
+	change := func(family Family, f func(*Config)) Config { c := tiny(family); f(&c); return c }
+	for name, c := range map[string]struct {
+		config Config
+		says   string
+	}{
+		"scalar head":    {tiny(Llama).WithHead(Scalar), `head is "score"`},
+		"encoder":        {tiny(BERT).WithHead(MaskedLanguageModel), `head is "mlm"`},
+		"window":         {tiny(Mistral), "a window of 5 of 24 positions"},
+		"query scalar":   {tiny(Gemma3), "query_pre_attn_scalar is 7"},
+		"exact GELU":     {change(GPT2, func(c *Config) { c.ExactGELU = true }), "GELU through erf"},
+		"biases":         {change(Qwen3, func(c *Config) { c.AttentionBias = true }), "attention has biases"},
+		"llama3 scaling": {change(Qwen3, func(c *Config) { c.RoPEScaling = RoPEScaling{"llama3", 8, 1, 4, 12} }), `rope_type is "llama3"`},
+	} {
+		if _, _, err := ggufMetadata(c.config); err == nil || !strings.Contains(err.Error(), c.says) || !errors.Is(err, artifact.ErrUsage) {
+			t.Errorf("%s: %v, want an error that says %q", name, err, c.says)
+		}
+	}
+}
+
+// Files of Llama 3.1 and later give the scaling by the tensor alone.
+func TestLlama3sFactorsAreRecognised(t *testing.T) {
+	c := tiny(Llama)
+	c.HeadDim, c.RoPETheta = 16, 500000
+	c.RoPEScaling = RoPEScaling{Type: "llama3", Factor: 32, LowFactor: 1, HighFactor: 4, Original: 8192}
+	engine := newCPU(t)
+	path := rewritten(t, newModel(t, engine, c, 1), func(entries *[]gguf.Entry, _ *[]gguf.Tensor) {
+		*entries = slices.DeleteFunc(*entries, func(e gguf.Entry) bool { return strings.HasPrefix(e.Key, "alma.") })
+	})
+	m, err := Load(engine, path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if m.RoPEScaling != c.RoPEScaling {
+		t.Errorf("scaling %+v, want %+v", m.RoPEScaling, c.RoPEScaling)
+	}
+}

@@ -1,0 +1,151 @@
+package model
+
+import (
+	"fmt"
+	"io"
+	"slices"
+
+	"github.com/seed-b72bdb6c/alma/artifact"
+	"github.com/seed-b72bdb6c/alma/artifact/gguf"
+	"github.com/seed-b72bdb6c/alma/compute"
+	"github.com/seed-b72bdb6c/alma/tokenizer"
+)
+
+// fileTypes are llama.cpp's numbers for what most tensors of a file are.
+var fileTypes = map[gguf.Type]uint32{gguf.F32: 0, gguf.F16: 1, gguf.Q8_0: 7, gguf.BF16: 32}
+
+// WriteGGUF writes a language model with its tokenizer as a GGUF file that
+// llama.cpp and what is built on it open. Matrices are of the given type; norms,
+// biases and learned positions stay F32, as llama.cpp expects, and matrices
+// whose rows are no multiple of 32 become F16 where Q8_0 is asked for: how many
+// is returned. What the format cannot say of a model is an error that names it,
+// an [artifact.ErrUsage].
+func WriteGGUF(w io.Writer, m *Model, t *tokenizer.Tokenizer, name string, kind gguf.Type) (halves int, err error) {
+	entries, a, err := ggufMetadata(m.Config)
+	if err != nil {
+		return 0, err
+	}
+	general := []gguf.Entry{
+		{Key: "general.architecture", Value: a.name}, {Key: "general.type", Value: "model"},
+		{Key: "general.name", Value: name}, {Key: "general.file_type", Value: fileTypes[kind]},
+	}
+	if kind == gguf.Q8_0 {
+		general = append(general, gguf.Entry{Key: "general.quantization_version", Value: uint32(2)})
+	}
+	words, err := ggufTokenizer(t, m.Vocabulary)
+	if err != nil {
+		return 0, fmt.Errorf("writing GGUF: %w", err)
+	}
+	var tensors []gguf.Tensor
+	for _, p := range m.Parameters() {
+		name, err := a.tensor(p)
+		if err != nil {
+			return 0, err
+		}
+		tensor := gguf.Tensor{Name: name, Shape: a.shape(p), Type: gguf.F32}
+		if len(p.Shape) >= 2 && name != "position_embd.weight" {
+			tensor.Type = kind
+			if elements, _ := kind.Block(); tensor.Shape[len(tensor.Shape)-1]%elements != 0 {
+				tensor.Type = gguf.F16
+				halves++
+			}
+		}
+		tensor.Values = func() ([]float32, error) {
+			values := make([]float32, compute.Shape(p.Shape).Size())
+			if err := m.Store.Read(p.Name, values); err != nil {
+				return nil, err
+			}
+			return a.toFile(m.Config, p, values), nil
+		}
+		tensors = append(tensors, tensor)
+	}
+	if m.RoPEScaling.Type == "llama3" {
+		factors := m.RoPEScaling.divisors(m.RoPETheta, m.HeadDim)
+		tensors = append(tensors, gguf.Tensor{Name: ropeFactors, Shape: []int{len(factors)}, Type: gguf.F32, Values: func() ([]float32, error) { return factors, nil }})
+	}
+	return halves, gguf.Write(w, slices.Concat(general, entries, words), tensors)
+}
+
+// ggufMetadata lists a configuration as the metadata of its architecture.
+func ggufMetadata(c Config) ([]gguf.Entry, *ggufArchitecture, error) {
+	refuse := func(format string, args ...any) ([]gguf.Entry, *ggufArchitecture, error) {
+		return nil, nil, artifact.Errorf(artifact.ErrUsage, "writing GGUF: "+format, args...)
+	}
+	if c.Head != LanguageModel {
+		return refuse("the model's head is %q; alma writes language models", c.Head)
+	}
+	family := c.Family
+	if family == Mistral { // without a window, which is refused below, it is a Llama
+		family = Llama
+	}
+	i := slices.IndexFunc(ggufArchitectures, func(a *ggufArchitecture) bool { return a.family == family })
+	if i < 0 {
+		return refuse("the family %q has no architecture there that alma writes", c.Family)
+	}
+	a := ggufArchitectures[i]
+	var entries []gguf.Entry
+	add := func(key string, value any) {
+		entries = append(entries, gguf.Entry{Key: a.name + "." + key, Value: value})
+	}
+	add("block_count", uint32(c.Layers))
+	add("context_length", uint32(c.Context))
+	add("embedding_length", uint32(c.Width))
+	add("feed_forward_length", uint32(c.FeedForward))
+	add("attention.head_count", uint32(c.Heads))
+	add("vocab_size", uint32(c.Vocabulary))
+	add(a.epsilon, float32(c.Epsilon))
+	if family == GPT2 {
+		if c.ExactGELU {
+			return refuse("the feed-forward layers have GELU through erf; llama.cpp computes gpt2 with its tanh form")
+		}
+		return entries, a, nil
+	}
+	add("attention.head_count_kv", uint32(c.KVHeads))
+	add("attention.key_length", uint32(c.HeadDim))
+	add("attention.value_length", uint32(c.HeadDim))
+	add("rope.dimension_count", uint32(c.HeadDim))
+	add("rope.freq_base", float32(c.RoPETheta))
+	if c.AttentionBias && family != Llama && family != Qwen2 {
+		return refuse("attention has biases, for which the architecture %s has no tensors", a.name)
+	}
+	switch {
+	case family == Gemma3:
+		if want := float64(ggufQueryScalar(c.Layers, c.HeadDim, c.Heads, c.Width)); c.QueryScalar != want {
+			return refuse("query_pre_attn_scalar is %g; llama.cpp computes gemma3 only with %g", c.QueryScalar, want)
+		}
+		add("rope.freq_base_swa", float32(c.LocalTheta))
+		if c.Window > 0 {
+			add("attention.sliding_window", uint32(c.Window))
+			if !isPattern(c.Windowed, ggufDefaultPattern) {
+				add("attention.sliding_window_pattern", c.Windowed)
+			}
+		}
+	case c.Window > 0 && c.Window < c.Context:
+		return refuse("layers see a window of %d of %d positions, which the architecture %s does not have", c.Window, c.Context, a.name)
+	}
+	switch s := c.RoPEScaling; s.Type {
+	case "":
+	case "linear":
+		add("rope.scaling.type", s.Type)
+		add("rope.scaling.factor", float32(s.Factor))
+	case "llama3":
+		if family != Llama {
+			return refuse("rope_type is %q, which llama.cpp computes only for llama, not for %s", s.Type, a.name)
+		}
+		entries = append(entries, gguf.Entry{Key: ropeFactorKey, Value: s.Factor}, gguf.Entry{Key: ropeLowKey, Value: s.LowFactor},
+			gguf.Entry{Key: ropeHighKey, Value: s.HighFactor}, gguf.Entry{Key: ropeOriginalKey, Value: uint32(s.Original)})
+	default:
+		return refuse("rope_type is %q; alma writes %q, %q and %q", s.Type, "default", "linear", "llama3")
+	}
+	return entries, a, nil
+}
+
+// isPattern tells whether of every so many layers all but the last are windowed.
+func isPattern(windowed []bool, pattern int) bool {
+	for i, w := range windowed {
+		if w != ((i+1)%pattern != 0) {
+			return false
+		}
+	}
+	return true
+}
