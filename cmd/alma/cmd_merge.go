@@ -84,7 +84,7 @@ func baseOf(adapter string) (string, error) {
 	path := filepath.Join(adapter, model.AdapterConfigFile)
 	data, err := os.ReadFile(path)
 	if err != nil {
-		return "", fmt.Errorf("opening adapter: %w", err)
+		return "", fmt.Errorf("opening adapter: %w; give the folder that holds it, as adapter/ in that of a stage", err)
 	}
 	_, base, _, err := model.ParseAdapterConfig(path, data)
 	if err != nil {
