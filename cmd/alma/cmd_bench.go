@@ -30,6 +30,10 @@ those of other programs.`,
 		newBenchTrainCommand(c),
 		newBenchDecodeCommand(c),
 		newBenchPrefillCommand(c),
+		newBenchPPOCommand(c),
+		newBenchAttentionCommand(c),
+		newBenchGEMMCommand(c),
+		newBenchPeakCommand(c),
 	)
 	return cmd
 }

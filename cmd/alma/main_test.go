@@ -240,6 +240,8 @@ func TestExitCodesAndRemedies(t *testing.T) {
 		{"ids that are none", []string{"tokenizer", "decode", f.tokenizer, "1", "x"}, 4, `"x"`},
 		{"ids outside the vocabulary", []string{"tokenizer", "decode", f.tokenizer, "5000"}, 4, "5000"},
 		{"model to time that is none", []string{"bench", "train", "--model", "large"}, 4, "LAYERSxWIDTH"},
+		{"product to time that is none", []string{"bench", "gemm", "--shape", "256,768"}, 4, "M,N,K"},
+		{"lengths that do not ascend", []string{"bench", "attention", "--seq", "512,256"}, 4, "ascending"},
 
 		{"truncated weights", []string{"chat", truncated}, 12, "model.safetensors"},
 		{"changed weights", []string{"sample", flipped, "--prompt", "x"}, 12, "checksum"},

@@ -3,7 +3,6 @@ package ppo
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"math"
@@ -319,46 +318,19 @@ func Run(ctx context.Context, env train.Environment, c Config, in Inputs, out st
 	if err != nil {
 		return nil, err
 	}
-	policyGuard, criticGuard := c.Guard(), c.Guard()
-	// The critic's loss starts far from its end and leaps with the rewards.
-	criticGuard.Spike = 0
-	// Where all responses of a rollout score alike the policy's gradient all but
-	// vanishes, and the whitened advantages of the next one bring it back.
-	policyGuard.Least = c.OptimizerConfig.Clip
-	rates := c.Schedule(steps)
-	if err := rates.Validate(); err != nil {
+	u, err := newUpdater(c, steps, policyOptimizer, criticOptimizer)
+	if err != nil {
 		return nil, err
 	}
 	loop := &train.Loop{
-		Stage: "ppo", Folder: out, Steps: steps, Config: train.Identity(c, stage), Guard: policyGuard, Log: env.Log, CheckpointSteps: env.CheckpointSteps,
+		Stage: "ppo", Folder: out, Steps: steps, Config: train.Identity(c, stage), Guard: u.policyGuard, Log: env.Log, CheckpointSteps: env.CheckpointSteps,
 		States: []train.State{
 			train.ModelState{Base: in.Policy, Model: policy, Optimizer: policyOptimizer, Extra: extra, EOS: train.EndTokens(tok)},
 			train.ModelState{Prefix: "critic-", Base: in.Critic, Model: critic, Optimizer: criticOptimizer},
 			r,
 		},
 		Step: func(ctx context.Context, step int) (train.StepReport, error) {
-			return r.step(ctx, step, func(sum *minibatchSum, batch func() string) error {
-				lr := rates.At(step)
-				// Both are checked before either is updated: a step is applied as
-				// a whole or not at all.
-				norm, err := policyGuard.Check(policyOptimizer, sum.policyLoss, func() string { return "the policy at " + batch() })
-				criticNorm, criticErr := criticGuard.Check(criticOptimizer, sum.valueLoss, func() string { return "the critic at " + batch() })
-				if err == nil {
-					err = criticErr
-				}
-				if err != nil {
-					return errors.Join(err, policyOptimizer.Zero(), criticOptimizer.Zero())
-				}
-				if err := policyGuard.Step(policyOptimizer, lr, norm); err != nil {
-					return err
-				}
-				if err := criticGuard.Step(criticOptimizer, lr/c.LR*c.CriticLR, criticNorm); err != nil {
-					return err
-				}
-				sum.norm, sum.criticNorm, sum.lr = norm, criticNorm, lr
-				sum.flops += policyOptimizer.FLOPs() + criticOptimizer.FLOPs()
-				return nil
-			})
+			return r.step(ctx, step, func(sum *minibatchSum, batch func() string) error { return u.apply(step, sum, batch) })
 		},
 	}
 	totals, err := loop.Run(ctx)

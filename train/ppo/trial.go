@@ -1,0 +1,60 @@
+package ppo
+
+import (
+	"context"
+
+	"github.com/seed-b72bdb6c/alma/artifact"
+	"github.com/seed-b72bdb6c/alma/model"
+	"github.com/seed-b72bdb6c/alma/train"
+)
+
+// Trial takes PPO's iterations on models in memory, without a folder, a
+// tokenizer or checkpoints: what an iteration costs can be measured with it.
+type Trial struct {
+	run     *run
+	updater *updater
+	steps   int // optimizer steps so far
+}
+
+// NewTrial prepares Config.Iterations of them on prompts of token ids. The
+// policy and the critic are trained; the critic has a scalar head. There is no
+// pretraining mix, and no token ends a response.
+func NewTrial(c Config, policy, critic *model.Model, prompts [][]int32, reward Reward) (*Trial, error) {
+	if c.PretrainCoef != 0 {
+		return nil, artifact.Errorf(artifact.ErrUsage, "preparing a trial of ppo: pretrain_coefficient is %g, and a trial has no pretraining text; set it to 0", c.PretrainCoef)
+	}
+	reference, err := policy.Clone()
+	if err != nil {
+		return nil, err
+	}
+	t := &Trial{run: newRun(c, c.Context)}
+	t.run.prompts, t.run.reward = prompts, reward
+	if err := t.run.compile(policy, reference, critic); err != nil {
+		return nil, err
+	}
+	policyOptimizer, err := train.NewOptimizer(policy, c.AdamW())
+	if err != nil {
+		return nil, err
+	}
+	criticOptimizer, err := train.NewOptimizer(critic, c.AdamW())
+	if err != nil {
+		return nil, err
+	}
+	t.updater, err = newUpdater(c, c.Iterations*c.minibatches(), policyOptimizer, criticOptimizer)
+	return t, err
+}
+
+// Iterate takes one iteration, a rollout and the optimizer steps on it, and
+// returns the FLOPs that it took, those of the reward apart.
+func (t *Trial) Iterate(ctx context.Context) (flops int64, err error) {
+	for range t.run.config.minibatches() {
+		step := t.steps
+		report, err := t.run.step(ctx, step, func(sum *minibatchSum, batch func() string) error { return t.updater.apply(step, sum, batch) })
+		if err != nil {
+			return flops, err
+		}
+		flops += report.FLOPs
+		t.steps++
+	}
+	return flops, nil
+}

@@ -1,0 +1,84 @@
+package ppo
+
+import (
+	"context"
+	"testing"
+
+	"github.com/seed-b72bdb6c/alma/compute/cpu"
+	"github.com/seed-b72bdb6c/alma/model"
+)
+
+func TestTrialTrainsPolicyAndCriticAndCountsItsWork(t *testing.T) {
+	engine := cpu.New(cpu.Options{Threads: 2})
+	defer engine.Close()
+	config := model.Config{
+		Family: model.GPT2, Head: model.LanguageModel, Vocabulary: 32, Context: 12,
+		Width: 16, Layers: 1, Heads: 2, KVHeads: 2, HeadDim: 8, FeedForward: 64,
+		Epsilon: 1e-5, Tied: true, InitRange: .02, BOS: -1, EOS: -1, Pad: -1,
+	}
+	policy, err := model.New(engine, config, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	critic, err := policy.WithHead(model.Scalar, 2)
+	if err != nil {
+		t.Fatal(err)
+	}
+	weights := func() (p, c string) {
+		a, err := policy.Weights()
+		if err != nil {
+			t.Fatal(err)
+		}
+		b, err := critic.Weights()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(a), string(b)
+	}
+	c := Defaults()
+	c.Iterations, c.Prompts, c.Minibatch, c.Epochs, c.MicroRows, c.Slots = 2, 4, 2, 2, 2, 4
+	c.Context, c.MaxTokens, c.PretrainCoef = 12, 8, 0
+	var scored int
+	trial, err := NewTrial(c, policy, critic, [][]int32{{1, 2, 3, 4}, {5, 6, 7, 8}}, func(_ context.Context, texts []Text) ([]float32, error) {
+		scores := make([]float32, len(texts))
+		for i, text := range texts {
+			scored++
+			scores[i] = float32(text.Response[0])
+			if len(text.Response) != c.MaxTokens {
+				t.Errorf("a response of %d tokens, want %d", len(text.Response), c.MaxTokens)
+			}
+		}
+		return scores, nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var work []int64
+	for range 2 {
+		p0, c0 := weights()
+		flops, err := trial.Iterate(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		work = append(work, flops)
+		p1, c1 := weights()
+		if p0 == p1 {
+			t.Error("the policy did not change")
+		}
+		if c0 == c1 {
+			t.Error("the critic did not change")
+		}
+	}
+	if work[0] <= 0 || work[0] != work[1] {
+		t.Errorf("iterations of the same shapes took %v FLOPs", work)
+	}
+	if scored != 2*c.Prompts {
+		t.Errorf("%d responses were rewarded, want %d", scored, 2*c.Prompts)
+	}
+}
+
+func TestTrialRefusesAPretrainingMix(t *testing.T) {
+	if _, err := NewTrial(Defaults(), nil, nil, nil, nil); err == nil {
+		t.Error("a trial with a pretraining mix was accepted")
+	}
+}
