@@ -397,7 +397,7 @@ func (v *vocabulary) setAdded(added []AddedToken) {
 			{EndOfText, &v.roles.eos}, {"</s>", &v.roles.eos}, {"<eos>", &v.roles.eos},
 			{Pad, &v.roles.pad}, {"[PAD]", &v.roles.pad}, {"<pad>", &v.roles.pad},
 			{"<s>", &v.roles.bos}, {"<bos>", &v.roles.bos}, {"<unk>", &v.roles.unk}, {"[UNK]", &v.roles.unk},
-			{"[CLS]", &v.roles.cls}, {"[SEP]", &v.roles.sep}, {"[MASK]", &v.roles.mask},
+			{"[CLS]", &v.roles.cls}, {"[SEP]", &v.roles.sep}, {"[MASK]", &v.roles.mask}, {MaskToken, &v.roles.mask},
 		} {
 			if a.Content == known.name && a.Special {
 				*known.role = a.Content

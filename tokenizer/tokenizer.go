@@ -12,6 +12,7 @@ const (
 	IMStart   = "<|im_start|>"  // before each turn of a dialogue; 1
 	IMEnd     = "<|im_end|>"    // after each turn of a dialogue; 2
 	Pad       = "<|pad|>"       // fills rows, never trained on; 3
+	MaskToken = "<|mask|>"      // hides a token from an encoder that is to guess it; 4 in EncoderSpecialTokens
 )
 
 // DefaultSpecialTokens returns the special tokens that Train gives a vocabulary
@@ -19,6 +20,12 @@ const (
 func DefaultSpecialTokens() []string {
 	return []string{EndOfText, IMStart, IMEnd, Pad}
 }
+
+// EncoderSpecialTokens returns the special tokens of a vocabulary for an
+// encoder: the default ones and MaskToken. Train gives such a vocabulary EndOfText
+// as the token that begins a text (CLS, see [Tokenizer.Wrap]): it stands between
+// documents, so before each of them.
+func EncoderSpecialTokens() []string { return append(DefaultSpecialTokens(), MaskToken) }
 
 // AddedToken is a token that is matched as a whole, outside pieces and merges.
 // The flags are those of Hugging Face's added_tokens.

@@ -110,6 +110,13 @@ func Train(ctx context.Context, docs iter.Seq2[string, error], o Options) (*Toke
 	if slices.Contains(o.SpecialTokens, IMStart) && slices.Contains(o.SpecialTokens, IMEnd) {
 		v.chatTemplate = ChatTemplateJinja
 	}
+	if slices.Contains(o.SpecialTokens, MaskToken) {
+		v.roles.mask = MaskToken
+		if at := slices.Index(o.SpecialTokens, EndOfText); at >= 0 {
+			v.roles.cls = EndOfText
+			v.description.postProcessor = surround(v.added[at], AddedToken{}, false)
+		}
+	}
 	t, err := newTokenizer(v)
 	if err != nil {
 		return nil, nil, fmt.Errorf("training a tokenizer: %w", err)

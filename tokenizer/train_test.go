@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -221,5 +223,37 @@ func TestTrainReportsProgress(t *testing.T) {
 	}})
 	if err != nil || last != want || want != 500-260 {
 		t.Errorf("ended at %d of %d, %v", last, want, err)
+	}
+}
+
+func TestAVocabularyForAnEncoderBeginsATextAndHasAMask(t *testing.T) {
+	docs := func(yield func(string, error) bool) { yield("hear hear hear", nil) }
+	tok, _, err := Train(t.Context(), docs, Options{VocabSize: 263, SpecialTokens: EncoderSpecialTokens()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	files, err := tok.Files()
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	for name, data := range files {
+		if err := os.WriteFile(filepath.Join(dir, name), data, 0o666); err != nil {
+			t.Fatal(err)
+		}
+	}
+	back, err := Load(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, tok := range map[string]*Tokenizer{"trained": tok, "loaded": back} {
+		mask, ok := tok.Mask()
+		if cls, hasCLS := tok.CLS(); !ok || mask != 4 || !hasCLS || cls != 0 {
+			t.Errorf("%s: mask %d, %v, first %d, %v", name, mask, ok, cls, hasCLS)
+		}
+		ids := tok.Encode("hear")
+		if got := tok.Wrap(ids); !slices.Equal(got, append([]int32{0}, ids...)) {
+			t.Errorf("%s: %v is wrapped as %v", name, ids, got)
+		}
 	}
 }

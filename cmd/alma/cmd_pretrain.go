@@ -15,8 +15,11 @@ func newPretrainCommand(c *call) *cobra.Command {
 		Use:     "pretrain [RECIPE] --corpus DIR --tokenizer DIR --out DIR",
 		GroupID: groupMake,
 		Short:   "Train a model from random weights on a corpus",
-		Long: `Train a language model from random weights on the training text of a corpus:
-rows cut from documents that end with <|endoftext|>, the next token as target.
+		Long: `Train a model from random weights on the training text of a corpus: rows cut from
+documents that end with <|endoftext|>. With objective causal a decoder foretells
+the next token of each; with mlm an encoder (family bert) guesses tokens that were
+hidden from it, for alma embed and alma classify. That needs a tokenizer with a
+mask token: alma tokenizer train --encoder.
 
 The configuration is that of the "pretrain" section of a recipe, or the
 defaults, with --set for single keys:
@@ -28,7 +31,8 @@ interrupted command goes on from the last checkpoint with the same bits.`,
 		Example: examples(
 			"alma pretrain --corpus corpus --tokenizer tokenizer --out base",
 			"alma pretrain --corpus corpus --tokenizer tokenizer --out base \\",
-			"    --set layers=6 --set width=384 --set steps=5000 --seed 1"),
+			"    --set layers=6 --set width=384 --set steps=5000 --seed 1",
+			"alma pretrain recipes/encoder.yaml --corpus corpus --tokenizer tokenizer --out encoder"),
 		Args: arguments(0, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := required(cmd, "corpus", "tokenizer", "out"); err != nil {

@@ -54,6 +54,7 @@ func newTokenizerTrainCommand(c *call) *cobra.Command {
 	var out string
 	var vocabulary, threads int
 	var minFrequency int64
+	var encoder bool
 	cmd := &cobra.Command{
 		Use:   "train CORPUS --vocab N --out DIR",
 		Short: "Learn a vocabulary from the training text of a corpus",
@@ -61,8 +62,11 @@ func newTokenizerTrainCommand(c *call) *cobra.Command {
 corpus: <|endoftext|>, <|im_start|>, <|im_end|> and <|pad|> are 0 to 3, then come
 the 256 bytes, then one token for each merge of the most frequent pair.
 
+With --encoder, for pretraining with objective mlm, <|mask|> is 4, and a text that
+is encoded for a model begins with <|endoftext|>.
+
 The result depends on the corpus alone, not on the number of threads.`,
-		Example: examples("alma tokenizer train corpus --vocab 2048 --out tokenizer"),
+		Example: examples("alma tokenizer train corpus --vocab 2048 --out tokenizer", "alma tokenizer train corpus --vocab 4096 --encoder --out tokenizer"),
 		Args:    arguments(1, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := required(cmd, "vocab", "out"); err != nil {
@@ -72,7 +76,11 @@ The result depends on the corpus alone, not on the number of threads.`,
 			config := struct {
 				Vocabulary   int   `json:"vocabulary"`
 				MinFrequency int64 `json:"min_frequency"`
-			}{vocabulary, minFrequency}
+				Encoder      bool  `json:"encoder,omitempty"`
+			}{vocabulary, minFrequency, encoder}
+			if encoder {
+				options.SpecialTokens = tokenizer.EncoderSpecialTokens()
+			}
 			progress := train.NewProgress(os.Stderr)
 			options.Progress = func(done, total int) {
 				progress.Show(train.ProgressLine{Label: "tokenizer merge", Done: int64(done), Total: int64(total)})
@@ -116,6 +124,7 @@ The result depends on the corpus alone, not on the number of threads.`,
 	}
 	cmd.Flags().IntVar(&vocabulary, "vocab", 0, "number of tokens, the 4 special ones and the 256 bytes included")
 	cmd.Flags().Int64Var(&minFrequency, "min-frequency", 2, "how often a pair must occur to be merged")
+	cmd.Flags().BoolVar(&encoder, "encoder", false, "for an encoder: with <|mask|>, and <|endoftext|> before a text")
 	cmd.Flags().IntVar(&threads, "threads", 0, "goroutines that count; 0: as many as processors. They change no result")
 	cmd.Flags().StringVar(&out, "out", "", "`DIR` for the tokenizer")
 	c.jsonFlag(cmd)

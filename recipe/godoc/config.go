@@ -109,6 +109,9 @@ func (c Config) InPrecision() Config {
 
 // Validate checks what no single value can say.
 func (c *Config) Validate() error {
+	if c.Pretrain.Objective != pretrain.Causal {
+		return artifact.Errorf(artifact.ErrUsage, "pretrain.objective is %s, and the stages after pretraining write text, which an encoder does not; run alma pretrain with this recipe, then alma embed or alma classify", c.Pretrain.Objective)
+	}
 	if c.Dialogues.MaxPrompt+c.Dialogues.MaxAnswer > c.Pretrain.Context {
 		return artifact.Errorf(artifact.ErrUsage, "dialogues.max_prompt %d and dialogues.max_answer %d do not fit into pretrain.context %d", c.Dialogues.MaxPrompt, c.Dialogues.MaxAnswer, c.Pretrain.Context)
 	}

@@ -113,6 +113,14 @@ func TestTheRecipesLoad(t *testing.T) {
 	}
 }
 
+func TestARunOfAllStagesRefusesAnEncoder(t *testing.T) {
+	c := Defaults()
+	_, err := recipe.Load("../../recipes/encoder.yaml", &c, recipe.Options{Derive: Derive})
+	if artifact.ExitCode(err) != artifact.ErrUsage.Code() || !strings.Contains(err.Error(), "alma pretrain") {
+		t.Errorf("got %v", err)
+	}
+}
+
 func TestWhatTheRecipesCommentsShowIsTheDefault(t *testing.T) {
 	const file = "../../recipes/godoc.yaml"
 	data, err := os.ReadFile(file)

@@ -1,6 +1,13 @@
-// Package pretrain trains a language model from random weights on the text of
-// a corpus: rows of T tokens cut from documents that end with <|endoftext|>,
-// the next token as the target of each.
+// Package pretrain trains a model from random weights on the text of a corpus:
+// rows of T tokens cut from documents with <|endoftext|> between them.
+//
+// Terms:
+//
+//   - causal: a decoder foretells the next token of each.
+//   - mlm: an encoder guesses tokens that were hidden from it, from the text on
+//     both sides (Devlin et al. 2019, section 3.1; see [dataset.Masking]). The
+//     documents of a row are segments of their own, each of which begins with
+//     <|endoftext|>: that token then stands for the text.
 package pretrain
 
 import (
@@ -21,7 +28,10 @@ import (
 
 // Config configures the stage.
 type Config struct {
-	Family      string  `yaml:"family" json:"family" doc:"kind of the blocks" enum:"gpt2,llama,mistral,qwen2,qwen3,gemma3_text"`
+	Objective string  `yaml:"objective" json:"objective" doc:"causal: a decoder foretells the next token; mlm: an encoder (family bert) guesses hidden ones" enum:"causal,mlm"`
+	MaskShare float64 `yaml:"mask_share" json:"mask_share" doc:"share of the text's tokens that mlm chooses to be guessed" above:"0" max:"1"`
+
+	Family      string  `yaml:"family" json:"family" doc:"kind of the blocks" enum:"gpt2,llama,mistral,qwen2,qwen3,gemma3_text,bert"`
 	Layers      int     `yaml:"layers" json:"layers" doc:"Transformer blocks" min:"1"`
 	Width       int     `yaml:"width" json:"width" doc:"size of a hidden state" min:"1"`
 	Heads       int     `yaml:"heads" json:"heads" doc:"attention heads" min:"1"`
@@ -41,9 +51,16 @@ type Config struct {
 	Seed      uint64 `yaml:"seed" json:"seed" doc:"of the initial weights and the order of the text"`
 }
 
+// The objectives.
+const (
+	Causal = "causal"
+	MLM    = "mlm"
+)
+
 // Defaults is a small model that two cores train in minutes.
 func Defaults() Config {
 	return Config{
+		Objective: Causal, MaskShare: .15,
 		Family: "llama", Layers: 4, Width: 192, Heads: 6, Context: 256, InitRange: .02,
 		Steps: 1300, BatchTokens: 2048, MicroRows: 8,
 		OptimizerConfig: train.DefaultOptimizer(4e-3),
@@ -79,13 +96,19 @@ func (c Config) architecture(vocabulary int) (model.Config, error) {
 		Width: c.Width, Layers: c.Layers, Heads: c.Heads, KVHeads: c.KVHeads, FeedForward: c.FeedForward,
 		Epsilon: 1e-5, Tied: true, InitRange: c.InitRange, BOS: -1, EOS: -1, Pad: -1,
 	}
+	if c.Objective == MLM {
+		m.Head = model.MaskedLanguageModel
+	}
+	if encoder := m.Family.Encoder(); encoder != (c.Objective == MLM) {
+		return m, artifact.Errorf(artifact.ErrUsage, "configuring the model: objective %s does not go with family %s; mlm wants the encoder %s, %s one of the decoders %v", c.Objective, c.Family, model.BERT, Causal, model.Decoders)
+	}
 	if c.Width%c.Heads != 0 {
 		return m, artifact.Errorf(artifact.ErrUsage, "configuring the model: width %d is not a multiple of %d heads", c.Width, c.Heads)
 	}
 	m = m.Complete()
 	if m.FeedForward == 0 {
 		m.FeedForward = 4 * c.Width
-		if m.Family != model.GPT2 {
+		if m.Family != model.GPT2 && m.Family != model.BERT {
 			// As many weights in three matrices as GPT-2 has in two, in steps of 64.
 			m.FeedForward = (8*c.Width/3 + 63) / 64 * 64
 		}
@@ -145,7 +168,7 @@ func Run(ctx context.Context, env train.Environment, c Config, in Inputs, out st
 		return nil, err
 	}
 	defer validation.Close()
-	stream, err := dataset.NewStream(training, dataset.StreamOptions{T: c.Context, Seed: c.Seed, Shuffle: true})
+	reader, err := c.newReader(training, tok, true)
 	if err != nil {
 		return nil, err
 	}
@@ -162,10 +185,11 @@ func Run(ctx context.Context, env train.Environment, c Config, in Inputs, out st
 	if err != nil {
 		return nil, err
 	}
-	evaluation, err := NewEvaluation(lm, validation, tok)
+	held, err := c.newReader(validation, tok, false)
 	if err != nil {
 		return nil, err
 	}
+	evaluation := newEvaluation(lm, held, tok)
 	env.Log.Printf("pretrain: %s parameters, %s tokens of training text, %s of validation text, %s a step × %s steps",
 		train.FormatCount(config.ParameterCount()), train.FormatCount(training.Tokens()), train.FormatCount(validation.Tokens()),
 		train.FormatCount(int64(c.BatchTokens)), train.FormatCount(int64(c.Steps)))
@@ -186,34 +210,38 @@ func Run(ctx context.Context, env train.Environment, c Config, in Inputs, out st
 		States: []train.State{train.ModelState{Model: m, Optimizer: optimizer, Extra: extra, EOS: train.EndTokens(tok)}},
 		Step: func(_ context.Context, step int) (train.StepReport, error) {
 			first := uint64(step) * uint64(rows)
+			targets, err := reader.targets(first, rows, batch)
+			if err != nil {
+				return train.StepReport{}, err
+			}
+			report := train.StepReport{Tokens: int64(c.BatchTokens), FLOPs: optimizer.FLOPs()}
 			var loss float64
 			var bytes int64
 			for micro := 0; micro < rows; micro += c.MicroRows {
-				if err := stream.Batch(first+uint64(micro), batch.Tokens, batch.Targets); err != nil {
-					return train.StepReport{}, err
+				if _, err := reader.fill(first+uint64(micro), batch); err != nil {
+					return report, err
 				}
-				part, err := lm.Accumulate(batch, 1/float64(c.BatchTokens))
+				part, err := lm.Accumulate(batch, 1/float64(max(1, targets)))
 				if err != nil {
-					return train.StepReport{}, err
+					return report, err
 				}
 				loss += part
 				bytes += dataset.CountBytes(batch.Targets, lengths)
+				report.FLOPs += lm.FLOPsOf(batch)
 			}
 			lr := schedule.At(step)
 			norm, err := guard.Apply(optimizer, lr, loss, func() string {
 				return fmt.Sprintf("rows %d to %d of the training text (epoch %d), cut from %s",
-					first, first+uint64(rows)-1, first/uint64(stream.RowsPerEpoch()), documentNames(in.Corpus, stream, first, rows))
+					first, first+uint64(rows)-1, first/uint64(reader.stream.RowsPerEpoch()), documentNames(in.Corpus, reader.stream, first, rows))
 			})
-			return train.StepReport{
-				Metrics: []train.Metric{
-					{Name: "loss", Value: loss},
-					{Name: "bits_per_byte", Value: loss * float64(c.BatchTokens) / math.Ln2 / float64(max(1, bytes))},
-					{Name: "grad_norm", Value: norm},
-					{Name: "lr", Value: lr},
-				},
-				Tokens: int64(c.BatchTokens),
-				FLOPs:  int64(rows/c.MicroRows)*lm.FLOPs() + optimizer.FLOPs(),
-			}, err
+			report.Metrics = []train.Metric{{Name: "loss", Value: loss}}
+			if c.Objective == MLM {
+				report.Metrics = append(report.Metrics, train.Metric{Name: "masked_tokens", Value: float64(targets)})
+			} else {
+				report.Metrics = append(report.Metrics, train.Metric{Name: "bits_per_byte", Value: loss * float64(targets) / math.Ln2 / float64(max(1, bytes))})
+			}
+			report.Metrics = append(report.Metrics, train.Metric{Name: "grad_norm", Value: norm}, train.Metric{Name: "lr", Value: lr})
+			return report, err
 		},
 		EvaluateEvery: c.EvalEvery,
 		Evaluate: func(ctx context.Context, step int) ([]train.Metric, error) {
@@ -222,7 +250,11 @@ func Run(ctx context.Context, env train.Environment, c Config, in Inputs, out st
 				limit = 0
 			}
 			loss, bpb, err := evaluation.Run(ctx, limit)
-			return []train.Metric{{Name: "validation/loss", Value: loss}, {Name: "validation/bits_per_byte", Value: bpb}}, err
+			metrics := []train.Metric{{Name: "validation/loss", Value: loss}}
+			if c.Objective == Causal {
+				metrics = append(metrics, train.Metric{Name: "validation/bits_per_byte", Value: bpb})
+			}
+			return metrics, err
 		},
 	}
 	totals, err := loop.Run(ctx)
@@ -235,60 +267,6 @@ func Run(ctx context.Context, env train.Environment, c Config, in Inputs, out st
 	totals.Fill(&stage.Manifest)
 	stage.Manifest.Metrics["parameters"] = float64(config.ParameterCount())
 	return stage.Finish()
-}
-
-// Evaluation measures a language model on validation text.
-type Evaluation struct {
-	lm      *train.LanguageModel
-	stream  *dataset.Stream
-	lengths []int32
-	rows    *dataset.Packed
-}
-
-// NewEvaluation prepares the measurement on shards with a compiled objective.
-func NewEvaluation(lm *train.LanguageModel, shards *dataset.Shards, t *tokenizer.Tokenizer) (*Evaluation, error) {
-	stream, err := dataset.NewStream(shards, dataset.StreamOptions{T: lm.T})
-	if err != nil {
-		return nil, err
-	}
-	return &Evaluation{lm, stream, t.ByteLengths(), train.NewTextRows(lm.B, lm.T)}, nil
-}
-
-// Run returns the mean loss in nats per token and in bits per byte over the
-// first limit rows, 0 for all.
-func (e *Evaluation) Run(ctx context.Context, limit int) (loss, bitsPerByte float64, err error) {
-	total := e.stream.RowsPerEpoch()
-	if limit > 0 {
-		total = min(total, limit)
-	}
-	var tokens, bytes int64
-	for row := 0; row < total; row += e.lm.B {
-		if ctx.Err() != nil {
-			return 0, 0, context.Cause(ctx)
-		}
-		for b := range e.lm.B {
-			at, end := b*e.lm.T, (b+1)*e.lm.T
-			if row+b >= total { // past the last row: no targets
-				for i := at; i < end; i++ {
-					e.rows.Targets[i] = dataset.Ignored
-				}
-				continue
-			}
-			if err := e.stream.Row(uint64(row+b), e.rows.Tokens[at:end], e.rows.Targets[at:end]); err != nil {
-				return 0, 0, err
-			}
-			tokens += int64(e.lm.T)
-		}
-		losses, err := e.lm.Losses(e.rows)
-		if err != nil {
-			return 0, 0, err
-		}
-		for _, l := range losses {
-			loss += float64(l)
-		}
-		bytes += dataset.CountBytes(e.rows.Targets, e.lengths)
-	}
-	return loss / float64(tokens), loss / math.Ln2 / float64(max(1, bytes)), nil
 }
 
 // maxNamed is how many documents of a batch are named.
