@@ -126,13 +126,9 @@ func NewPacked(B, T int) *Packed {
 // Fill lays out up to B rows of examples, as Pack listed them; rows that are
 // missing are padding. What a row holds does not depend on the other rows.
 func (p *Packed) Fill(rows [][]int, examples []Example, pad int32) error {
-	if len(rows) > p.B {
-		return fmt.Errorf("laying out %d rows: there is room for %d", len(rows), p.B)
+	if err := p.reset(rows, pad); err != nil {
+		return err
 	}
-	for i := range p.Tokens {
-		p.Tokens[i], p.Positions[i], p.Segments[i], p.Targets[i] = pad, 0, -1, Ignored
-	}
-	p.Learned = 0
 	for b, row := range rows {
 		at, end := b*p.T, (b+1)*p.T
 		for segment, x := range row {
@@ -140,12 +136,10 @@ func (p *Packed) Fill(rows [][]int, examples []Example, pad int32) error {
 			if len(e.Trained) != len(e.Tokens) || len(e.Tokens) > end-at {
 				return fmt.Errorf("laying out example %d: %d tokens with %d marks in %d positions", x, len(e.Tokens), len(e.Trained), end-at)
 			}
-			for i, id := range e.Tokens {
-				p.Tokens[at+i] = id
-				p.Positions[at+i] = int32(i)
-				p.Segments[at+i] = int32(segment)
-				if i+1 < len(e.Tokens) && e.Trained[i+1] {
-					p.Targets[at+i] = e.Tokens[i+1]
+			p.place(at, segment, e.Tokens)
+			for i := 1; i < len(e.Tokens); i++ {
+				if e.Trained[i] {
+					p.Targets[at+i-1] = e.Tokens[i]
 					p.Learned++
 				}
 			}
@@ -153,4 +147,49 @@ func (p *Packed) Fill(rows [][]int, examples []Example, pad int32) error {
 		}
 	}
 	return nil
+}
+
+// FillTexts is Fill for texts of which nothing is a target.
+func (p *Packed) FillTexts(rows [][]int, texts [][]int32, pad int32) error {
+	if err := p.reset(rows, pad); err != nil {
+		return err
+	}
+	for b, row := range rows {
+		at, end := b*p.T, (b+1)*p.T
+		for segment, x := range row {
+			if len(texts[x]) > end-at {
+				return fmt.Errorf("laying out text %d: %d tokens in %d positions", x, len(texts[x]), end-at)
+			}
+			p.place(at, segment, texts[x])
+			at += len(texts[x])
+		}
+	}
+	return nil
+}
+
+// reset makes all of the rows padding.
+func (p *Packed) reset(rows [][]int, pad int32) error {
+	if len(rows) > p.B {
+		return fmt.Errorf("laying out %d rows: there is room for %d", len(rows), p.B)
+	}
+	for i := range p.Tokens {
+		p.Tokens[i], p.Positions[i], p.Segments[i], p.Targets[i] = pad, 0, -1, Ignored
+	}
+	p.Learned = 0
+	return nil
+}
+
+// place lays a segment out from position at on.
+func (p *Packed) place(at, segment int, tokens []int32) {
+	for i, id := range tokens {
+		p.Tokens[at+i], p.Positions[at+i], p.Segments[at+i] = id, int32(i), int32(segment)
+	}
+}
+
+// Feed copies the rows to the inputs "tokens", "positions" and "segments" of a
+// Program over B rows of T tokens.
+func (p *Packed) Feed(x compute.Executable) {
+	copy(x.Ints("tokens"), p.Tokens)
+	copy(x.Ints("positions"), p.Positions)
+	copy(x.Ints("segments"), p.Segments)
 }

@@ -3,6 +3,7 @@ package model
 import (
 	"math"
 	"slices"
+	"strings"
 
 	"github.com/seed-b72bdb6c/alma/compute"
 )
@@ -87,6 +88,12 @@ func (c Config) inHead(name string) bool {
 	var l parameterList
 	c.headParameters(&l)
 	return slices.ContainsFunc(l.list, func(p Parameter) bool { return p.Name == name })
+}
+
+// InBody reports whether a parameter belongs to the body: neither to the head
+// nor to the pooler beneath it.
+func (c Config) InBody(p Parameter) bool {
+	return !c.inHead(p.Name) && !strings.HasPrefix(p.Name, poolerName+".")
 }
 
 // WithHead is the configuration of the same body under another head. Labels

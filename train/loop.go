@@ -36,6 +36,9 @@ type Loop struct {
 	// steps and after the last. Its metrics join those of the step.
 	Evaluate      func(ctx context.Context, step int) ([]Metric, error)
 	EvaluateEvery int
+	// Done, if set, is asked after each step; true ends the run there, as Steps
+	// does. It must be a function of the States.
+	Done func() bool
 
 	CheckpointEvery time.Duration // 0: a minute
 	CheckpointSteps int           // if set, also after every so many steps
@@ -157,7 +160,8 @@ func (l *Loop) Run(ctx context.Context) (Totals, error) {
 		state.Totals.Seconds += elapsed.Seconds()
 		return run.step(state.Step, report, state.Totals.Last, elapsed)
 	}
-	for state.Step < l.Steps || state.Unevaluated {
+	ended := func() bool { return state.Step >= l.Steps || state.Step > 0 && l.Done != nil && l.Done() }
+	for !ended() || state.Unevaluated {
 		step, started := state.Step, time.Now()
 		if ctx.Err() != nil {
 			return interrupt()
@@ -222,7 +226,7 @@ func (l *Loop) Run(ctx context.Context) (Totals, error) {
 			return state.Totals, err
 		}
 		due := time.Since(lastCheckpoint) >= l.CheckpointEvery || l.CheckpointSteps > 0 && state.Step%l.CheckpointSteps == 0
-		if due || state.Step == l.Steps {
+		if due || ended() {
 			if err := checkpoint(); err != nil {
 				return state.Totals, err
 			}

@@ -171,7 +171,7 @@ func TestOptimizerStateComesBack(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := loadParameters(b, "model", w); err != nil {
+	if err := LoadParameters(b, "model", w); err != nil {
 		t.Fatal(err)
 	}
 	if err := ob.Load("optimizer", saved.Bytes()); err != nil {

@@ -87,7 +87,9 @@ func (s ModelState) Load(read func(name string) ([]byte, error)) error {
 	return s.Optimizer.Zero()
 }
 
-func loadParameters(m *model.Model, name string, data []byte) error {
+// LoadParameters gives a model the weights of a safetensors file that
+// [model.Model.Weights] wrote. The name appears in errors.
+func LoadParameters(m *model.Model, name string, data []byte) error {
 	file, err := artifact.ParseSafetensors(name, bytes.NewReader(data), int64(len(data)))
 	if err != nil {
 		return err

@@ -1,0 +1,248 @@
+package classify
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"path/filepath"
+	"slices"
+
+	"github.com/seed-b72bdb6c/alma/artifact"
+	"github.com/seed-b72bdb6c/alma/dataset"
+	"github.com/seed-b72bdb6c/alma/model"
+	"github.com/seed-b72bdb6c/alma/stats"
+	"github.com/seed-b72bdb6c/alma/tokenizer"
+	"github.com/seed-b72bdb6c/alma/train"
+)
+
+// Inputs are the artifacts that the stage reads.
+type Inputs struct {
+	// Base is a model folder, a decoder's or an encoder's. One that has just
+	// these classes already goes on with the layers that it has.
+	Base       string
+	Texts      string // labelled texts to learn
+	Validation string // labelled texts to measure on; empty: a share of Texts
+}
+
+// ValidationFile is the file of the stage's folder with the final measures
+// ([stats.Classification]), absent where nothing was held out.
+const ValidationFile = "validation.json"
+
+// Run trains a classifier from the base model into the folder out, continuing
+// where an earlier run stopped.
+func Run(ctx context.Context, env train.Environment, c Config, in Inputs, out string) (*artifact.Manifest, error) {
+	if err := c.Validate(); err != nil {
+		return nil, err
+	}
+	stage, err := artifact.Begin(out, "classify", c)
+	if err != nil {
+		return nil, err
+	}
+	base, tok, err := train.LoadModel(env.Engine, in.Base)
+	if err != nil {
+		return nil, err
+	}
+	if c.Context > base.Context {
+		return nil, artifact.Errorf(artifact.ErrUsage, "configuring classify: context %d is longer than the model's, which is %d", c.Context, base.Context)
+	}
+	for _, input := range [][2]string{{"base", in.Base}, {"texts", in.Texts}, {"validation", in.Validation}} {
+		if input[1] == "" {
+			continue
+		}
+		if err := stage.AddInput(input[0], input[1]); err != nil {
+			return nil, err
+		}
+	}
+	data, err := load(tok, c, in, base.Context)
+	if err != nil {
+		return nil, err
+	}
+	steps, err := plan(data.learned, c, data.length)
+	if err != nil {
+		return nil, err
+	}
+	rates := c.Schedule(len(steps))
+	if err := rates.Validate(); err != nil {
+		return nil, err
+	}
+
+	m, err := base.WithHead(model.Classes, c.Seed, data.labels...)
+	if err != nil {
+		return nil, err
+	}
+	if c.FreezeBody {
+		m.Freeze(m.InBody)
+	}
+	loss, err := newLoss(m, steps, data.learned, c, data.length)
+	if err != nil {
+		return nil, err
+	}
+	optimizer, err := train.NewOptimizer(m, c.AdamW())
+	if err != nil {
+		return nil, err
+	}
+	classifier, err := NewClassifier(m, c.MicroRows, data.length)
+	if err != nil {
+		return nil, err
+	}
+	env.Log.Printf("classify: %d classes, %s texts to learn and %s held out (%s are cut at %d tokens), %s steps of %d texts",
+		len(data.labels), train.FormatCount(int64(len(data.learned.Tokens))), train.FormatCount(int64(len(data.held.Tokens))),
+		train.FormatCount(int64(data.learned.Cut+data.held.Cut)), data.limit, train.FormatCount(int64(len(steps))), c.BatchTexts)
+
+	extra, err := tok.Files()
+	if err != nil {
+		return nil, err
+	}
+	guard := c.Guard()
+	loop := &train.Loop{
+		Stage: "classify", Folder: out, Steps: len(steps), Config: train.Identity(c, stage), Guard: guard, Log: env.Log, CheckpointSteps: env.CheckpointSteps,
+		States: []train.State{train.ModelState{Model: m, Optimizer: optimizer, Extra: extra, EOS: train.EndTokens(tok)}},
+		Step: func(_ context.Context, step int) (train.StepReport, error) {
+			total := loss.weight(steps[step])
+			report := train.StepReport{FLOPs: optimizer.FLOPs()}
+			sum := 0.0
+			for rows := range slices.Chunk(steps[step].rows, c.MicroRows) {
+				part, tokens, flops, err := loss.accumulate(rows, total)
+				if err != nil {
+					return report, err
+				}
+				sum += part
+				report.Tokens += tokens
+				report.FLOPs += flops
+			}
+			lr := rates.At(step)
+			norm, err := guard.Apply(optimizer, lr, sum, func() string {
+				return fmt.Sprintf("the texts of lines %v of %s", steps[step].lines(data.learned), in.Texts)
+			})
+			report.Metrics = []train.Metric{{Name: "loss", Value: sum}, {Name: "grad_norm", Value: norm}, {Name: "lr", Value: lr}}
+			return report, err
+		},
+		EvaluateEvery: c.EvalEvery,
+	}
+	early := newBest(m, c.Patience)
+	if len(data.held.Tokens) > 0 {
+		loop.Evaluate = func(ctx context.Context, step int) ([]train.Metric, error) {
+			measures, err := Measure(ctx, classifier, data.held)
+			if err == nil && c.Patience > 0 {
+				err = early.measured(measures.MacroF1, step)
+			}
+			return metrics(measures), err
+		}
+		if c.Patience > 0 {
+			loop.States, loop.Done = append(loop.States, early), early.done
+		}
+	}
+	totals, err := loop.Run(ctx)
+	if err != nil {
+		return nil, err
+	}
+	totals.Fill(&stage.Manifest)
+	stage.Manifest.Metrics["texts"], stage.Manifest.Metrics["held_out"] = float64(len(data.learned.Tokens)), float64(len(data.held.Tokens))
+	stage.Manifest.Metrics["classes"], stage.Manifest.Metrics["cut"] = float64(len(data.labels)), float64(data.learned.Cut+data.held.Cut)
+	if loop.Done != nil {
+		if err := early.restore(); err != nil {
+			return nil, err
+		}
+		stage.Manifest.Metrics["best_step"] = float64(early.Step)
+	}
+	if len(data.held.Tokens) > 0 {
+		measures, err := Measure(ctx, classifier, data.held)
+		if err != nil {
+			return nil, err
+		}
+		for _, metric := range metrics(measures) {
+			stage.Manifest.Metrics[metric.Name] = metric.Value
+		}
+		if err := writeMeasures(filepath.Join(out, ValidationFile), measures); err != nil {
+			return nil, err
+		}
+	} else {
+		stage.Manifest.Notes = append(stage.Manifest.Notes, "Nothing was held out, so nothing was measured; give a validation file, or a share to hold out.")
+	}
+	if err := train.SaveModel(out, m, tok, 1); err != nil {
+		return nil, err
+	}
+	return stage.Finish()
+}
+
+// texts is what the stage learns from and measures on.
+type texts struct {
+	labels        []string
+	learned, held Examples
+	limit         int // tokens at which a text is cut
+	length        int // tokens of a packed row
+}
+
+// load reads the texts and splits or joins them.
+func load(tok *tokenizer.Tokenizer, c Config, in Inputs, context int) (d texts, err error) {
+	all, err := dataset.ReadTexts(in.Texts, c.texts())
+	if err != nil {
+		return d, err
+	}
+	learned, held, heldFile := all, []dataset.Text(nil), in.Validation
+	if in.Validation != "" {
+		if held, err = dataset.ReadTexts(in.Validation, c.texts()); err != nil {
+			return d, err
+		}
+	} else {
+		learned, held = holdOut(all, c.Validation)
+		heldFile = in.Texts
+	}
+	d.labels = Labels(all)
+	switch {
+	case len(d.labels) < 2:
+		return d, artifact.Errorf(artifact.ErrUsage, "reading texts %s: all %d texts have the label %q; there is nothing to tell apart", in.Texts, len(all), d.labels[0])
+	case len(learned) == 0:
+		return d, artifact.Errorf(artifact.ErrUsage, "reading texts %s: all %d texts are held out; give more texts, or a smaller share", in.Texts, len(all))
+	case len(held) == 0 && c.Patience > 0:
+		return d, artifact.Errorf(artifact.ErrUsage, "configuring classify: patience %d wants measurements, and nothing is held out; give validation texts, a share to hold out, or patience 0", c.Patience)
+	}
+	if d.limit = c.Context; d.limit == 0 {
+		d.limit = context
+	}
+	if d.learned, err = Encode(tok, in.Texts, learned, d.labels, d.limit); err != nil {
+		return d, err
+	}
+	if d.held, err = Encode(tok, heldFile, held, d.labels, d.limit); err != nil {
+		return d, err
+	}
+	d.length = rowLength(context, d.learned, d.held)
+	return d, nil
+}
+
+// lines names the step's texts by their lines in the file.
+func (s stepPlan) lines(e Examples) []int {
+	var lines []int
+	for _, row := range s.rows {
+		for _, i := range row {
+			lines = append(lines, e.Lines[i])
+		}
+	}
+	slices.Sort(lines)
+	return lines
+}
+
+// Measure holds a classifier against the classes of examples.
+func Measure(ctx context.Context, c *Classifier, e Examples) (stats.Classification, error) {
+	probabilities, err := c.Probabilities(ctx, e.Tokens)
+	if err != nil {
+		return stats.Classification{}, err
+	}
+	return stats.Classify(c.model.Labels, probabilities, e.Classes), nil
+}
+
+// metrics are the measures for metrics.jsonl.
+func metrics(c stats.Classification) []train.Metric {
+	return []train.Metric{
+		{Name: "validation/accuracy", Value: c.Accuracy.Value}, {Name: "validation/macro_f1", Value: c.MacroF1},
+		{Name: "validation/nll", Value: c.NLL}, {Name: "validation/ece", Value: c.ECE},
+	}
+}
+
+func writeMeasures(path string, c stats.Classification) error {
+	data, err := json.MarshalIndent(c, "", "  ")
+	if err != nil {
+		return fmt.Errorf("encoding %s: %w", path, err)
+	}
+	return artifact.WriteFile(path, append(data, '\n'))
+}

@@ -1,0 +1,178 @@
+package classify
+
+import (
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/seed-b72bdb6c/alma/artifact"
+	"github.com/seed-b72bdb6c/alma/compute"
+	"github.com/seed-b72bdb6c/alma/dataset"
+	"github.com/seed-b72bdb6c/alma/stats"
+	"github.com/seed-b72bdb6c/alma/tokenizer"
+)
+
+// Examples are texts as tokens, with their classes.
+type Examples struct {
+	Tokens  [][]int32
+	Classes []int // [N], indices into the labels
+	Lines   []int // [N], of the file
+	Cut     int   // texts that were longer than the limit
+}
+
+// Labels lists the labels of texts: by size where all are whole numbers, else
+// in the order of their bytes.
+func Labels(texts []dataset.Text) []string {
+	seen := make(map[string]bool)
+	var labels []string
+	for _, t := range texts {
+		if !seen[t.Label] {
+			seen[t.Label] = true
+			labels = append(labels, t.Label)
+		}
+	}
+	slices.Sort(labels)
+	numbers := make(map[string]int)
+	for _, label := range labels {
+		n, err := strconv.Atoi(label)
+		if err != nil {
+			return labels
+		}
+		numbers[label] = n
+	}
+	slices.SortStableFunc(labels, func(a, b string) int { return numbers[a] - numbers[b] })
+	return labels
+}
+
+// Encode makes examples of labelled texts of at most limit tokens. A label that
+// is none of the labels is an error that names it, the file and the line.
+func Encode(tok *tokenizer.Tokenizer, path string, texts []dataset.Text, labels []string, limit int) (Examples, error) {
+	classes := make(map[string]int, len(labels))
+	for i, label := range labels {
+		classes[label] = i
+	}
+	var e Examples
+	for _, t := range texts {
+		class, ok := classes[t.Label]
+		if !ok {
+			return e, artifact.Errorf(artifact.ErrUsage, "reading texts %s:%d: label %q is not one that the model learns or knows: %s", path, t.Line, t.Label, quoted(labels))
+		}
+		ids, cut, err := dataset.EncodeText(tok, t.Text, limit)
+		if err != nil {
+			return e, artifact.Errorf(artifact.ErrUsage, "reading texts %s:%d: %w", path, t.Line, err)
+		}
+		if cut {
+			e.Cut++
+		}
+		e.Tokens, e.Classes, e.Lines = append(e.Tokens, ids), append(e.Classes, class), append(e.Lines, t.Line)
+	}
+	return e, nil
+}
+
+// maxQuoted is how many labels an error lists.
+const maxQuoted = 12
+
+func quoted(labels []string) string {
+	var b strings.Builder
+	for i, label := range labels {
+		if i == maxQuoted {
+			return b.String() + ", and " + strconv.Itoa(len(labels)-i) + " more"
+		}
+		if i > 0 {
+			b.WriteString(", ")
+		}
+		b.WriteString(strconv.Quote(label))
+	}
+	return b.String()
+}
+
+// holdOut splits off a share of the texts by a hash of each, so that equal texts
+// stay together and the split is the same for every seed.
+func holdOut(texts []dataset.Text, share float64) (learned, held []dataset.Text) {
+	stream := compute.Stream("classify/held out")
+	for _, t := range texts {
+		if compute.Uniform(0, stream, compute.Stream(t.Text)) < share {
+			held = append(held, t)
+		} else {
+			learned = append(learned, t)
+		}
+	}
+	return learned, held
+}
+
+// counts counts the examples of each of k classes.
+func (e Examples) counts(k int) []int {
+	n := make([]int, k)
+	for _, class := range e.Classes {
+		n[class]++
+	}
+	return n
+}
+
+// weights returns what a text of each class counts in the loss, 1 on average.
+func (c Config) weights(e Examples, k int) []float64 {
+	if c.ClassWeights == "balanced" {
+		return stats.BalancedWeights(e.counts(k))
+	}
+	weights := make([]float64, k)
+	for i := range weights {
+		weights[i] = 1
+	}
+	return weights
+}
+
+// stepPlan is a step: texts in packed rows, indices into the examples.
+type stepPlan struct{ rows [][]int }
+
+// plan lists the steps: whole epochs in orders of their own, one after the
+// other, and the share of a last one. Short texts share a row, each a segment
+// that sees itself alone, so that little of a row is padding.
+func plan(e Examples, c Config, length int) ([]stepPlan, error) {
+	var steps []stepPlan
+	for epoch := 0; float64(epoch) < c.Epochs; epoch++ {
+		order := compute.Permutation(c.Seed, compute.Stream("classify texts")+uint64(epoch), len(e.Tokens))
+		if share := c.Epochs - float64(epoch); share < 1 {
+			order = order[:max(1, int(share*float64(len(order))))]
+		}
+		for at := 0; at < len(order); at += c.BatchTexts {
+			batch := order[at:min(at+c.BatchTexts, len(order))]
+			rows, err := packTexts(e.Tokens, batch, length)
+			if err != nil {
+				return nil, err
+			}
+			steps = append(steps, stepPlan{rows})
+		}
+	}
+	return steps, nil
+}
+
+// packTexts puts some of the texts into rows of length tokens.
+func packTexts(texts [][]int32, which []int, length int) ([][]int, error) {
+	lengths := make([]int, len(which))
+	for i, x := range which {
+		lengths[i] = len(texts[x])
+	}
+	rows, err := dataset.Pack(lengths, length)
+	if err != nil {
+		return nil, err
+	}
+	for _, row := range rows {
+		for i := range row {
+			row[i] = which[row[i]]
+		}
+	}
+	return rows, nil
+}
+
+// rowLength is the tokens of a packed row: as the longest text needs, at least
+// some texts' worth.
+func rowLength(context int, all ...Examples) int {
+	const step, least = 16, 64
+	longest := least
+	for _, e := range all {
+		for _, text := range e.Tokens {
+			longest = max(longest, len(text))
+		}
+	}
+	return min(context, (longest+step-1)/step*step)
+}
