@@ -42,6 +42,7 @@ var floors = map[string]int{
 
 	"train":    3,
 	"generate": 3,
+	"embed":    3,
 
 	"train/pretrain": 4,
 	"train/sft":      4,

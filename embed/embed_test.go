@@ -1,0 +1,194 @@
+package embed
+
+import (
+	"context"
+	"errors"
+	"math"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/seed-b72bdb6c/alma/artifact"
+	"github.com/seed-b72bdb6c/alma/compute"
+	"github.com/seed-b72bdb6c/alma/compute/cpu"
+	"github.com/seed-b72bdb6c/alma/model"
+)
+
+func newModel(t *testing.T, family model.Family) *model.Model {
+	t.Helper()
+	engine := cpu.New(cpu.Options{Threads: 2})
+	t.Cleanup(func() { engine.Close() })
+	c := model.Config{
+		Family: family, Head: model.LanguageModel, Vocabulary: 60, Context: 40, Width: 32, Layers: 2, Heads: 2, FeedForward: 48,
+		RoPETheta: 10000, Epsilon: 1e-6, Tied: true, InitRange: .3, BOS: -1, EOS: -1, Pad: -1,
+	}
+	if family.Encoder() {
+		c.Head, c.RoPETheta = model.MaskedLanguageModel, 0
+	}
+	m, err := model.New(engine, c.Complete(), 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return m
+}
+
+func newEmbedder(t *testing.T, m *model.Model, rows int, s Settings) *Embedder {
+	t.Helper()
+	e, err := New(m, rows, s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return e
+}
+
+func texts(n int) [][]int32 {
+	out := make([][]int32, n)
+	for i := range out {
+		out[i] = make([]int32, 1+compute.Bits(1, 1, uint64(i))%20)
+		for j := range out[i] {
+			out[i][j] = int32(compute.Bits(2, uint64(i), uint64(j)) % 60)
+		}
+	}
+	return out
+}
+
+func embedAll(t *testing.T, e *Embedder, texts [][]int32) [][]float32 {
+	t.Helper()
+	vectors, err := e.Embed(t.Context(), texts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return vectors
+}
+
+func TestAVectorDoesNotDependOnTheTextsBeside(t *testing.T) {
+	for _, family := range []model.Family{model.BERT, model.Llama} {
+		for _, pooling := range Poolings {
+			m := newModel(t, family)
+			s := Settings{pooling, true, 40}
+			all := texts(30)
+			alone := newEmbedder(t, m, 1, s)
+			for _, rows := range []int{1, 2, 8} {
+				together := embedAll(t, newEmbedder(t, m, rows, s), all)
+				for i, text := range all {
+					if !slices.Equal(embedAll(t, alone, [][]int32{text})[0], together[i]) {
+						t.Fatalf("%s, %s: text %d differs among others in batches of %d rows", family, pooling, i, rows)
+					}
+				}
+			}
+		}
+	}
+}
+
+func TestNormalisedVectorsHaveLengthOneAndTheDirectionOfTheOthers(t *testing.T) {
+	m := newModel(t, model.BERT)
+	raw := embedAll(t, newEmbedder(t, m, 2, Settings{Mean, false, 40}), texts(5))
+	unit := embedAll(t, newEmbedder(t, m, 2, Settings{Mean, true, 40}), texts(5))
+	for i := range raw {
+		length, squares := 0.0, 0.0
+		for d := range raw[i] {
+			length += float64(raw[i][d]) * float64(raw[i][d])
+			squares += float64(unit[i][d]) * float64(unit[i][d])
+		}
+		length = math.Sqrt(length)
+		if math.Abs(squares-1) > 1e-6 || math.Abs(length-1) < .01 {
+			t.Errorf("lengths %v and %v", length, squares)
+		}
+		for d := range raw[i] {
+			if math.Abs(float64(raw[i][d])/length-float64(unit[i][d])) > 1e-6 {
+				t.Errorf("text %d: another direction", i)
+				break
+			}
+		}
+	}
+}
+
+// The oracle is the hidden states of a Program over one text without padding.
+func TestPoolingIsTheMeanOrTheFirstState(t *testing.T) {
+	m := newModel(t, model.BERT)
+	text := []int32{3, 14, 15, 9, 26}
+	p := compute.NewProgram("one text")
+	p.Output("hidden", m.Hidden(p, m.NewBatch(p, 1, len(text))))
+	x, err := m.Engine.Compile(p, m.Store)
+	if err != nil {
+		t.Fatal(err)
+	}
+	copy(x.Ints("tokens"), text)
+	for i := range text {
+		x.Ints("positions")[i] = int32(i)
+	}
+	if err := x.Run(); err != nil {
+		t.Fatal(err)
+	}
+	hidden := x.Floats("hidden")
+	mean := embedAll(t, newEmbedder(t, m, 3, Settings{Mean, false, 16}), [][]int32{text})[0]
+	cls := embedAll(t, newEmbedder(t, m, 3, Settings{CLS, false, 16}), [][]int32{text})[0]
+	for d := range m.Width {
+		sum := float32(0)
+		for i := range text {
+			sum += hidden[i*m.Width+d]
+		}
+		if math.Abs(float64(sum/5-mean[d])) > 1e-5 || math.Abs(float64(hidden[d]-cls[d])) > 1e-5 {
+			t.Fatalf("dimension %d: mean %v and first %v, want %v and %v", d, mean[d], cls[d], sum/5, hidden[d])
+		}
+	}
+}
+
+func TestWhatCannotBeEmbeddedIsRefused(t *testing.T) {
+	m := newModel(t, model.BERT)
+	for name, s := range map[string]Settings{"pooling": {"max", true, 8}, "context": {Mean, true, 41}, "no context": {Mean, true, 0}} {
+		if _, err := New(m, 1, s); !errors.Is(err, artifact.ErrUsage) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	e := newEmbedder(t, m, 1, Settings{Mean, true, 8})
+	for _, text := range [][]int32{{}, make([]int32, 9)} {
+		if _, err := e.Embed(t.Context(), [][]int32{{1}, text}); !errors.Is(err, artifact.ErrUsage) || !strings.Contains(err.Error(), "text 1") {
+			t.Errorf("a text of %d tokens: %v", len(text), err)
+		}
+	}
+	ctx, cancel := context.WithCancelCause(t.Context())
+	cancel(artifact.ErrInterrupted)
+	if _, err := e.Embed(ctx, [][]int32{{1}}); !errors.Is(err, artifact.ErrInterrupted) {
+		t.Errorf("cancelled: %v", err)
+	}
+}
+
+func TestSettingsAreThoseOfTheFolder(t *testing.T) {
+	for _, c := range []struct {
+		pooling, limit string
+		want           Settings
+		says           string
+	}{
+		{"", "", Settings{Mean, true, 512}, ""},
+		{`{"pooling_mode_mean_tokens":true,"pooling_mode_cls_token":false,"word_embedding_dimension":4}`, `{"max_seq_length":256}`, Settings{Mean, true, 256}, ""},
+		{`{"pooling_mode_mean_tokens":false,"pooling_mode_cls_token":true}`, `{"max_seq_length":9999}`, Settings{CLS, true, 512}, ""},
+		{`{"pooling_mode_max_tokens":true}`, "", Settings{}, "pooling_mode_max_tokens"},
+		{`{"pooling_mode_mean_tokens":true,"pooling_mode_cls_token":true}`, "", Settings{}, "one of them"},
+		{`[]`, "", Settings{}, "1_Pooling"},
+	} {
+		folder := t.TempDir()
+		for name, text := range map[string]string{"1_Pooling/config.json": c.pooling, "sentence_bert_config.json": c.limit} {
+			if text == "" {
+				continue
+			}
+			path := filepath.Join(folder, name)
+			if err := os.MkdirAll(filepath.Dir(path), 0o777); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.WriteFile(path, []byte(text), 0o666); err != nil {
+				t.Fatal(err)
+			}
+		}
+		got, err := ReadSettings(folder, 512)
+		if c.says != "" {
+			if err == nil || !strings.Contains(err.Error(), c.says) {
+				t.Errorf("%s: %v", c.pooling, err)
+			}
+		} else if err != nil || got != c.want {
+			t.Errorf("%s: %+v, %v; want %+v", c.pooling, got, err, c.want)
+		}
+	}
+}
