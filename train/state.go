@@ -66,7 +66,7 @@ func (s ModelState) modelFiles() (map[string][]byte, error) {
 
 // Load implements [State].
 func (s ModelState) Load(read func(name string) ([]byte, error)) error {
-	name, load := s.Prefix+"model.safetensors", loadParameters
+	name, load := s.Prefix+"model.safetensors", LoadParameters
 	if s.Model.Adapter != nil {
 		name, load = s.Prefix+model.AdapterWeightsFile, (*model.Model).ReadAdapter
 	}
