@@ -159,7 +159,7 @@ func Run(ctx context.Context, env train.Environment, c Config, in Inputs, out st
 	} else {
 		stage.Manifest.Notes = append(stage.Manifest.Notes, "Nothing was held out, so nothing was measured; give a validation file, or a share to hold out.")
 	}
-	if err := train.SaveModel(out, m, tok, 1); err != nil {
+	if err := train.SaveModel(out, in.Base, m, tok, 1); err != nil {
 		return nil, err
 	}
 	return stage.Finish()

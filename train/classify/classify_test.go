@@ -53,7 +53,7 @@ func newWorkplace(t testing.TB, body string, texts int) workplace {
 	if err := artifact.MakeFolder(w.inputs.Base); err != nil {
 		t.Fatal(err)
 	}
-	if err := train.SaveModel(w.inputs.Base, m, tok, 1); err != nil {
+	if err := train.SaveModel(w.inputs.Base, "", m, tok, 1); err != nil {
 		t.Fatal(err)
 	}
 	w.write(t, w.inputs.Texts, texts, 0)
