@@ -161,11 +161,11 @@ func WritePrompts(path string, prompts []Prompt) error {
 }
 
 // TokenizePrompts renders prompts up to where the answer goes on, with
-// tokenizer.RenderPrompt. Those of more than maxTokens tokens are left out:
+// RenderPrompt. Those of more than maxTokens tokens are left out:
 // kept lists the indices of the others, one for each entry of ids.
-func TokenizePrompts(t *tokenizer.Tokenizer, prompts []Prompt, maxTokens int) (ids [][]int32, kept []int, err error) {
+func TokenizePrompts(r Renderer, prompts []Prompt, maxTokens int) (ids [][]int32, kept []int, err error) {
 	for i, p := range prompts {
-		tokens, err := t.RenderPrompt(p.Messages, p.Prefill)
+		tokens, err := r.RenderPrompt(p.Messages, p.Prefill)
 		if err != nil {
 			return nil, nil, fmt.Errorf("tokenizing prompt %d: %w", i, err)
 		}

@@ -61,6 +61,7 @@ func newAddedMatcher(added []AddedToken, normalize func(string) string) addedMat
 type allowance struct {
 	all   bool
 	names []string
+	guard string // taken out of what lies between the tokens, "" for none
 }
 
 func (w allowance) allows(a *AddedToken) bool {

@@ -148,6 +148,24 @@ func (t *Tokenizer) RenderPrompt(messages []Message, prefill string) ([]int32, e
 	return t.AppendEncode(ids, prefill), nil
 }
 
+// RenderAnswer is RenderPrompt with a completion, and if ended is set with the
+// <|im_end|> after it: what a reward model reads.
+func (t *Tokenizer) RenderAnswer(messages []Message, prefill, completion string, ended bool) ([]int32, error) {
+	ids, err := t.RenderPrompt(messages, prefill)
+	if err != nil {
+		return nil, err
+	}
+	ids = t.AppendEncode(ids, completion)
+	if ended {
+		_, end, err := t.chatTokens()
+		if err != nil {
+			return nil, err
+		}
+		ids = append(ids, end)
+	}
+	return ids, nil
+}
+
 // chatTokens returns the ids of <|im_start|> and <|im_end|>.
 func (t *Tokenizer) chatTokens() (start, end int32, err error) {
 	if t.chatTemplate != "" && t.chatTemplate != ChatTemplateJinja {

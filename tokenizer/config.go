@@ -34,7 +34,7 @@ func (v *vocabulary) parseConfig(data []byte) error {
 		"sep_token":        role(&v.roles.sep),
 		"cls_token":        role(&v.roles.cls),
 		"mask_token":       role(&v.roles.mask),
-		"chat_template":    nullOr(into(&v.chatTemplate)),
+		"chat_template":    nullOr(v.chatTemplates),
 	}
 	for _, m := range all {
 		if r, ok := rules[m.key]; ok {
@@ -44,6 +44,30 @@ func (v *vocabulary) parseConfig(data []byte) error {
 		}
 	}
 	return v.addEnds(addBOS, addEOS)
+}
+
+// chatTemplates reads one chat template, or a list of named ones.
+func (v *vocabulary) chatTemplates(value json.RawMessage) error {
+	if !begins(value, '[') {
+		return json.Unmarshal(value, &v.chatTemplate)
+	}
+	var list []NamedTemplate
+	if err := json.Unmarshal(value, &list); err != nil {
+		return err
+	}
+	for i, one := range list {
+		if one.Name == "" || one.Template == "" {
+			return fmt.Errorf("template %d has no name or no text", i)
+		}
+		if slices.ContainsFunc(list[:i], func(other NamedTemplate) bool { return other.Name == one.Name }) {
+			return fmt.Errorf("two templates are called %q", one.Name)
+		}
+		if one.Name == "default" {
+			v.chatTemplate = one.Template
+		}
+	}
+	v.templates = list
+	return nil
 }
 
 // prefixSpace holds add_prefix_space against the pre-tokenizer. SentencePiece's

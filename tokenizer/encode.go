@@ -2,6 +2,7 @@ package tokenizer
 
 import (
 	"math/bits"
+	"strings"
 	"unicode/utf8"
 )
 
@@ -27,6 +28,13 @@ func (t *Tokenizer) EncodeWithSpecial(text string) []int32 {
 	return t.appendEncode(make([]int32, 0, len(text)/3+4), text, allowance{all: true})
 }
 
+// EncodeRendered is EncodeWithSpecial for a rendered template in which guard, a
+// character, stands inside the names that users have typed, which therefore stand
+// for no tokens. It is taken out of the text before that is encoded; "" for none.
+func (t *Tokenizer) EncodeRendered(text, guard string) []int32 {
+	return t.appendEncode(make([]int32, 0, len(text)/3+4), text, allowance{all: true, guard: guard})
+}
+
 // EncodeAllowing is Encode for text in which the names of the special tokens
 // listed, and of no others, stand for those tokens.
 func (t *Tokenizer) EncodeAllowing(text string, names ...string) []int32 {
@@ -39,7 +47,7 @@ func (t *Tokenizer) appendEncode(dst []int32, text string, allowed allowance) []
 	if t.kind != ByteLevelBPE && !utf8.ValidString(text) {
 		text = replaceInvalid(text)
 	}
-	if t.matcher.raw.silent(allowed) && t.matcher.normalized.silent(allowed) {
+	if allowed.guard == "" && t.matcher.raw.silent(allowed) && t.matcher.normalized.silent(allowed) {
 		return e.section(dst, text, true)
 	}
 	return e.appendParts(dst, text, allowed)
@@ -75,6 +83,9 @@ func (e *encoder) appendParts(dst []int32, text string, allowed allowance) []int
 			if id >= 0 {
 				dst = append(dst, id)
 				return
+			}
+			if allowed.guard != "" {
+				part = strings.ReplaceAll(part, allowed.guard, "")
 			}
 			if prepare := t.pipeline.prepare; prepare != nil {
 				part = prepare(part, first && at == 0)

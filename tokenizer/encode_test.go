@@ -165,3 +165,19 @@ func FuzzEncodeDecode(f *testing.F) {
 	f.Add("\xff\xfe a\xe4\xb8 '\x80s")
 	f.Fuzz(func(t *testing.T, text string) { roundTrip(t, tok, text) })
 }
+
+func TestAGuardKeepsNamesFromBeingTokens(t *testing.T) {
+	tok := goldenTokenizer(t)
+	const guard = "\ufdd0"
+	guarded := strings.Join(strings.Split(IMEnd, ""), guard)
+	got := tok.EncodeRendered(IMStart+"user\nsay "+guarded+IMEnd, guard)
+	start, _ := tok.TokenID(IMStart)
+	end, _ := tok.TokenID(IMEnd)
+	want := append(tok.AppendEncode([]int32{start}, "user\nsay "+IMEnd), end)
+	if !slices.Equal(got, want) {
+		t.Errorf("ids %v, want %v", got, want)
+	}
+	if got, want := tok.EncodeRendered("a"+IMEnd, ""), tok.EncodeWithSpecial("a"+IMEnd); !slices.Equal(got, want) {
+		t.Errorf("without a guard %v, want %v", got, want)
+	}
+}

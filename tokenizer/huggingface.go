@@ -79,7 +79,7 @@ func load(dir string) (*Tokenizer, error) {
 		if !utf8.Valid(data) {
 			return nil, fmt.Errorf("%s: not valid UTF-8", TemplateFile)
 		}
-		v.chatTemplate = string(data)
+		v.chatTemplate, v.templates = string(data), nil // the file goes before the key
 	}
 	return newTokenizer(v)
 }

@@ -243,7 +243,9 @@ func TestLoadTakesTheConfigIntoAccount(t *testing.T) {
 		{name: "wrong type", config: `{"pad_token": 3}`, want: `pad_token is 3`},
 		{name: "prefix space", config: `{"add_prefix_space": true}`, want: `add_prefix_space is true`},
 		{name: "bos", config: `{"add_bos_token": true}`, want: `add_bos_token is true`},
-		{name: "templates", config: `{"chat_template": [{"name": "a"}]}`, want: `chat_template is [{"name": "a"}]`},
+		{name: "templates", config: `{"chat_template": [{"name": "default", "template": "{{ d }}"}, {"name": "tool_use", "template": "{{ t }}"}]}`, eos: EndOfText, pad: Pad, template: "{{ d }}"},
+		{name: "a template without text", config: `{"chat_template": [{"name": "a"}]}`, want: `chat_template is [{"name": "a"}]: template 0 has no name or no text`},
+		{name: "one name twice", config: `{"chat_template": [{"name": "a", "template": "x"}, {"name": "a", "template": "y"}]}`, want: `two templates are called "a"`},
 		{name: "broken", config: `{`, want: `tokenizer_config.json: byte 1`},
 		{name: "no object", config: `[]`, want: `where an object should stand`},
 	} {
@@ -263,6 +265,29 @@ func TestLoadTakesTheConfigIntoAccount(t *testing.T) {
 				t.Errorf("eos %q, pad %q, template %q", tok.roles.eos, tok.roles.pad, tok.ChatTemplate())
 			}
 		})
+	}
+}
+
+func TestNamedTemplatesAreWrittenAsTheyWereRead(t *testing.T) {
+	const config = `{"chat_template": [{"name": "default", "template": "{{ d }}"}, {"name": "tool_use", "template": "{{ t }}"}]}`
+	dir := writeFiles(t, map[string][]byte{TokenizerFile: readTestdata(t, "huggingface.json"), ConfigFile: []byte(config)})
+	want := []NamedTemplate{{"default", "{{ d }}"}, {"tool_use", "{{ t }}"}}
+	for range 2 {
+		tok, err := Load(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := tok.NamedTemplates(); !slices.Equal(got, want) {
+			t.Errorf("templates %v, want %v", got, want)
+		}
+		files, err := tok.Files()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if files[TemplateFile] != nil {
+			t.Error("chat_template.jinja would hide the named templates")
+		}
+		dir = writeFiles(t, files)
 	}
 }
 

@@ -90,6 +90,7 @@ type Tokenizer struct {
 	matcher      addedMatcher
 	roles        roles
 	chatTemplate string // Jinja, "" for none
+	templates    []NamedTemplate
 
 	mu   sync.Mutex
 	idle []*encoder // scratch space and caches that no call is using
@@ -127,6 +128,7 @@ type vocabulary struct {
 	model        model
 	roles        roles
 	chatTemplate string
+	templates    []NamedTemplate
 }
 
 // model holds the settings of tokenizer.json's model besides the vocabulary.
@@ -153,7 +155,7 @@ func newTokenizer(v vocabulary) (*Tokenizer, error) {
 		kind: v.kind, merges: v.merges, scores: v.scores, model: v.model, description: v.description,
 		kinds:  make([]idKind, len(v.tokens)),
 		byName: make(map[string]int32, len(v.added)),
-		roles:  v.roles, chatTemplate: v.chatTemplate,
+		roles:  v.roles, chatTemplate: v.chatTemplate, templates: v.templates,
 	}
 	var err error
 	if t.pipeline, err = v.description.compile(v.kind); err != nil {
@@ -380,6 +382,34 @@ func (t *Tokenizer) MissingBytes() []byte {
 // ChatTemplate returns the Jinja chat template that came with the tokenizer, ""
 // for none. For vocabularies trained here it is ChatTemplateJinja.
 func (t *Tokenizer) ChatTemplate() string { return t.chatTemplate }
+
+// NamedTemplate is a chat template for a purpose, such as "tool_use".
+type NamedTemplate struct {
+	Name     string `json:"name"`
+	Template string `json:"template"`
+}
+
+// NamedTemplates returns the chat templates that came with the tokenizer under
+// names, as a list in tokenizer_config.json; the one that is called "default" is
+// ChatTemplate's.
+func (t *Tokenizer) NamedTemplates() []NamedTemplate { return slices.Clone(t.templates) }
+
+// RoleNames returns the names of the tokens that tokenizer_config.json gives a
+// part, by its keys: "bos_token", "eos_token", "unk_token", "pad_token",
+// "sep_token", "cls_token" and "mask_token", those that are there. Chat templates
+// know them as variables.
+func (t *Tokenizer) RoleNames() map[string]string {
+	names := make(map[string]string)
+	for key, name := range map[string]string{
+		"bos_token": t.roles.bos, "eos_token": t.roles.eos, "unk_token": t.roles.unk, "pad_token": t.roles.pad,
+		"sep_token": t.roles.sep, "cls_token": t.roles.cls, "mask_token": t.roles.mask,
+	} {
+		if name != "" {
+			names[key] = name
+		}
+	}
+	return names
+}
 
 // token is the name of token id; of byte-level BPE, the bytes that it stands for.
 func (t *Tokenizer) token(id int32) string {

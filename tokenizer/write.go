@@ -10,7 +10,7 @@ import (
 
 // Files returns the tokenizer as files by name, to be written side by side into
 // a model's folder: tokenizer.json, tokenizer_config.json and, where there is a
-// chat template, chat_template.jinja. The bytes depend on the vocabulary alone.
+// chat template and not several, chat_template.jinja. The bytes depend on the vocabulary alone.
 // Load and Hugging Face's transformers read them.
 func (t *Tokenizer) Files() (map[string][]byte, error) {
 	files := map[string][]byte{TokenizerFile: t.tokenizerJSON()}
@@ -19,7 +19,7 @@ func (t *Tokenizer) Files() (map[string][]byte, error) {
 		return nil, fmt.Errorf("writing %s: %w", ConfigFile, err)
 	}
 	files[ConfigFile] = config
-	if t.chatTemplate != "" {
+	if t.chatTemplate != "" && len(t.templates) == 0 {
 		files[TemplateFile] = []byte(t.chatTemplate)
 	}
 	return files, nil
@@ -159,10 +159,17 @@ func quoteOrNull(s string) string {
 }
 
 func (t *Tokenizer) configJSON() ([]byte, error) {
+	var template any // a text, or a list of named ones
+	switch {
+	case len(t.templates) > 0:
+		template = t.templates
+	case t.chatTemplate != "":
+		template = t.chatTemplate
+	}
 	config := struct {
 		AddPrefixSpace bool   `json:"add_prefix_space"`
 		BOS            string `json:"bos_token,omitempty"`
-		ChatTemplate   string `json:"chat_template,omitempty"`
+		ChatTemplate   any    `json:"chat_template,omitempty"`
 		CleanUp        bool   `json:"clean_up_tokenization_spaces"`
 		CLS            string `json:"cls_token,omitempty"`
 		EOS            string `json:"eos_token,omitempty"`
@@ -171,7 +178,7 @@ func (t *Tokenizer) configJSON() ([]byte, error) {
 		SEP            string `json:"sep_token,omitempty"`
 		Class          string `json:"tokenizer_class"`
 		Unk            string `json:"unk_token,omitempty"`
-	}{false, t.roles.bos, t.chatTemplate, false, t.roles.cls, t.roles.eos, t.roles.mask, t.roles.pad, t.roles.sep, "PreTrainedTokenizerFast", t.roles.unk}
+	}{false, t.roles.bos, template, false, t.roles.cls, t.roles.eos, t.roles.mask, t.roles.pad, t.roles.sep, "PreTrainedTokenizerFast", t.roles.unk}
 	var b bytes.Buffer
 	e := json.NewEncoder(&b)
 	e.SetEscapeHTML(false)

@@ -8,12 +8,14 @@ import (
 	"io"
 	"os"
 	"strings"
+	"time"
 	"unicode"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
 	"github.com/seed-b72bdb6c/alma/artifact"
+	"github.com/seed-b72bdb6c/alma/chat"
 	"github.com/seed-b72bdb6c/alma/generate"
 	"github.com/seed-b72bdb6c/alma/tokenizer"
 )
@@ -26,7 +28,7 @@ func newChatCommand(c *call) *cobra.Command {
 		GroupID: groupUse,
 		Short:   "Talk with a model",
 		Long: `Talk with a model, turn by turn; the answer appears as it is written and ends at
-<|im_end|>. The model sees the whole conversation. /reset begins a new one,
+its end token (<|im_end|> in ChatML). The model sees the whole conversation. /reset begins a new one,
 /quit or Ctrl-D ends.
 
 Through a pipe, each line of standard input is a turn of the user's and only the
@@ -55,8 +57,12 @@ same turns give the same answers.`,
 			if err != nil {
 				return err
 			}
-			s.Stop, s.Banned = stopTokens(t, false)
-			conversation := &conversation{generator: g, tokenizer: t, sampling: s, context: m.Context, system: system}
+			template, err := chat.For(t)
+			if err != nil {
+				return fmt.Errorf("%s: %w", args[0], err)
+			}
+			s.Stop, s.Banned = stopTokens(t, template.EndTokens(), false)
+			conversation := &conversation{generator: g, tokenizer: t, template: template.At(time.Now()), sampling: s, context: m.Context, system: system}
 			conversation.reset()
 			terminal := term.IsTerminal(int(os.Stdin.Fd())) && term.IsTerminal(int(os.Stdout.Fd()))
 			return c.chat(cmd.Context(), conversation, terminal)
@@ -153,6 +159,7 @@ func readTurns() <-chan turn {
 type conversation struct {
 	generator *generate.Generator
 	tokenizer *tokenizer.Tokenizer
+	template  *chat.Template
 	sampling  generate.Sampling
 	context   int // of the model, in tokens
 	system    string
@@ -183,7 +190,7 @@ func (t *conversation) reset() {
 // with nothing, is no part of the conversation.
 func (t *conversation) say(ctx context.Context, text string, part func(string)) (ended bool, err error) {
 	messages := append(t.messages[:len(t.messages):len(t.messages)], tokenizer.Message{Role: tokenizer.User, Content: text})
-	ids, err := t.tokenizer.RenderPrompt(messages, "")
+	ids, err := t.template.RenderPrompt(messages, "")
 	if err != nil {
 		return false, artifact.Mark(artifact.ErrUsage, fmt.Errorf("chatting: %w", err))
 	}

@@ -2,10 +2,12 @@ package main
 
 import (
 	"context"
+	"fmt"
 
 	"github.com/spf13/cobra"
 
 	"github.com/seed-b72bdb6c/alma/artifact"
+	"github.com/seed-b72bdb6c/alma/chat"
 	"github.com/seed-b72bdb6c/alma/dataset"
 	"github.com/seed-b72bdb6c/alma/train/reward"
 )
@@ -110,13 +112,17 @@ each line holds the prompt and the completion beside the reward.`,
 			if err != nil {
 				return err
 			}
+			template, err := chat.For(tok)
+			if err != nil {
+				return fmt.Errorf("%s: %w", args[0], err)
+			}
 			scorer, err := reward.NewScorer(m, scoreRows, m.Context)
 			if err != nil {
 				return err
 			}
 			texts := make([][]int32, len(completions))
 			for i, x := range completions {
-				if texts[i], err = reward.Render(tok, x.Prompt, x.Text, x.Ended); err != nil {
+				if texts[i], err = reward.Render(template, x.Prompt, x.Text, x.Ended); err != nil {
 					return err
 				}
 			}

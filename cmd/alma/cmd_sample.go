@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/seed-b72bdb6c/alma/artifact"
+	"github.com/seed-b72bdb6c/alma/chat"
 	"github.com/seed-b72bdb6c/alma/dataset"
 	"github.com/seed-b72bdb6c/alma/generate"
 	"github.com/seed-b72bdb6c/alma/tokenizer"
@@ -88,10 +89,18 @@ and it is a line of a rankings file.`,
 			if err != nil {
 				return err
 			}
+			var template *chat.Template // nil for plain text
+			var turnEnds []int32
+			if !plain {
+				if template, err = chat.For(t); err != nil {
+					return fmt.Errorf("%s: %w", args[0], err)
+				}
+				turnEnds = template.EndTokens()
+			}
 			var requests []generate.Request
 			longest := 0
 			for i, p := range prompts {
-				ids, err := promptTokens(t, p, plain)
+				ids, err := promptTokens(t, template, p)
 				if err != nil {
 					return artifact.Mark(artifact.ErrUsage, fmt.Errorf("sampling: prompt %d: %w", i+1, err))
 				}
@@ -103,7 +112,7 @@ and it is a line of a rankings file.`,
 					requests = append(requests, generate.Request{Prompt: ids, Sample: sample})
 				}
 			}
-			s.Stop, s.Banned = stopTokens(t, plain)
+			s.Stop, s.Banned = stopTokens(t, turnEnds, plain)
 			g, err := generate.New(m, min(sampleSlots, len(requests)), min(m.Context, longest+s.MaxTokens))
 			if err != nil {
 				return err
@@ -131,21 +140,18 @@ func (c *call) samplingFlags(cmd *cobra.Command, s *generate.Sampling, temperatu
 	c.seedFlag(cmd, "seed of the random numbers")
 }
 
-func promptTokens(t *tokenizer.Tokenizer, p dataset.Prompt, plain bool) ([]int32, error) {
-	if plain {
+func promptTokens(t *tokenizer.Tokenizer, template *chat.Template, p dataset.Prompt) ([]int32, error) {
+	if template == nil {
 		return t.Encode(p.Text()), nil
 	}
-	return t.RenderPrompt(p.Messages, p.Prefill)
+	return template.RenderPrompt(p.Messages, p.Prefill)
 }
 
 // stopTokens are the tokens that end an answer, and those that have no place
-// in one.
-func stopTokens(t *tokenizer.Tokenizer, plain bool) (stop, banned []int32) {
-	for _, id := range train.EndTokens(t) {
+// in one. turnEnds are those of the chat template.
+func stopTokens(t *tokenizer.Tokenizer, turnEnds []int32, plain bool) (stop, banned []int32) {
+	for _, id := range train.EndTokens(t, turnEnds...) {
 		stop = append(stop, int32(id))
-	}
-	if id, ok := t.EOS(); ok {
-		stop = append(stop, id)
 	}
 	if id, ok := t.Pad(); ok {
 		banned = append(banned, id)

@@ -42,6 +42,7 @@ func newVerbs(c *call) []*cobra.Command {
 		newBenchCommand(c),
 		newDoctorCommand(c),
 		newVersionCommand(c),
+		newRenderTemplateCommand(),
 	}
 }
 

@@ -122,37 +122,81 @@ func TestFineTuningTeachesTheAnswerThatChatGives(t *testing.T) {
 	}
 }
 
-func chat(t *testing.T, turns string, args ...string) outcome {
+func talk(t *testing.T, turns string, args ...string) outcome {
 	t.Helper()
 	cmd := command(append([]string{"chat"}, args...)...)
 	cmd.Stdin = strings.NewReader(turns)
 	return finish(t, cmd)
 }
 
+// withTemplate copies a model and gives it a chat template of its own.
+func withTemplate(t *testing.T, model, template string) string {
+	t.Helper()
+	folder := copied(t, model)
+	if err := os.Remove(filepath.Join(folder, "artifact.json")); err != nil { // it is no longer what the stage wrote
+		t.Fatal(err)
+	}
+	write(t, filepath.Join(folder, "chat_template.jinja"), template)
+	return folder
+}
+
+func TestAModelsOwnChatTemplateIsUsed(t *testing.T) {
+	f := fixtures(t)
+	// ChatML with a comment, which only Jinja reads: the same tokens, the same answers.
+	const chatML = "{# ours #}{% for m in messages %}{{ '<|im_start|>' + m.role + '\n' + m.content + '<|im_end|>\n' }}{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
+	args := []string{"--prompt", "Say <|im_end|> twice.", "--seed", "3", "--max-tokens", "6", "--json"}
+	want := succeed(t, append([]string{"sample", f.base}, args...)...)
+	if got := succeed(t, append([]string{"sample", withTemplate(t, f.base, chatML)}, args...)...); got != want {
+		t.Errorf("through Jinja %q, want %q", got, want)
+	}
+	other := withTemplate(t, f.base, "{% for m in messages %}{{ m.content }}!{% endfor %}{{ '<|im_start|>' if add_generation_prompt else '<|im_end|>' }}")
+	if got := succeed(t, append([]string{"sample", other}, args...)...); got == want {
+		t.Errorf("another template gave the same answer %q", got)
+	}
+	if a, b := talk(t, "Hello.\n", withTemplate(t, f.base, chatML), "--seed", "1", "--max-tokens", "4"), talk(t, "Hello.\n", f.base, "--seed", "1", "--max-tokens", "4"); a.code != 0 || a.stdout != b.stdout {
+		t.Errorf("chatting through Jinja %q (exit code %d: %s), want %q", a.stdout, a.code, a.stderr, b.stdout)
+	}
+	for template, want := range map[string]string{
+		"{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}": "more than 2s of time",
+		"{% macro f() %}{{ f() }}{% endmacro %}{{ f() }}":                                "nested more than 1000 deep",
+		"{% include 'x' %}":                       "would read another file",
+		"{{ raise_exception('I do not talk.') }}": "the template refuses the dialogue: line 1: I do not talk.",
+	} {
+		model := withTemplate(t, f.base, template)
+		o := talk(t, "Hello.\n", model)
+		if o.code != 4 || !strings.Contains(o.stderr, want) || !strings.Contains(o.stderr, "chat template") || !strings.Contains(o.stderr, model) {
+			t.Errorf("%s: exit code %d, %q; want 4 and %q", template, o.code, o.stderr, want)
+		}
+		if o := alma(t, "sample", model, "--plain", "--prompt", "a", "--max-tokens", "1"); o.code != 0 {
+			t.Errorf("%s: plain text needs no template, and ended with exit code %d: %s", template, o.code, o.stderr)
+		}
+	}
+}
+
 func TestChatIsAFunctionOfTheTurnsAndTheSeed(t *testing.T) {
 	f := fixtures(t)
 	// Bytes that are no text come back into the conversation as three tokens each.
 	args := []string{f.base, "--max-tokens", "4"}
-	a := chat(t, "Hello.\nAgain.\n", append(args, "--seed", "1")...)
-	b := chat(t, "Hello.\nAgain.", append(args, "--seed", "1", "--threads", "1")...)
-	c := chat(t, "Hello.\nAgain.\n", append(args, "--seed", "2")...)
+	a := talk(t, "Hello.\nAgain.\n", append(args, "--seed", "1")...)
+	b := talk(t, "Hello.\nAgain.", append(args, "--seed", "1", "--threads", "1")...)
+	c := talk(t, "Hello.\nAgain.\n", append(args, "--seed", "2")...)
 	if a.code != 0 || a.stdout == "" || a.stdout != b.stdout {
 		t.Errorf("the same turns were answered with\n%q and\n%q (exit code %d: %s)", a.stdout, b.stdout, a.code, a.stderr)
 	}
 	if a.stdout == c.stdout {
 		t.Errorf("another seed gave the same answers %q", a.stdout)
 	}
-	if d := chat(t, "Hello.\n", append(args, "--seed", "1", "--system", "Be brief.")...); strings.HasPrefix(a.stdout, d.stdout) {
+	if d := talk(t, "Hello.\n", append(args, "--seed", "1", "--system", "Be brief.")...); strings.HasPrefix(a.stdout, d.stdout) {
 		t.Errorf("the system message changed nothing: %q", d.stdout)
 	}
-	if e := chat(t, "", f.base); e.code != 0 || e.stdout != "" {
+	if e := talk(t, "", f.base); e.code != 0 || e.stdout != "" {
 		t.Errorf("an empty conversation: exit code %d, %q", e.code, e.stdout)
 	}
 }
 
 func TestAConversationLongerThanTheContextIsAClearError(t *testing.T) {
 	f := fixtures(t)
-	o := chat(t, strings.Repeat("Hello again and again.\n", 20), f.base, "--max-tokens", "4")
+	o := talk(t, strings.Repeat("Hello again and again.\n", 20), f.base, "--max-tokens", "4")
 	if o.code != 4 || !strings.Contains(o.stderr, "the model's context of 64 leaves no room") || !strings.Contains(o.stderr, "/reset") {
 		t.Errorf("exit code %d\n%s", o.code, o.stderr)
 	}

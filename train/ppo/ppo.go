@@ -8,6 +8,7 @@ import (
 	"math"
 
 	"github.com/seed-b72bdb6c/alma/artifact"
+	"github.com/seed-b72bdb6c/alma/chat"
 	"github.com/seed-b72bdb6c/alma/compute"
 	"github.com/seed-b72bdb6c/alma/dataset"
 	"github.com/seed-b72bdb6c/alma/generate"
@@ -255,7 +256,11 @@ func Run(ctx context.Context, env train.Environment, c Config, in Inputs, out st
 		return nil, artifact.Errorf(artifact.ErrUsage, "configuring ppo: context %d is longer than the models', which is %d", length, longest)
 	}
 	r := newRun(c, length)
-	for _, id := range train.EndTokens(tok) {
+	template, err := chat.For(tok)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", in.Policy, err)
+	}
+	for _, id := range train.EndTokens(tok, template.EndTokens()...) {
 		r.stop = append(r.stop, int32(id))
 	}
 
@@ -263,7 +268,7 @@ func Run(ctx context.Context, env train.Environment, c Config, in Inputs, out st
 	if err != nil {
 		return nil, err
 	}
-	ids, kept, err := dataset.TokenizePrompts(tok, prompts, r.shape.T-c.MaxTokens)
+	ids, kept, err := dataset.TokenizePrompts(template, prompts, r.shape.T-c.MaxTokens)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", in.Prompts, err)
 	}
@@ -325,7 +330,7 @@ func Run(ctx context.Context, env train.Environment, c Config, in Inputs, out st
 	loop := &train.Loop{
 		Stage: "ppo", Folder: out, Steps: steps, Config: train.Identity(c, stage), Guard: u.policyGuard, Log: env.Log, CheckpointSteps: env.CheckpointSteps,
 		States: []train.State{
-			train.ModelState{Base: in.Policy, Model: policy, Optimizer: policyOptimizer, Extra: extra, EOS: train.EndTokens(tok)},
+			train.ModelState{Base: in.Policy, Model: policy, Optimizer: policyOptimizer, Extra: extra, EOS: train.EndTokens(tok, template.EndTokens()...)},
 			train.ModelState{Prefix: "critic-", Base: in.Critic, Model: critic, Optimizer: criticOptimizer},
 			r,
 		},
@@ -344,7 +349,7 @@ func Run(ctx context.Context, env train.Environment, c Config, in Inputs, out st
 	if string(after) != string(frozen) {
 		return nil, fmt.Errorf("finishing ppo: the frozen reference changed while the policy was trained; this is a fault in alma")
 	}
-	if err := train.SaveModel(out, in.Policy, policy, tok, c.Temperature); err != nil {
+	if err := train.SaveModel(out, in.Policy, policy, tok, c.Temperature, template.EndTokens()...); err != nil {
 		return nil, err
 	}
 	totals.Fill(&stage.Manifest)

@@ -9,26 +9,17 @@ import (
 	"github.com/seed-b72bdb6c/alma/artifact"
 	"github.com/seed-b72bdb6c/alma/compute"
 	"github.com/seed-b72bdb6c/alma/dataset"
-	"github.com/seed-b72bdb6c/alma/tokenizer"
 )
 
 // Render returns the tokens of a prompt with one completion: what the reward
 // model reads, and at whose last token it gives the reward. A completion that
 // its writer ended is followed by the end token; one that was cut off is not.
 // The prompt's tokens are those that a model completes
-// ([tokenizer.Tokenizer.RenderPrompt]).
-func Render(tok *tokenizer.Tokenizer, prompt dataset.Prompt, completion string, ended bool) ([]int32, error) {
-	ids, err := tok.RenderPrompt(prompt.Messages, prompt.Prefill)
+// (RenderPrompt).
+func Render(r dataset.Renderer, prompt dataset.Prompt, completion string, ended bool) ([]int32, error) {
+	ids, err := r.RenderAnswer(prompt.Messages, prompt.Prefill, completion, ended)
 	if err != nil {
-		return nil, fmt.Errorf("rendering a prompt for the reward model: %w", err)
-	}
-	ids = tok.AppendEncode(ids, completion)
-	if ended {
-		end, ok := tok.TokenID(tokenizer.IMEnd)
-		if !ok {
-			return nil, artifact.Errorf(artifact.ErrUsage, "rendering a completion for the reward model: the tokenizer has no %s; take the tokenizer of a fine-tuned model", tokenizer.IMEnd)
-		}
-		ids = append(ids, end)
+		return nil, artifact.Mark(artifact.ErrUsage, fmt.Errorf("rendering a prompt for the reward model: %w", err))
 	}
 	return ids, nil
 }
@@ -49,7 +40,7 @@ type rankingFile struct {
 	annotators []string // who ranked, by name
 }
 
-func load(tok *tokenizer.Tokenizer, path string, rows, length int) (rankingFile, error) {
+func load(renderer dataset.Renderer, path string, rows, length int) (rankingFile, error) {
 	all, err := dataset.ReadRankings(path)
 	if err != nil {
 		return rankingFile{}, err
@@ -58,7 +49,7 @@ func load(tok *tokenizer.Tokenizer, path string, rows, length int) (rankingFile,
 	for i, r := range all {
 		one := ranking{index: i, ranks: r.Ranks, pairs: dataset.Pairs(r.Ranks)}
 		for k, completion := range r.Completions {
-			text, err := Render(tok, r.Prompt, completion, r.EndedAt(k))
+			text, err := Render(renderer, r.Prompt, completion, r.EndedAt(k))
 			if err != nil {
 				return rankingFile{}, fmt.Errorf("reading rankings %s: ranking %d: %w", path, i, err)
 			}
@@ -105,14 +96,14 @@ func lengths(texts [][]int32) []int {
 
 // loadDemonstrations returns dialogues up to the end of the assistant's last
 // turn, at most c.Demonstrations of them.
-func loadDemonstrations(tok *tokenizer.Tokenizer, path string, c Config, length int) ([][]int32, error) {
+func loadDemonstrations(r dataset.Renderer, path string, c Config, length int) ([][]int32, error) {
 	chats, err := dataset.ReadDialogues(path)
 	if err != nil {
 		return nil, err
 	}
 	var texts [][]int32
-	for i, chat := range chats {
-		ids, mask, err := tok.RenderChat(chat.Messages, false)
+	for i, dialogue := range chats {
+		ids, mask, err := r.RenderChat(dialogue.Messages, false)
 		if err != nil {
 			return nil, fmt.Errorf("reading demonstrations %s: dialogue %d: %w", path, i, err)
 		}

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/seed-b72bdb6c/alma/artifact"
+	"github.com/seed-b72bdb6c/alma/chat"
 	"github.com/seed-b72bdb6c/alma/model"
 	"github.com/seed-b72bdb6c/alma/train"
 )
@@ -78,14 +79,18 @@ func Run(ctx context.Context, env train.Environment, c Config, in Inputs, out st
 			return nil, err
 		}
 	}
-	file, err := load(tok, in.Rankings, c.MicroRows, length)
+	template, err := chat.For(tok)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", in.Base, err)
+	}
+	file, err := load(template, in.Rankings, c.MicroRows, length)
 	if err != nil {
 		return nil, err
 	}
 	rankings := file.rankings
 	var held []ranking
 	if in.Validation != "" {
-		f, err := load(tok, in.Validation, c.MicroRows, length)
+		f, err := load(template, in.Validation, c.MicroRows, length)
 		if err != nil {
 			return nil, err
 		}
@@ -93,7 +98,7 @@ func Run(ctx context.Context, env train.Environment, c Config, in Inputs, out st
 	}
 	var demonstrations [][]int32
 	if in.Demonstrations != "" {
-		if demonstrations, err = loadDemonstrations(tok, in.Demonstrations, c, length); err != nil {
+		if demonstrations, err = loadDemonstrations(template, in.Demonstrations, c, length); err != nil {
 			return nil, err
 		}
 	}
@@ -136,7 +141,7 @@ func Run(ctx context.Context, env train.Environment, c Config, in Inputs, out st
 	guard := c.Guard()
 	loop := &train.Loop{
 		Stage: "reward", Folder: out, Steps: len(steps), Config: train.Identity(c, stage), Guard: guard, Log: env.Log, CheckpointSteps: env.CheckpointSteps,
-		States: []train.State{train.ModelState{Base: in.Base, Model: m, Optimizer: optimizer, Extra: extra, EOS: train.EndTokens(tok)}},
+		States: []train.State{train.ModelState{Base: in.Base, Model: m, Optimizer: optimizer, Extra: extra, EOS: train.EndTokens(tok, template.EndTokens()...)}},
 		Step: func(_ context.Context, step int) (train.StepReport, error) {
 			var sum stepSum
 			for _, micro := range steps[step].micros {
@@ -200,7 +205,7 @@ func Run(ctx context.Context, env train.Environment, c Config, in Inputs, out st
 		}
 		metrics["bias"], metrics["demonstrations"] = bias, float64(len(demonstrations))
 	}
-	if err := train.SaveModel(out, in.Base, m, tok, 1); err != nil {
+	if err := train.SaveModel(out, in.Base, m, tok, 1, template.EndTokens()...); err != nil {
 		return nil, err
 	}
 	return stage.Finish()

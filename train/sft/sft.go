@@ -9,9 +9,9 @@ import (
 	"slices"
 
 	"github.com/seed-b72bdb6c/alma/artifact"
+	"github.com/seed-b72bdb6c/alma/chat"
 	"github.com/seed-b72bdb6c/alma/dataset"
 	"github.com/seed-b72bdb6c/alma/model"
-	"github.com/seed-b72bdb6c/alma/tokenizer"
 	"github.com/seed-b72bdb6c/alma/train"
 )
 
@@ -85,13 +85,17 @@ func Run(ctx context.Context, env train.Environment, c Config, in Inputs, out st
 			return nil, err
 		}
 	}
-	examples, kept, dropped, err := load(tok, in.Train, length)
+	template, err := chat.For(tok)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", in.Base, err)
+	}
+	examples, kept, dropped, err := load(template, in.Train, length)
 	if err != nil {
 		return nil, err
 	}
 	var held []dataset.Example
 	if in.Validation != "" {
-		if held, _, _, err = load(tok, in.Validation, length); err != nil {
+		if held, _, _, err = load(template, in.Validation, length); err != nil {
 			return nil, err
 		}
 	}
@@ -126,7 +130,7 @@ func Run(ctx context.Context, env train.Environment, c Config, in Inputs, out st
 	}
 	loop := &train.Loop{
 		Stage: "sft", Folder: out, Steps: len(schedule), Config: train.Identity(c, stage), Guard: guard, Log: env.Log, CheckpointSteps: env.CheckpointSteps,
-		States: []train.State{train.ModelState{Base: in.Base, Model: m, Optimizer: optimizer, Extra: extra, EOS: train.EndTokens(tok)}},
+		States: []train.State{train.ModelState{Base: in.Base, Model: m, Optimizer: optimizer, Extra: extra, EOS: train.EndTokens(tok, template.EndTokens()...)}},
 		Step: func(_ context.Context, step int) (train.StepReport, error) {
 			rows := schedule[step]
 			targets := learned(rows, examples)
@@ -172,7 +176,7 @@ func Run(ctx context.Context, env train.Environment, c Config, in Inputs, out st
 	if err != nil {
 		return nil, err
 	}
-	if err := train.SaveModel(out, in.Base, m, tok, 1); err != nil {
+	if err := train.SaveModel(out, in.Base, m, tok, 1, template.EndTokens()...); err != nil {
 		return nil, err
 	}
 	totals.Fill(&stage.Manifest)
@@ -183,12 +187,12 @@ func Run(ctx context.Context, env train.Environment, c Config, in Inputs, out st
 
 // load reads the dialogues that fit into length tokens. kept holds the number
 // of each in the file, counted from 1.
-func load(tok *tokenizer.Tokenizer, path string, length int) (examples []dataset.Example, kept []int, dropped int, err error) {
+func load(r dataset.Renderer, path string, length int) (examples []dataset.Example, kept []int, dropped int, err error) {
 	chats, err := dataset.ReadDialogues(path)
 	if err != nil {
 		return nil, nil, 0, err
 	}
-	examples, left, err := dataset.Tokenize(tok, chats, length)
+	examples, left, err := dataset.Tokenize(r, chats, length)
 	if err != nil {
 		return nil, nil, 0, fmt.Errorf("%s: %w", path, err)
 	}

@@ -1,0 +1,34 @@
+//go:build unix
+
+package chat
+
+import (
+	"fmt"
+	"os"
+	"syscall"
+)
+
+// confine gives up what a rendering does not need. From here on the process
+// cannot open or create a file, nor a socket.
+func confine() error {
+	if err := os.Chdir("/"); err != nil {
+		return err
+	}
+	for _, l := range append([]resource{
+		{"open files", syscall.RLIMIT_NOFILE, 0},
+		{"file size", syscall.RLIMIT_FSIZE, 0},
+		{"core size", syscall.RLIMIT_CORE, 0},
+	}, memoryLimits...) {
+		if err := syscall.Setrlimit(l.number, &syscall.Rlimit{Cur: l.most, Max: l.most}); err != nil {
+			return fmt.Errorf("setting the limit of %s: %w", l.name, err)
+		}
+	}
+	return nil
+}
+
+// resource is a limit that the system keeps.
+type resource struct {
+	name   string
+	number int
+	most   uint64
+}

@@ -1,0 +1,221 @@
+package chat
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/seed-b72bdb6c/alma/tokenizer"
+)
+
+// span is an assistant's turn in a rendering: its words, from where the
+// generation prompt ends, with the token that ends them.
+type span struct{ start, prefilled, end int }
+
+// RenderChat renders a dialogue as a row for training, as tokenizer.RenderChat
+// does, in the template's form. mask [len(ids)] is true on the tokens to train on:
+// what the template writes after the generation prompt up to and with the token
+// that ends the turn, but for a prefill.
+//
+// The rendering is encoded as a whole, so that the ids are those of transformers;
+// where a token would lie on both sides of a turn's beginning or end, the text is
+// cut there. Where a turn begins and ends is found by rendering the dialogue again
+// with a mark in place of the turn, and its beginning alone. A template for which
+// that does not agree with the rendering is refused.
+func (t *Template) RenderChat(messages []tokenizer.Message, addGenerationPrompt bool) (ids []int32, mask []bool, err error) {
+	if !t.Jinja() {
+		return t.tok.RenderChat(messages, addGenerationPrompt)
+	}
+	ids, mask, err = t.renderChat(messages, addGenerationPrompt)
+	if err != nil {
+		return nil, nil, fmt.Errorf("rendering a dialogue: %w", err)
+	}
+	return ids, mask, nil
+}
+
+func (t *Template) renderChat(messages []tokenizer.Message, addGenerationPrompt bool) ([]int32, []bool, error) {
+	if err := check(messages); err != nil {
+		return nil, nil, err
+	}
+	answered := slices.ContainsFunc(messages, func(m tokenizer.Message) bool { return m.Role == tokenizer.Assistant })
+	if !answered && !addGenerationPrompt {
+		return nil, nil, errors.New("it has no turn of the assistant, so there is nothing to train on")
+	}
+	if addGenerationPrompt && messages[len(messages)-1].Role == tokenizer.Assistant {
+		return nil, nil, errors.New("it ends with the assistant's turn, so there is nothing to generate")
+	}
+	all := turns(messages)
+	text, guarding, err := t.guarded(Conversation{Messages: all, Prompt: addGenerationPrompt})
+	if err != nil {
+		return nil, nil, err
+	}
+	// The renderings below must meet this one, character for character.
+	again := make([]turn, len(all))
+	for i, m := range all {
+		again[i] = turn{m.Role, t.guard.text(m.Content, guarding)}
+	}
+	row := row{template: t, text: text, guard: guarding}
+	for i, m := range messages {
+		if m.Role != tokenizer.Assistant {
+			continue
+		}
+		s, err := t.find(text, again, i, t.guard.text(m.Prefill, guarding), addGenerationPrompt)
+		if err != nil {
+			return nil, nil, fmt.Errorf("telling the assistant's words in message %d: %w", i, err)
+		}
+		for _, part := range []struct {
+			end   int
+			train bool
+		}{{s.start, false}, {s.prefilled, false}, {s.end, true}} {
+			if err := row.extend(part.end, part.train); err != nil {
+				return nil, nil, err
+			}
+		}
+	}
+	if err := row.extend(len(text), false); err != nil {
+		return nil, nil, err
+	}
+	return row.ids, row.mask, nil
+}
+
+// find tells where message i, the assistant's, stands in text, the rendering of
+// all messages.
+func (t *Template) find(text string, all []turn, i int, prefill string, prompt bool) (span, error) {
+	render := func(messages []turn, prompt bool) (string, error) {
+		c := Conversation{Messages: messages, Prompt: prompt}
+		variables, err := t.variables(c)
+		if err != nil {
+			return "", err
+		}
+		return t.run(c, variables)
+	}
+	mark, err := unused(text)
+	if err != nil {
+		return span{}, err
+	}
+	marked := slices.Clone(all)
+	marked[i].Content = mark
+	around, err := render(marked, prompt)
+	if err != nil {
+		return span{}, err
+	}
+	before, after, _ := strings.Cut(around, mark)
+	if n := strings.Count(around, mark); n != 1 {
+		return span{}, fmt.Errorf("the template writes them %d times", n)
+	}
+	s := span{end: len(text) - len(after)}
+	if !strings.HasSuffix(text, after) {
+		return span{}, errors.New("what follows them depends on them")
+	}
+	// The words begin where a prompt would end. A template that writes the
+	// beginning of a dialogue otherwise when it goes on (a system message with the
+	// last turn, say), or does not write it alone, tells only where the mark is.
+	start, err := render(all[:i], true)
+	var limit *LimitError
+	switch {
+	case errors.As(err, &limit):
+		return span{}, err
+	case err == nil && i > 0 && strings.HasPrefix(text, start) && len(start) <= s.end:
+		s.start = len(start)
+	case strings.HasPrefix(text, before) && len(before) <= s.end:
+		s.start = len(before) - promptEnd(before, start)
+	default:
+		return span{}, errors.New("what stands before them depends on them")
+	}
+	if !strings.HasPrefix(text[s.start:s.end], prefill) {
+		return span{}, fmt.Errorf("the template does not begin them with the prefill %q", prefill)
+	}
+	s.prefilled = s.start + len(prefill)
+	_, end, ok := t.endToken(after)
+	if !ok {
+		return span{}, errors.New("the template writes no special token after them, so nothing would end an answer; models like this one can be sampled from but not trained on dialogues")
+	}
+	s.end += end
+	return s, nil
+}
+
+// promptEnd tells how many bytes of white space at the end of before a prompt
+// would not have: those without which before ends most like prompt does.
+func promptEnd(before, prompt string) int {
+	best, longest := 0, 0
+	for n := 0; ; {
+		common := 0
+		for common < len(prompt) && common < len(before)-n && prompt[len(prompt)-1-common] == before[len(before)-n-1-common] {
+			common++
+		}
+		if common > longest {
+			best, longest = n, common
+		}
+		r, size := utf8.DecodeLastRuneInString(before[:len(before)-n])
+		if !unicode.IsSpace(r) {
+			return best
+		}
+		n += size
+	}
+}
+
+// endToken finds the special token at the beginning of what follows the
+// assistant's words, white space apart, and where it ends.
+func (t *Template) endToken(after string) (id int32, end int, ok bool) {
+	trimmed := strings.TrimLeftFunc(after, unicode.IsSpace)
+	for _, name := range t.guard.names { // longest first
+		if strings.HasPrefix(trimmed, name) {
+			id, ok = t.tok.TokenID(name)
+			return id, len(after) - len(trimmed) + len(name), ok
+		}
+	}
+	return 0, 0, false
+}
+
+// findEnds renders a dialogue to see which token ends a turn of the assistant.
+func (t *Template) findEnds() ([]int32, error) {
+	const words = "\ufdd1"
+	text, err := t.Text(Conversation{Messages: []turn{{tokenizer.User, "a"}, {tokenizer.Assistant, words}}})
+	if err != nil {
+		return nil, err
+	}
+	_, after, found := strings.Cut(text, words)
+	if id, _, ok := t.endToken(after); found && ok {
+		return []int32{id}, nil
+	}
+	return nil, nil
+}
+
+// row is a rendering that becomes tokens part by part.
+type row struct {
+	template *Template
+	text     string
+	guard    string
+	ids      []int32
+	mask     []bool
+
+	// from is where the text was last cut between two parts that a token would
+	// join, and whole are the ids of the text from there to at.
+	from, at int
+	whole    []int32
+}
+
+// extend appends the tokens of the text up to end.
+func (r *row) extend(end int, train bool) error {
+	if end == r.at {
+		return nil
+	}
+	tok := r.template.tok
+	whole := tok.EncodeRendered(r.text[r.from:end], r.guard)
+	if len(whole) < len(r.whole) || !slices.Equal(whole[:len(r.whole)], r.whole) {
+		if tok.Kind() != tokenizer.ByteLevelBPE {
+			return errors.New("a token lies on both sides of the beginning or end of a turn, where this kind of vocabulary cannot be cut; take the white space off the message's ends")
+		}
+		r.from, r.whole = r.at, nil
+		whole = tok.EncodeRendered(r.text[r.from:end], r.guard)
+	}
+	r.ids = append(r.ids, whole[len(r.whole):]...)
+	for len(r.mask) < len(r.ids) {
+		r.mask = append(r.mask, train)
+	}
+	r.whole, r.at = whole, end
+	return nil
+}

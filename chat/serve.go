@@ -1,0 +1,138 @@
+package chat
+
+import (
+	"bufio"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"runtime/debug"
+	"runtime/metrics"
+	"time"
+
+	"github.com/seed-b72bdb6c/alma/jinja"
+)
+
+// Verb is the argument with which the program is started to render templates.
+const Verb = "render-template"
+
+// The limits of the process that renders.
+const (
+	MaxMemory = 512 << 20 // bytes
+	MaxStack  = 64 << 20  // bytes
+	MaxTime   = 2 * time.Second
+)
+
+// request is a line that the child reads.
+type request struct {
+	Template  string          `json:"template"`
+	Variables json.RawMessage `json:"variables"`
+	Now       time.Time       `json:"now"`
+}
+
+// reply is a line that the child writes: the first says that it is ready.
+type reply struct {
+	Ready bool   `json:"ready,omitempty"`
+	Text  string `json:"text,omitempty"`
+	Error string `json:"error,omitempty"`
+	// Refused is set where the template itself raised the error.
+	Refused bool `json:"refused,omitempty"`
+}
+
+// noMemory is the exit code of a child that has used up its memory.
+const noMemory = 77
+
+// Serve renders the requests of standard input, one JSON object a line, to
+// standard output until the input ends. Before that it confines its process for
+// good, so nothing else may be done there.
+func Serve() error {
+	debug.SetMaxStack(MaxStack)
+	debug.SetMemoryLimit(MaxMemory * 3 / 4)
+	// The first timer that is waited for opens files of the runtime's, which it
+	// cannot later.
+	time.Sleep(time.Nanosecond)
+	if err := confine(); err != nil {
+		return fmt.Errorf("confining the process that renders chat templates: %w", err)
+	}
+	go watchMemory()
+	return serve(os.Stdin, os.Stdout)
+}
+
+// watchMemory ends the process when it uses too much memory: a clear end before
+// the system's, and the only one where the system has no limit.
+func watchMemory() {
+	samples := []metrics.Sample{{Name: "/memory/classes/total:bytes"}, {Name: "/memory/classes/heap/released:bytes"}}
+	for range time.Tick(10 * time.Millisecond) {
+		metrics.Read(samples)
+		if samples[0].Value.Uint64()-samples[1].Value.Uint64() > MaxMemory {
+			os.Exit(noMemory)
+		}
+	}
+}
+
+// maxCached is how many parsed templates a child keeps.
+const maxCached = 16
+
+func serve(in io.Reader, out io.Writer) error {
+	write := func(r reply) error {
+		line, err := json.Marshal(r)
+		if err != nil {
+			return fmt.Errorf("writing a rendering: %w", err)
+		}
+		if _, err := out.Write(append(line, '\n')); err != nil {
+			return fmt.Errorf("writing a rendering: %w", err)
+		}
+		return nil
+	}
+	if err := write(reply{Ready: true}); err != nil {
+		return err
+	}
+	parsed := make(map[string]*jinja.Template)
+	lines := bufio.NewReader(in)
+	for {
+		line, err := lines.ReadBytes('\n')
+		if err == io.EOF && len(line) == 0 {
+			return nil
+		}
+		if err != nil {
+			return fmt.Errorf("reading a request to render: %w", err)
+		}
+		text, err := render(line, parsed)
+		answer := reply{Text: text}
+		if err != nil {
+			var raised *jinja.RaisedError
+			answer = reply{Error: err.Error(), Refused: errors.As(err, &raised)}
+		}
+		if err := write(answer); err != nil {
+			return err
+		}
+	}
+}
+
+func render(line []byte, parsed map[string]*jinja.Template) (string, error) {
+	var r request
+	if err := json.Unmarshal(line, &r); err != nil {
+		return "", fmt.Errorf("reading a request to render: %w", err)
+	}
+	template, ok := parsed[r.Template]
+	if !ok {
+		var err error
+		if template, err = jinja.Parse(r.Template); err != nil {
+			return "", err
+		}
+		if len(parsed) >= maxCached {
+			clear(parsed)
+		}
+		parsed[r.Template] = template
+	}
+	v, err := jinja.DecodeJSON(r.Variables)
+	if err != nil {
+		return "", err
+	}
+	variables, ok := v.(*jinja.Dict)
+	if !ok {
+		return "", errors.New("the variables are no object")
+	}
+	return template.Render(variables, r.Now)
+}
