@@ -3,6 +3,7 @@ package cpu_test
 import (
 	"fmt"
 	"math"
+	"strings"
 	"testing"
 
 	"github.com/seed-b72bdb6c/alma/compute"
@@ -126,7 +127,7 @@ func define(tb testing.TB, s compute.Store, p *compute.Program) {
 		stream := compute.Stream(v.Name)
 		for i := range values {
 			switch {
-			case len(v.Name) > 5 && (v.Name[:5] == "grad/" || v.Name[:5] == "cache") || v.Name[:2] == "m/" || v.Name[:2] == "v/":
+			case strings.HasPrefix(v.Name, "grad/") || strings.HasPrefix(v.Name, "cache") || strings.HasPrefix(v.Name, "m/") || strings.HasPrefix(v.Name, "v/"):
 			case len(v.Tensor.Shape) == 1:
 				values[i] = 1
 			default:

@@ -28,6 +28,8 @@ type compiler struct {
 	deferred []compute.Update         // applied when the run ends
 	packed   map[sequences]*storage   // right-hand sides packed so far
 	scratch  int                      // floats that each worker needs
+	trains   bool                     // the Program computes gradients of weights
+	kept     map[*compute.Tensor]kept // what a vocabulary operator leaves to its gradient, by its log-sum-exps
 }
 
 // use tells who reads a root tensor, through itself or its reshaped forms.
@@ -82,6 +84,8 @@ func (e *Engine) Compile(p *compute.Program, s compute.Store) (compute.Executabl
 		arrays:   map[*compute.Tensor]*array{},
 		values:   map[*compute.Tensor]int{},
 		placed:   map[*compute.Tensor]placement{},
+		trains:   trains(p.Live()),
+		kept:     map[*compute.Tensor]kept{},
 		adds:     map[int][]compute.Update{},
 		replaced: map[*array]bool{},
 		packed:   map[sequences]*storage{},

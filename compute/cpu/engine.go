@@ -35,6 +35,7 @@ type Engine struct {
 	generation int
 	scratch    [][]float32 // of each worker
 	rotations  []*rotation
+	keptLogits int // floats
 
 	profile map[string]*OperatorTime // nil unless asked for
 }
@@ -60,7 +61,7 @@ func New(options Options) *Engine {
 	}
 	e := &Engine{
 		pool: newPool(threads), scratch: make([][]float32, threads),
-		precision: precision, products: productsOf(precision),
+		precision: precision, products: productsOf(precision), keptLogits: keptLogits,
 	}
 	if options.Profile {
 		e.profile = map[string]*OperatorTime{}

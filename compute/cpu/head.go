@@ -32,6 +32,10 @@ func (c *compiler) headOf(n *compute.Node, outIn bool) head {
 // forward makes the job of a forward pass: row gets the logits of each row
 // that counts, skip the other rows.
 func (c *compiler) headForward(n *compute.Node, h head, outIn bool, row func(r int, logits []float32, token int), skip func(r int)) {
+	if k, ok := c.keep(n, h); ok {
+		c.keptForward(n, h, k, outIn, row, skip)
+		return
+	}
 	w := c.weightOf(n.Inputs[1], h.d, h.v, outIn)
 	var bias *storage // the inputs of a forward pass are hidden, w, tokens and the bias
 	if len(n.Inputs) == 4 {
@@ -135,6 +139,10 @@ func headBlocks(tokens compute.Shape) [][2]int {
 // bias of the logits, the rows of their gradients are added up to dbias.
 func (c *compiler) headBackward(n *compute.Node, outIn bool, grad func(r int, logits []float32, token int)) {
 	h := c.headOf(n, outIn)
+	if k, ok := c.kept[n.Inputs[3]]; ok {
+		c.keptBackward(n, h, k, outIn, grad)
+		return
+	}
 	dhidden, dw := c.out(n, 0), c.out(n, 1)
 	needW := c.needed(n.Outputs[1])
 	weightSum := c.sumOf(n.Outputs[1])

@@ -179,31 +179,18 @@ func (a *array) panelsOf(k, n int, transposed bool) *panels {
 func (c *compiler) linear(n *compute.Node, o compute.LinearOp) {
 	x, y := c.in(n.Inputs[0]), c.out(n, 0)
 	m, k, width := n.Inputs[0].Shape.Rows(), n.Inputs[0].Shape.Last(), n.Outputs[0].Shape.Last()
-	w := c.weightOf(n.Inputs[1], k, width, o.OutIn)
-	var bias *storage
+	var done func(m0, m1, lo, hi int)
 	if o.Bias {
-		bias = c.in(n.Inputs[2])
+		bias := c.in(n.Inputs[2])
+		done = func(m0, m1, lo, hi int) {
+			for i := m0; i < m1; i++ {
+				row := y.f[i*width+lo : i*width+hi]
+				kernel.Add(row, row, bias.f[lo:hi])
+			}
+		}
 	}
-	tiles := c.pool.tile(m, width)
-	engine := c.engine
-	var packed []float32
-	product := &job{tiles.tasks, func(task, worker int) {
-		m0, m1, p0, p1 := tiles.at(task)
-		engine.products.blocks(y.f, width, x.f, k, packed, k, width, m0, m1, p0, p1, engine.scratch[worker])
-		if bias == nil {
-			return
-		}
-		lo, hi := p0*kernel.NR, min(p1*kernel.NR, width)
-		for i := m0; i < m1; i++ {
-			row := y.f[i*width+lo : i*width+hi]
-			kernel.Add(row, row, bias.f[lo:hi])
-		}
-	}}
-	pool := c.pool
-	c.emitFunc(n, func() {
-		packed = w.ready(pool)
-		pool.do(product)
-	})
+	product := c.productOf(n.Inputs[1], m, k, width, o.OutIn, done)
+	c.emitFunc(n, func() { product.do(y.f, width, x.f, k, m) })
 }
 
 // linearWeightGrad computes Xᵀ·dY, or dYᵀ·X with OutIn, one sequence after the
