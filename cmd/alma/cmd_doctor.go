@@ -27,6 +27,7 @@ type diagnosis struct {
 	Versions    versions    `json:"versions"`
 	Features    []string    `json:"cpu_features"` // those that kernels could use
 	Kernels     string      `json:"kernels"`      // those that run
+	KernelsBF16 string      `json:"kernels_bf16"` // what multiplies bfloat16
 	Available   []string    `json:"available_kernels"`
 	Variable    string      `json:"alma_cpu"` // the environment variable, "" if unset
 	Threads     int         `json:"threads"`
@@ -78,7 +79,7 @@ code is 5 if that fails: do not train on such a machine.`,
 			}
 			d := diagnosis{
 				Versions: readVersions(), Features: cpuFeatures(),
-				Kernels: kernel.Name(), Available: kernel.Names(), Variable: os.Getenv(kernel.EnvName),
+				Kernels: kernel.Name(), KernelsBF16: kernel.NameBF16(), Available: kernel.Names(), Variable: os.Getenv(kernel.EnvName),
 				Threads: engine.Threads(), Processors: runtime.NumCPU(),
 				Memory: procBytes("/proc/meminfo", "MemTotal:"), MemoryFree: procBytes("/proc/meminfo", "MemAvailable:"),
 				DiskFree: diskFree("."), PeakGFLOPS: engine.MeasurePeak(),
@@ -133,7 +134,7 @@ func (c *call) printDiagnosis(d diagnosis) {
 	}
 	c.printf("%s\n", d.Versions)
 	c.printf("  processors    %d, %s; %d threads\n", d.Processors, strings.Join(d.Features, " "), d.Threads)
-	c.printf("  kernels       %s (available: %s; %s is %s)\n", d.Kernels, strings.Join(d.Available, ", "), kernel.EnvName, variable)
+	c.printf("  kernels       %s, bfloat16 products by %s (available: %s; %s is %s)\n", d.Kernels, d.KernelsBF16, strings.Join(d.Available, ", "), kernel.EnvName, variable)
 	c.printf("  peak          %.1f GFLOP/s\n", d.PeakGFLOPS)
 	c.printf("  memory        %s, %s available\n", unknown(d.Memory), unknown(d.MemoryFree))
 	c.printf("  disk          %s free here\n", unknown(d.DiskFree))
@@ -158,7 +159,8 @@ func cpuFeatures() []string {
 		name string
 		has  bool
 	}{
-		{"avx2", xcpu.X86.HasAVX2}, {"fma", xcpu.X86.HasFMA}, {"avx512f", xcpu.X86.HasAVX512F}, {"avx512bf16", xcpu.X86.HasAVX512BF16},
+		{"avx2", xcpu.X86.HasAVX2}, {"fma", xcpu.X86.HasFMA}, {"avx512f", xcpu.X86.HasAVX512F}, {"avx512bw", xcpu.X86.HasAVX512BW},
+		{"avx512dq", xcpu.X86.HasAVX512DQ}, {"avx512vl", xcpu.X86.HasAVX512VL}, {"avx512bf16", xcpu.X86.HasAVX512BF16},
 		{"asimd", xcpu.ARM64.HasASIMD}, {"sve", xcpu.ARM64.HasSVE},
 	} {
 		if f.has {

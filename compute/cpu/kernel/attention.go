@@ -82,7 +82,7 @@ type attentionKernels struct {
 	// 2^(scale2·s − m) after raising each row's running maximum m to its
 	// own, sets rescale to 2^(m before − m after), and updates the running
 	// sum l. Row r keeps columns in [lo + r·step, hi + r·step); the others
-	// up to cols, a multiple of 8, become 0.
+	// up to cols, a multiple of 16, become 0.
 	softmaxTile func(s []float32, ld, rows, cols, lo, hi, step int, scale2 float32, m, l, rescale []float32)
 
 	// gradTile turns scores s into weights 2^(scale2·s − lse2) and dp into

@@ -19,7 +19,7 @@ type CachedAttention struct {
 const cachePiece = 512
 
 // Scratch returns the number of floats of scratch that Forward needs.
-func (at CachedAttention) Scratch() int { return (at.MaxPositions+7)&^7 + 3 }
+func (at CachedAttention) Scratch() int { return (at.MaxPositions+15)&^15 + 3 }
 
 // Forward computes the query heads that read key-value head g, for the C
 // positions start, start+1, …: q and o are [C, Heads, HeadDim]. The cache must
@@ -37,7 +37,7 @@ func (at CachedAttention) Forward(o, q, keys, values []float32, start, g int, sc
 	checkRows("CachedAttention.Forward", "keys", keys, start+count, kvs, kvs)
 	checkRows("CachedAttention.Forward", "values", values, start+count, kvs, kvs)
 	kern := vec()
-	room := (at.MaxPositions + 7) &^ 7
+	room := (at.MaxPositions + 15) &^ 15
 	m, l, rescale := scratch[room:room+1], scratch[room+1:room+2], scratch[room+2:room+3]
 	for c := range count {
 		first := 0
@@ -53,7 +53,7 @@ func (at CachedAttention) Forward(o, q, keys, values []float32, start, g int, sc
 				kern.keyDots(scratch[j:min(j+cachePiece, n)], qh, keys[base+j*kvs:], kvs)
 			}
 			m[0], l[0] = scoreFloor, 0
-			kern.softmaxTile(scratch, room, 1, (n+7)&^7, 0, n, 0, at.Scale*log2e, m, l, rescale)
+			kern.softmaxTile(scratch, room, 1, (n+15)&^15, 0, n, 0, at.Scale*log2e, m, l, rescale)
 			clear(oh)
 			for j := 0; j < n; j += cachePiece {
 				kern.valueSum(oh, scratch[j:min(j+cachePiece, n)], values[base+j*kvs:], kvs)

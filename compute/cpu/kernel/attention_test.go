@@ -345,6 +345,27 @@ func TestCachedAttentionAgreesWithAttention(t *testing.T) {
 	})
 }
 
+func TestCachedAttentionKeepsItsSumsBesideAnyLengthOfCache(t *testing.T) {
+	onEachSet(t, func(t *testing.T) {
+		const dim = 8
+		for n := 1; n <= 50; n++ {
+			a := CachedAttention{Heads: 1, KVHeads: 1, HeadDim: dim, MaxPositions: n, Scale: 0.4}
+			q, k, v := vector(1, n*dim, 1).x, vector(2, n*dim, 1).x, vector(3, n*dim, 1).x
+			c := attentionCase{Attention: Attention{Batch: 1, Positions: n, Heads: 1, KVHeads: 1, HeadDim: dim, Causal: true, Scale: 0.4}}
+			want, _ := c.reference(doubles(q), doubles(k), doubles(v))
+			scratch, o := newBuffer(4, 1, a.Scratch(), 0, 1), make([]float32, n*dim)
+			fill(scratch.x, canary)
+			a.Forward(o, q, k, v, 0, 0, scratch.x)
+			scratch.check(t, "scratch")
+			for i, got := range o {
+				if !(math.Abs(float64(got)-want[i]) <= 3e-6) {
+					t.Fatalf("a cache of %d: o[%d] is %g, want %g", n, i, got, want[i])
+				}
+			}
+		}
+	})
+}
+
 func TestCachedAttentionDoesNotDependOnTheChunks(t *testing.T) {
 	onEachSet(t, func(t *testing.T) {
 		for _, window := range []int{0, 13} {

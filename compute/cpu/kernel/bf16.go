@@ -15,7 +15,10 @@ import (
 // step is followed by zeros.
 //
 // The left matrix is rounded into scratch as the tiles want it, block by block
-// of KC steps: [rows][KC] floats for the portable and the AVX2 tiles.
+// of KC steps: [rows][KC] floats, or [rows][KC/2] words of two in rows as far
+// apart for AVX512_BF16. Its dot products treat subnormal bfloat16 as 0 and
+// round in an order of their own, so their bits are other than those of the
+// sets that multiply floats.
 //
 // # Error
 //
@@ -145,7 +148,7 @@ func GemmATBF16(c []float32, ldc int, a []float32, lda int, bp []uint32, k, n, m
 func panelsBF16(c []float32, ldc int, a []float32, bp []uint32, k, k0, kc, n, rows, p0, p1 int, add bool) {
 	ldp, pairs := (k+1)/2*NR, (kc+1)/2
 	block := bp[k0/2*NR:]
-	p := fewBF16(c, ldc, a, block, ldp, pairs, rows, p0, min(p1, n/NR), add)
+	p := groupsBF16(c, ldc, a, block, ldp, pairs, n, rows, p0, p1, add)
 	for ; p < p1; p++ {
 		panel := block[p*ldp : p*ldp+pairs*NR]
 		cols := min(NR, n-p*NR)
@@ -157,16 +160,7 @@ func panelsBF16(c []float32, ldc int, a []float32, bp []uint32, k, k0, kc, n, ro
 		for i := 0; i < rows; i += edgeRows {
 			r := min(edgeRows, rows-i)
 			tileBF16(t[:], NR, a[i*KC:], panel, pairs, r, false)
-			for j := range r {
-				from, to := t[j*NR:j*NR+cols], c[(i+j)*ldc+p*NR:][:cols]
-				if !add {
-					copy(to, from)
-					continue
-				}
-				for x, v := range from {
-					to[x] += v
-				}
-			}
+			moveEdge(c[i*ldc+p*NR:], ldc, t[:], r, cols, add)
 		}
 	}
 }
@@ -188,14 +182,20 @@ func roundPortable(dst, x []float32) {
 }
 
 // prepareBF16 rounds a block [rows, kc] of the left matrix into to, whose rows
-// are KC floats apart, as tileBF16 reads it; an odd kc is followed by one zero.
-// to may be a.
+// are KC floats apart, as the tiles read it: as floats, an odd kc followed by
+// one zero, or in words as in a panel, where AVX512_BF16 multiplies. to may be
+// a.
 func prepareBF16(to, a []float32, lda, rows, kc int) {
 	for r := range rows {
-		roundBF16(to[r*KC:r*KC+kc], a[r*lda:r*lda+kc])
-		if kc%2 != 0 {
-			to[r*KC+kc] = 0
-		}
+		prepareRowBF16(to[r*KC:], a[r*lda:r*lda+kc])
+	}
+}
+
+// prepareFloats is prepareRowBF16 for tiles that multiply floats.
+func prepareFloats(to, x []float32) {
+	roundBF16(to[:len(x)], x)
+	if len(x)%2 != 0 {
+		to[len(x)] = 0
 	}
 }
 
@@ -275,4 +275,38 @@ func checkPackBF16(name string, dst []uint32, k, n, p0, p1 int) bool {
 		panic(fmt.Sprintf("kernel: %s: dst has %d words, needs %d for %d panels of k = %d", name, len(dst), need, p1, k))
 	}
 	return p0 < p1 && k > 0
+}
+
+// checkBF16 compares a small product with plain loops in float64 on the rounded
+// operands. It tells what differs by more than the rounding of the sums.
+func checkBF16(gemm func(c []float32, ldc int, a []float32, lda int, bp []uint32, k, n, m0, m1, p0, p1 int, acc bool, scratch []float32)) error {
+	const m, n, k = 11, 3*NR + 5, 37
+	a, b := make([]float32, m*k), make([]float32, k*n)
+	state := uint32(1)
+	for _, x := range [2][]float32{a, b} {
+		for i := range x {
+			state = state*1664525 + 1013904223
+			x[i] = float32(int32(state)) * 0x1p-30
+		}
+	}
+	c, bp := make([]float32, m*n), make([]uint32, PackedSizeBF16(k, n))
+	panels := (n + NR - 1) / NR
+	PackBBF16(bp, b, n, k, n, 0, panels)
+	gemm(c, n, a, k, bp, k, n, 0, m, 0, panels, false, make([]float32, GemmBF16Scratch()))
+	roundPortable(a, a)
+	roundPortable(b, b)
+	for i := range m {
+		for j := range n {
+			var sum, size float64
+			for kk := range k {
+				p := float64(a[i*k+kk]) * float64(b[kk*n+j])
+				sum += p
+				size += math.Abs(p)
+			}
+			if got, limit := float64(c[i*n+j]), (k+2)*0x1p-23*size; !(math.Abs(got-sum) <= limit) {
+				return fmt.Errorf("element [%d,%d] of a product over %d steps is %g, want %g within %g", i, j, k, got, sum, limit)
+			}
+		}
+	}
+	return nil
 }

@@ -2,33 +2,48 @@
 
 package kernel
 
-// With AVX2, bfloat16 is widened to float32 in registers: half the memory
-// traffic at the arithmetic of float32.
+// Without AVX512_BF16, bfloat16 is widened to float32 in registers: half the
+// memory traffic at the arithmetic of float32.
 
 // roundBF16 sets dst to x rounded; they have the same length.
 func roundBF16(dst, x []float32) {
-	if !useAVX2 {
+	switch selected {
+	case portableLevel:
 		roundPortable(dst, x)
-		return
+	case avx2Level:
+		whole := len(x) &^ 7
+		if whole > 0 {
+			roundBF16AVX2(&dst[0], &x[0], whole/8)
+		}
+		roundPortable(dst[whole:], x[whole:])
+	case avx512Level:
+		roundBF16AVX512(dst, x)
 	}
-	whole := len(x) &^ 7
-	if whole > 0 {
-		roundBF16AVX2(&dst[0], &x[0], whole/8)
-	}
-	roundPortable(dst[whole:], x[whole:])
 }
 
 func packPairs(dst []uint32, src []float32, ld, pairs int) {
-	if !useAVX2 {
+	switch selected {
+	case portableLevel:
 		packPairsPortable(dst, src, ld, pairs)
-		return
+	case avx2Level:
+		packPairsAVX2(&dst[0], &src[0], ld, pairs)
+	case avx512Level:
+		packPairsAVX512(&dst[0], &src[0], ld, pairs)
 	}
-	packPairsAVX2(&dst[0], &src[0], ld, pairs)
 }
 
-// tileBF16 cuts the rows as tileFull does.
+// prepareRowBF16 rounds a row of the left matrix as the tiles read it.
+func prepareRowBF16(to, x []float32) {
+	if dotBF16 {
+		packWordsAVX512(&to[0], x)
+		return
+	}
+	prepareFloats(to, x)
+}
+
+// tileBF16 cuts the rows as tileAVX2 does.
 func tileBF16(c []float32, ldc int, a []float32, bp []uint32, pairs, rows int, add bool) {
-	if !useAVX2 {
+	if selected == portableLevel {
 		tileBF16Portable(c, ldc, a, bp, pairs, rows, add)
 		return
 	}
@@ -65,10 +80,18 @@ func tileBF16(c []float32, ldc int, a []float32, bp []uint32, pairs, rows int, a
 	}
 }
 
-// fewBF16 computes 1 to 3 rows of C for the whole panels p0 ≤ p < p1, which lie
-// ldp words apart in bp, and returns the first one that it left.
-func fewBF16(c []float32, ldc int, a []float32, bp []uint32, ldp, pairs, rows, p0, p1 int, add bool) int {
-	if !useAVX2 || rows > 3 {
+// groupsBF16 computes rows of C for panels from p0 on, which lie ldp words apart
+// in bp, several at a time, and returns the first one below p1 that it left:
+// with AVX-512 none, with AVX2 all for more than three rows.
+func groupsBF16(c []float32, ldc int, a []float32, bp []uint32, ldp, pairs, n, rows, p0, p1 int, add bool) int {
+	switch {
+	case dotBF16:
+		dotTiles.block(c, ldc, a, KC, bp, ldp, pairs, n, rows, p0, p1, add)
+		return p1
+	case selected == avx512Level:
+		widenedTiles.block(c, ldc, a, KC, bp, ldp, pairs, n, rows, p0, p1, add)
+		return p1
+	case selected == portableLevel || rows > 3:
 		return p0
 	}
 	group := 2
@@ -76,7 +99,7 @@ func fewBF16(c []float32, ldc int, a []float32, bp []uint32, ldp, pairs, rows, p
 		group = 4
 	}
 	p := p0
-	for ; p+group <= p1; p += group {
+	for whole := min(p1, n/NR); p+group <= whole; p += group {
 		c, b := &c[p*NR], &bp[p*ldp]
 		switch rows {
 		case 1:

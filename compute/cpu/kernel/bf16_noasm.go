@@ -10,6 +10,8 @@ func tileBF16(c []float32, ldc int, a []float32, bp []uint32, pairs, rows int, a
 	tileBF16Portable(c, ldc, a, bp, pairs, rows, add)
 }
 
-func fewBF16(c []float32, ldc int, a []float32, bp []uint32, ldp, pairs, rows, p0, p1 int, add bool) int {
+func groupsBF16(c []float32, ldc int, a []float32, bp []uint32, ldp, pairs, n, rows, p0, p1 int, add bool) int {
 	return p0
 }
+
+func prepareRowBF16(to, x []float32) { prepareFloats(to, x) }

@@ -183,6 +183,37 @@ func TestNaNAndInfinityPassThroughBFloat16Products(t *testing.T) {
 	})
 }
 
+func TestSelfCheckPassesRightProductsAndNamesWrongOnes(t *testing.T) {
+	onEachSet(t, func(t *testing.T) {
+		if err := checkBF16(GemmBF16); err != nil {
+			t.Errorf("the products of this set fail the check: %v", err)
+		}
+	})
+	for name, spoil := range map[string]func(c []float32){
+		"one element off":         func(c []float32) { c[len(c)-1] *= 1 + 0x1p-12 },
+		"NaN":                     func(c []float32) { c[3] = float32(math.NaN()) },
+		"nothing computed":        func(c []float32) { clear(c) },
+		"first and second differ": func(c []float32) { c[0], c[1] = c[1], c[0] },
+	} {
+		err := checkBF16(func(c []float32, ldc int, a []float32, lda int, bp []uint32, k, n, m0, m1, p0, p1 int, acc bool, scratch []float32) {
+			GemmBF16(c, ldc, a, lda, bp, k, n, m0, m1, p0, p1, acc, scratch)
+			spoil(c)
+		})
+		if err == nil {
+			t.Errorf("%s: the check passes", name)
+		}
+	}
+	swapped := func(c []float32, ldc int, a []float32, lda int, bp []uint32, k, n, m0, m1, p0, p1 int, acc bool, scratch []float32) {
+		for i, w := range bp {
+			bp[i] = w<<16 | w>>16
+		}
+		GemmBF16(c, ldc, a, lda, bp, k, n, m0, m1, p0, p1, acc, scratch)
+	}
+	if checkBF16(swapped) == nil {
+		t.Error("the two steps of a word swapped: the check passes")
+	}
+}
+
 // BenchmarkGemmBF16 has products of GPT-2 and of decoding with it; compare with
 // BenchmarkGemm of the same run.
 func BenchmarkGemmBF16(b *testing.B) {

@@ -2,6 +2,11 @@
 
 package kernel
 
-const missing = "this build carries no assembly"
+var missing = [...]string{
+	avx2Level:   "this build carries no assembly",
+	avx512Level: "this build carries no assembly",
+}
 
-func hasAVX2() bool { return false }
+func best() level { return portableLevel }
+
+func hasDotBF16() bool { return false }

@@ -1,15 +1,19 @@
 // Package kernel holds the inner loops of the CPU engine.
 //
-// Every kernel exists twice: in plain Go, which is the reference and runs on
-// every machine, and in AVX2+FMA assembly generated from _generate. Which one
-// runs is decided once, when the program starts (see Select and ALMA_CPU).
-// The build tag purego leaves the assembly out.
+// Every kernel exists in plain Go, which is the reference and runs on every
+// machine, and in assembly generated from _generate: for AVX2 with FMA, and for
+// AVX-512 with F, BW, DQ and VL. Which one runs is decided once, when the
+// program starts (see Select and ALMA_CPU). The build tag purego leaves the
+// assembly out.
 //
 // A kernel works on slices of float32 and on a range of its output, so that a
 // caller can share the work among threads. A result never depends on how the
 // output was divided into ranges, nor on what else is computed beside it: the
 // same instruction set gives the same bits for any number of threads and any
-// batch. Between instruction sets the last bits may differ.
+// batch. AVX-512 gives the bits of AVX2, whose lanes and chains it keeps; the
+// portable kernels round products before adding them, so their last bits
+// differ, as do those of products in bfloat16 where the machine has
+// AVX512_BF16 (see NameBF16).
 //
 // # Terms
 //
@@ -17,7 +21,7 @@
 //   - panel: NR = 16 columns of a packed matrix, stored as [k][16] so that the
 //     inner loop reads it front to back; the last panel is filled with zeros.
 //   - strip: up to MR = 6 rows of the output; a strip times a panel is the tile
-//     that stays in registers.
+//     that stays in registers. In AVX-512 it is up to 8 rows times 3 panels.
 //   - block: KC steps of the inner dimension; partial sums of one block are
 //     completed in registers, then added to the output.
 //
@@ -32,3 +36,5 @@ package kernel
 //go:generate go -C _generate run . -kernel gemm -pkg kernel -out ../gemm_amd64.s -stubs ../stubs_gemm_amd64.go
 //go:generate go -C _generate run . -kernel vector -pkg kernel -out ../vector_amd64.s -stubs ../stubs_vector_amd64.go
 //go:generate go -C _generate run . -kernel bf16 -pkg kernel -out ../bf16_amd64.s -stubs ../stubs_bf16_amd64.go
+//go:generate go -C _generate run . -kernel gemm_avx512 -pkg kernel -out ../gemm_avx512_amd64.s -stubs ../stubs_gemm_avx512_amd64.go
+//go:generate go -C _generate run . -kernel vector_avx512 -pkg kernel -out ../vector_avx512_amd64.s -stubs ../stubs_vector_avx512_amd64.go

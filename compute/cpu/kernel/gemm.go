@@ -42,7 +42,7 @@ const (
 // added to c[i,j] in increasing order (the first one replaces c[i,j] unless
 // acc). It follows that c[i,j] depends on row i of A and column j of B alone:
 // neither the range, nor the number of rows, nor the other rows change a bit
-// of it. With AVX2 each multiply-add rounds once, in the portable kernels
+// of it. In assembly each multiply-add rounds once, in the portable kernels
 // twice. Zeros are not skipped: 0·Inf is NaN.
 //
 // With k = 0 the product is 0. Gemm panics if a slice is too short for its
@@ -59,12 +59,11 @@ func Gemm(c []float32, ldc int, a []float32, lda int, bp []float32, k, n, m0, m1
 		return
 	}
 	if m1-m0 <= streamRows {
-		p := fewRows(c[m0*ldc:], ldc, a[m0*lda:], lda, bp, k, m1-m0, p0, min(p1, n/NR), acc)
-		for ; p < p1; p++ {
+		group := streamPanels(m1 - m0)
+		for p := p0; p < p1; p += group {
 			for k0 := 0; k0 < k; k0 += KC {
-				kc := min(KC, k-k0)
-				tile(c[m0*ldc+p*NR:], ldc, a[m0*lda+k0:], lda, bp[(p*k+k0)*NR:],
-					kc, m1-m0, min(NR, n-p*NR), acc || k0 > 0)
+				block(c[m0*ldc:], ldc, a[m0*lda+k0:], lda, bp[k0*NR:], k*NR,
+					min(KC, k-k0), n, m1-m0, p, min(p+group, p1), acc || k0 > 0)
 			}
 		}
 		return
@@ -73,10 +72,7 @@ func Gemm(c []float32, ldc int, a []float32, lda int, bp []float32, k, n, m0, m1
 		kc := min(KC, k-k0)
 		for i := m0; i < m1; i += rowBlock {
 			rows := min(rowBlock, m1-i)
-			for p := p0; p < p1; p++ {
-				tile(c[i*ldc+p*NR:], ldc, a[i*lda+k0:], lda, bp[(p*k+k0)*NR:],
-					kc, rows, min(NR, n-p*NR), acc || k0 > 0)
-			}
+			block(c[i*ldc:], ldc, a[i*lda+k0:], lda, bp[k0*NR:], k*NR, kc, n, rows, p0, p1, acc || k0 > 0)
 		}
 	}
 }
@@ -115,10 +111,7 @@ func GemmAT(c []float32, ldc int, a []float32, lda int, bp []float32, k, n, m0, 
 		for i := m0; i < m1; i += rowBlock {
 			rows := min(rowBlock, m1-i)
 			transpose(scratch, KC, a[k0*lda+i:], lda, kc, rows)
-			for p := p0; p < p1; p++ {
-				tile(c[i*ldc+p*NR:], ldc, scratch, KC, bp[(p*k+k0)*NR:],
-					kc, rows, min(NR, n-p*NR), acc || k0 > 0)
-			}
+			block(c[i*ldc:], ldc, scratch, KC, bp[k0*NR:], k*NR, kc, n, rows, p0, p1, acc || k0 > 0)
 		}
 	}
 }
@@ -146,33 +139,42 @@ func peakPortable(steps int) (flops int) {
 	return steps * 8 * 2
 }
 
-// tile computes rows × cols of C from one block of A and of one panel, adding
-// to C if add. The last panel of a matrix may have cols < NR: it is computed
-// whole beside C, and its columns are then moved over in the same arithmetic.
-func tile(c []float32, ldc int, a []float32, lda int, bp []float32, kc, rows, cols int, add bool) {
-	if cols == NR {
-		tileFull(c, ldc, a, lda, bp, kc, rows, add)
-		return
-	}
-	var t [edgeRows * NR]float32
-	for i := 0; i < rows; i += edgeRows {
-		r := min(edgeRows, rows-i)
-		tileFull(t[:], NR, a[i*lda:], lda, bp, kc, r, false)
-		for j := 0; j < r; j++ {
-			from := t[j*NR : j*NR+cols]
-			to := c[(i+j)*ldc : (i+j)*ldc+cols]
-			if !add {
-				copy(to, from)
-				continue
-			}
-			for x, v := range from {
-				to[x] += v
-			}
+// blockPortable computes rows of C for the panels p0 ≤ p < p1 from one block of
+// kc steps, adding to C if add. c and a begin at the first row, the panels ldp
+// floats apart in bp.
+func blockPortable(c []float32, ldc int, a []float32, lda int, bp []float32, ldp, kc, n, rows, p0, p1 int, add bool) {
+	for p := p0; p < p1; p++ {
+		c, panel := c[p*NR:], bp[p*ldp:]
+		cols := n - p*NR
+		if cols >= NR {
+			tilePortable(c, ldc, a, lda, panel, kc, rows, add)
+			continue
+		}
+		var t [edgeRows * NR]float32
+		for i := 0; i < rows; i += edgeRows {
+			r := min(edgeRows, rows-i)
+			tilePortable(t[:], NR, a[i*lda:], lda, panel, kc, r, false)
+			moveEdge(c[i*ldc:], ldc, t[:], r, cols, add)
 		}
 	}
 }
 
-// tilePortable is tileFull in plain Go: rows × NR of C, two rows by four
+// moveEdge moves what was computed beside C to cols < NR columns of C, or adds
+// it, in the arithmetic of the tiles.
+func moveEdge(c []float32, ldc int, t []float32, rows, cols int, add bool) {
+	for i := range rows {
+		from, to := t[i*NR:i*NR+cols], c[i*ldc:i*ldc+cols]
+		if !add {
+			copy(to, from)
+			continue
+		}
+		for x, v := range from {
+			to[x] += v
+		}
+	}
+}
+
+// tilePortable computes rows × NR of C, adding to C if add, two rows by four
 // columns at a time. The conversions forbid fused multiply-adds, so that every
 // machine gives the same bits.
 func tilePortable(c []float32, ldc int, a []float32, lda int, bp []float32, kc, rows int, add bool) {

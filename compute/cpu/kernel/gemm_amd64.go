@@ -2,15 +2,77 @@
 
 package kernel
 
-// tileFull computes rows × NR of C, adding to C if add. The rows are cut into
+// block computes rows of C for the panels p0 ≤ p < p1 from one block of kc
+// steps, adding to C if add. c and a begin at the first row, the panels ldp
+// floats apart in bp.
+func block(c []float32, ldc int, a []float32, lda int, bp []float32, ldp, kc, n, rows, p0, p1 int, add bool) {
+	switch selected {
+	case portableLevel:
+		blockPortable(c, ldc, a, lda, bp, ldp, kc, n, rows, p0, p1, add)
+	case avx2Level:
+		blockAVX2(c, ldc, a, lda, bp, ldp, kc, n, rows, p0, p1, add)
+	case avx512Level:
+		float32Tiles.block(c, ldc, a, lda, bp, ldp, kc, n, rows, p0, p1, add)
+	}
+}
+
+// streamPanels is the number of panels that a product of few rows reads at a
+// time: as many as one call takes.
+func streamPanels(rows int) int {
+	switch {
+	case selected == portableLevel:
+		return 1
+	case rows == 1:
+		return 4
+	case selected == avx512Level:
+		return widePanels
+	case rows <= 3:
+		return 2
+	}
+	return 1
+}
+
+func blockAVX2(c []float32, ldc int, a []float32, lda int, bp []float32, ldp, kc, n, rows, p0, p1 int, add bool) {
+	p := p0
+	if rows <= 3 {
+		// Groups of whole panels wide enough to keep the multipliers busy.
+		group := 2
+		if rows == 1 {
+			group = 4
+		}
+		for whole := min(p1, n/NR); p+group <= whole; p += group {
+			c, a, b := &c[p*NR], &a[0], &bp[p*ldp]
+			switch rows {
+			case 1:
+				gemm1x4(c, ldc, a, lda, b, ldp, kc, add)
+			case 2:
+				gemm2x2(c, ldc, a, lda, b, ldp, kc, add)
+			case 3:
+				gemm3x2(c, ldc, a, lda, b, ldp, kc, add)
+			}
+		}
+	}
+	for ; p < p1; p++ {
+		c, panel := c[p*NR:], bp[p*ldp:]
+		cols := n - p*NR
+		if cols >= NR {
+			tileAVX2(c, ldc, a, lda, panel, kc, rows, add)
+			continue
+		}
+		var t [edgeRows * NR]float32
+		for i := 0; i < rows; i += edgeRows {
+			r := min(edgeRows, rows-i)
+			tileAVX2(t[:], NR, a[i*lda:], lda, panel, kc, r, false)
+			moveEdge(c[i*ldc:], ldc, t[:], r, cols, add)
+		}
+	}
+}
+
+// tileAVX2 computes rows × NR of C, adding to C if add. The rows are cut into
 // strips of six; what is left over is joined with the last six and cut anew,
 // since strips of four or five keep the multipliers busy and shorter ones
 // cannot.
-func tileFull(c []float32, ldc int, a []float32, lda int, bp []float32, kc, rows int, add bool) {
-	if !useAVX2 {
-		tilePortable(c, ldc, a, lda, bp, kc, rows, add)
-		return
-	}
+func tileAVX2(c []float32, ldc int, a []float32, lda int, bp []float32, kc, rows int, add bool) {
 	strips, rest := rows/MR, rows%MR
 	var more int // rows of one more strip after rest
 	if strips > 0 && rest > 0 && rest < 4 {
@@ -44,46 +106,21 @@ func tileFull(c []float32, ldc int, a []float32, lda int, bp []float32, kc, rows
 	}
 }
 
-// fewRows computes 1 to 3 rows of C for the panels from p0 on, all of them
-// whole, in groups wide enough to keep the multipliers busy, and returns the
-// first panel left.
-func fewRows(c []float32, ldc int, a []float32, lda int, bp []float32, k, rows, p0, p1 int, acc bool) int {
-	if !useAVX2 || rows > 3 {
-		return p0
-	}
-	group := 2
-	if rows == 1 {
-		group = 4
-	}
-	p := p0
-	for ; p+group <= p1; p += group {
-		for k0 := 0; k0 < k; k0 += KC {
-			c, a, b := &c[p*NR], &a[k0], &bp[(p*k+k0)*NR]
-			kc, add := min(KC, k-k0), acc || k0 > 0
-			switch rows {
-			case 1:
-				gemm1x4(c, ldc, a, lda, b, k*NR, kc, add)
-			case 2:
-				gemm2x2(c, ldc, a, lda, b, k*NR, kc, add)
-			case 3:
-				gemm3x2(c, ldc, a, lda, b, k*NR, kc, add)
-			}
-		}
-	}
-	return p
-}
-
 func copyPanel(dst, src []float32, ld, rows int) {
-	if !useAVX2 {
+	switch selected {
+	case portableLevel:
 		copyPanelPortable(dst, src, ld, rows)
-		return
+	case avx2Level:
+		copyPanelAVX2(&dst[0], &src[0], ld, rows)
+	case avx512Level:
+		copyPanelAVX512(&dst[0], &src[0], ld, rows)
 	}
-	copyPanelAVX2(&dst[0], &src[0], ld, rows)
 }
 
-// transpose sets dst[j·ldd+i] = src[i·lds+j] for i < rows, j < cols.
+// transpose sets dst[j·ldd+i] = src[i·lds+j] for i < rows, j < cols. AVX-512 has
+// no kernel of its own: its shuffles move no more bytes a cycle.
 func transpose(dst []float32, ldd int, src []float32, lds, rows, cols int) {
-	if !useAVX2 {
+	if selected == portableLevel {
 		transposePortable(dst, ldd, src, lds, rows, cols)
 		return
 	}
@@ -106,13 +143,22 @@ func transpose(dst []float32, ldd int, src []float32, lds, rows, cols int) {
 }
 
 func peak(steps int) (flops int) {
-	if !useAVX2 {
+	if selected == portableLevel {
 		return peakPortable(steps)
 	}
 	// About 30 µs a call.
 	const most = 1 << 14
 	for at := 0; at < steps; at += most {
-		peakAVX2(min(most, steps-at))
+		n := min(most, steps-at)
+		if selected == avx512Level {
+			peakAVX512(n)
+		} else {
+			peakAVX2(n)
+		}
 	}
-	return steps * 12 * 8 * 2
+	width := 8
+	if selected == avx512Level {
+		width = 16
+	}
+	return steps * 12 * width * 2
 }

@@ -2,13 +2,11 @@
 
 package kernel
 
-func tileFull(c []float32, ldc int, a []float32, lda int, bp []float32, kc, rows int, add bool) {
-	tilePortable(c, ldc, a, lda, bp, kc, rows, add)
+func block(c []float32, ldc int, a []float32, lda int, bp []float32, ldp, kc, n, rows, p0, p1 int, add bool) {
+	blockPortable(c, ldc, a, lda, bp, ldp, kc, n, rows, p0, p1, add)
 }
 
-func fewRows(c []float32, ldc int, a []float32, lda int, bp []float32, k, rows, p0, p1 int, acc bool) int {
-	return p0
-}
+func streamPanels(rows int) int { return 1 }
 
 func copyPanel(dst, src []float32, ld, rows int) { copyPanelPortable(dst, src, ld, rows) }
 

@@ -39,7 +39,7 @@ func sigmoidAVX2(dst []float32, x []float32)
 //go:noescape
 func geluAVX2(dst []float32, x []float32)
 
-// geluGradAVX2 sets dx to dy times the derivative of geluAVX2.
+// geluGradAVX2 sets dx to dy times the derivative of gelu.
 //
 //go:noescape
 func geluGradAVX2(dx []float32, x []float32, dy []float32)
@@ -49,7 +49,7 @@ func geluGradAVX2(dx []float32, x []float32, dy []float32)
 //go:noescape
 func siluMulAVX2(dst []float32, gate []float32, up []float32)
 
-// siluMulGradAVX2 sets dgate and dup to the gradients of siluMulAVX2.
+// siluMulGradAVX2 sets dgate and dup to the gradients of siluMul.
 //
 //go:noescape
 func siluMulGradAVX2(dgate []float32, dup []float32, gate []float32, up []float32, dy []float32)
@@ -165,12 +165,12 @@ func softmaxTileAVX2(s []float32, ld int, rows int, cols int, lo int, hi int, st
 //go:noescape
 func gradTileAVX2(s []float32, dp []float32, ld int, rows int, cols int, lo int, hi int, step int, scale2 float32, lse2 []float32, delta []float32)
 
-// keyDotsAVX2 sets s[j] to the product of q and the j-th row of k.
-//
-//go:noescape
-func keyDotsAVX2(s []float32, q []float32, k []float32, stride int)
-
 // valueSumAVX2 adds the sum of p[j] times the j-th row of v to o.
 //
 //go:noescape
 func valueSumAVX2(o []float32, p []float32, v []float32, stride int)
+
+// keyDotsAVX2 sets s[j] to the product of q and the j-th row of k.
+//
+//go:noescape
+func keyDotsAVX2(s []float32, q []float32, k []float32, stride int)

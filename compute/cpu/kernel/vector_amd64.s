@@ -1069,17 +1069,13 @@ TEXT ·sumSquareAVX2(SB), NOSPLIT, $0-32
 loop:
 	CMPQ        BX, DX
 	JGE         fours
-	VMOVUPS     (AX)(BX*4), X4
-	VCVTPS2PD   X4, Y4
+	VCVTPS2PD   (AX)(BX*4), Y4
 	VFMADD231PD Y4, Y4, Y0
-	VMOVUPS     16(AX)(BX*4), X4
-	VCVTPS2PD   X4, Y4
+	VCVTPS2PD   16(AX)(BX*4), Y4
 	VFMADD231PD Y4, Y4, Y1
-	VMOVUPS     32(AX)(BX*4), X4
-	VCVTPS2PD   X4, Y4
+	VCVTPS2PD   32(AX)(BX*4), Y4
 	VFMADD231PD Y4, Y4, Y2
-	VMOVUPS     48(AX)(BX*4), X4
-	VCVTPS2PD   X4, Y4
+	VCVTPS2PD   48(AX)(BX*4), Y4
 	VFMADD231PD Y4, Y4, Y3
 	ADDQ        $+16, BX
 	JMP         loop
@@ -1091,8 +1087,7 @@ fours:
 four:
 	CMPQ        BX, DX
 	JGE         tail
-	VMOVUPS     (AX)(BX*4), X4
-	VCVTPS2PD   X4, Y4
+	VCVTPS2PD   (AX)(BX*4), Y4
 	VFMADD231PD Y4, Y4, Y0
 	ADDQ        $+4, BX
 	JMP         four
@@ -1103,7 +1098,7 @@ tail:
 	LEAQ        tail_mask<>+0(SB), DX
 	NEGQ        CX
 	VMOVDQU     32(DX)(CX*4), Y4
-	VMASKMOVPS  (AX)(BX*4), X4, X4
+	VMASKMOVPS  (AX)(BX*4), Y4, Y4
 	VCVTPS2PD   X4, Y4
 	VFMADD231PD Y4, Y4, Y0
 
@@ -1202,9 +1197,9 @@ TEXT ·sumRowsAVX2(SB), NOSPLIT, $0-64
 	MOVQ stride+48(FP), BX
 	SHLQ $0x02, BX
 
-four:
+by4:
 	CMPQ    DX, $+32
-	JL      fourend
+	JL      by4end
 	XORQ    R8, R8
 	VMOVUPS (AX)(R8*4), Y0
 	VMOVUPS 32(AX)(R8*4), Y1
@@ -1213,14 +1208,14 @@ four:
 	MOVQ    CX, SI
 	MOVQ    rows+56(FP), DI
 
-fourrows:
+by4rows:
 	VADDPS  (SI), Y0, Y0
 	VADDPS  32(SI), Y1, Y1
 	VADDPS  64(SI), Y2, Y2
 	VADDPS  96(SI), Y3, Y3
 	ADDQ    BX, SI
 	DECQ    DI
-	JNZ     fourrows
+	JNZ     by4rows
 	VMOVUPS Y0, (AX)(R8*4)
 	VMOVUPS Y1, 32(AX)(R8*4)
 	VMOVUPS Y2, 64(AX)(R8*4)
@@ -1228,29 +1223,29 @@ fourrows:
 	ADDQ    $+128, AX
 	ADDQ    $+128, CX
 	SUBQ    $+32, DX
-	JMP     four
+	JMP     by4
 
-fourend:
-one:
+by4end:
+by1:
 	CMPQ    DX, $+8
-	JL      oneend
+	JL      by1end
 	XORQ    R8, R8
 	VMOVUPS (AX)(R8*4), Y0
 	MOVQ    CX, SI
 	MOVQ    rows+56(FP), DI
 
-onerows:
+by1rows:
 	VADDPS  (SI), Y0, Y0
 	ADDQ    BX, SI
 	DECQ    DI
-	JNZ     onerows
+	JNZ     by1rows
 	VMOVUPS Y0, (AX)(R8*4)
 	ADDQ    $+32, AX
 	ADDQ    $+32, CX
 	SUBQ    $+8, DX
-	JMP     one
+	JMP     by1
 
-oneend:
+by1end:
 	TESTQ      DX, DX
 	JZ         done
 	LEAQ       tail_mask<>+0(SB), SI
@@ -2465,14 +2460,12 @@ TEXT ·tileSetAVX2(SB), NOSPLIT, $0-136
 panel:
 	MOVQ SI, R8
 	MOVQ a_base+32(FP), R10
-	MOVQ mt+120(FP), R15
+	MOVQ mt+120(FP), R14
+	MOVQ R14, R15
 
 tile:
 	LEAQ   (R8)(AX*2), R9
 	ADDQ   AX, R9
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
-	VXORPS Y2, Y2, Y2
 	VXORPS Y3, Y3, Y3
 	VXORPS Y4, Y4, Y4
 	VXORPS Y5, Y5, Y5
@@ -2482,6 +2475,9 @@ tile:
 	VXORPS Y9, Y9, Y9
 	VXORPS Y10, Y10, Y10
 	VXORPS Y11, Y11, Y11
+	VXORPS Y12, Y12, Y12
+	VXORPS Y13, Y13, Y13
+	VXORPS Y14, Y14, Y14
 	MOVQ   R10, R11
 	LEAQ   (R10)(CX*2), R12
 	ADDQ   CX, R12
@@ -2491,26 +2487,26 @@ tile:
 	JZ     store
 
 step:
-	VMOVUPS      (R13), Y12
-	VMOVUPS      32(R13), Y13
-	VBROADCASTSS (R11), Y14
-	VFMADD231PS  Y12, Y14, Y0
-	VFMADD231PS  Y13, Y14, Y1
-	VBROADCASTSS (R11)(CX*1), Y14
-	VFMADD231PS  Y12, Y14, Y2
-	VFMADD231PS  Y13, Y14, Y3
-	VBROADCASTSS (R11)(CX*2), Y14
-	VFMADD231PS  Y12, Y14, Y4
-	VFMADD231PS  Y13, Y14, Y5
-	VBROADCASTSS (R12), Y14
-	VFMADD231PS  Y12, Y14, Y6
-	VFMADD231PS  Y13, Y14, Y7
-	VBROADCASTSS (R12)(CX*1), Y14
-	VFMADD231PS  Y12, Y14, Y8
-	VFMADD231PS  Y13, Y14, Y9
-	VBROADCASTSS (R12)(CX*2), Y14
-	VFMADD231PS  Y12, Y14, Y10
-	VFMADD231PS  Y13, Y14, Y11
+	VMOVUPS      (R13), Y0
+	VMOVUPS      32(R13), Y1
+	VBROADCASTSS (R11), Y2
+	VFMADD231PS  Y0, Y2, Y3
+	VFMADD231PS  Y1, Y2, Y4
+	VBROADCASTSS (R11)(CX*1), Y2
+	VFMADD231PS  Y0, Y2, Y5
+	VFMADD231PS  Y1, Y2, Y6
+	VBROADCASTSS (R11)(CX*2), Y2
+	VFMADD231PS  Y0, Y2, Y7
+	VFMADD231PS  Y1, Y2, Y8
+	VBROADCASTSS (R12), Y2
+	VFMADD231PS  Y0, Y2, Y9
+	VFMADD231PS  Y1, Y2, Y10
+	VBROADCASTSS (R12)(CX*1), Y2
+	VFMADD231PS  Y0, Y2, Y11
+	VFMADD231PS  Y1, Y2, Y12
+	VBROADCASTSS (R12)(CX*2), Y2
+	VFMADD231PS  Y0, Y2, Y13
+	VFMADD231PS  Y1, Y2, Y14
 	ADDQ         DX, R11
 	ADDQ         DX, R12
 	ADDQ         BX, R13
@@ -2518,25 +2514,25 @@ step:
 	JNZ          step
 
 store:
-	VMOVUPS Y0, (R8)
-	VMOVUPS Y1, 32(R8)
-	VMOVUPS Y2, (R8)(AX*1)
-	VMOVUPS Y3, 32(R8)(AX*1)
-	VMOVUPS Y4, (R8)(AX*2)
-	VMOVUPS Y5, 32(R8)(AX*2)
-	VMOVUPS Y6, (R9)
-	VMOVUPS Y7, 32(R9)
-	VMOVUPS Y8, (R9)(AX*1)
-	VMOVUPS Y9, 32(R9)(AX*1)
-	VMOVUPS Y10, (R9)(AX*2)
-	VMOVUPS Y11, 32(R9)(AX*2)
+	VMOVUPS Y3, (R8)
+	VMOVUPS Y4, 32(R8)
+	VMOVUPS Y5, (R8)(AX*1)
+	VMOVUPS Y6, 32(R8)(AX*1)
+	VMOVUPS Y7, (R8)(AX*2)
+	VMOVUPS Y8, 32(R8)(AX*2)
+	VMOVUPS Y9, (R9)
+	VMOVUPS Y10, 32(R9)
+	VMOVUPS Y11, (R9)(AX*1)
+	VMOVUPS Y12, 32(R9)(AX*1)
+	VMOVUPS Y13, (R9)(AX*2)
+	VMOVUPS Y14, 32(R9)(AX*2)
 	LEAQ    (R9)(AX*2), R8
 	ADDQ    AX, R8
 	LEAQ    (R10)(CX*4), R10
 	LEAQ    (R10)(CX*2), R10
 	DECQ    R15
 	JNZ     tile
-	ADDQ    $+64, SI
+	ADDQ    $0x00000040, SI
 	MOVQ    bps+104(FP), R14
 	LEAQ    (DI)(R14*4), DI
 	DECQ    nt+128(FP)
@@ -2561,23 +2557,24 @@ TEXT ·tileAddAVX2(SB), NOSPLIT, $0-136
 panel:
 	MOVQ SI, R8
 	MOVQ a_base+32(FP), R10
-	MOVQ mt+120(FP), R15
+	MOVQ mt+120(FP), R14
+	MOVQ R14, R15
 
 tile:
 	LEAQ    (R8)(AX*2), R9
 	ADDQ    AX, R9
-	VMOVUPS (R8), Y0
-	VMOVUPS 32(R8), Y1
-	VMOVUPS (R8)(AX*1), Y2
-	VMOVUPS 32(R8)(AX*1), Y3
-	VMOVUPS (R8)(AX*2), Y4
-	VMOVUPS 32(R8)(AX*2), Y5
-	VMOVUPS (R9), Y6
-	VMOVUPS 32(R9), Y7
-	VMOVUPS (R9)(AX*1), Y8
-	VMOVUPS 32(R9)(AX*1), Y9
-	VMOVUPS (R9)(AX*2), Y10
-	VMOVUPS 32(R9)(AX*2), Y11
+	VMOVUPS (R8), Y3
+	VMOVUPS 32(R8), Y4
+	VMOVUPS (R8)(AX*1), Y5
+	VMOVUPS 32(R8)(AX*1), Y6
+	VMOVUPS (R8)(AX*2), Y7
+	VMOVUPS 32(R8)(AX*2), Y8
+	VMOVUPS (R9), Y9
+	VMOVUPS 32(R9), Y10
+	VMOVUPS (R9)(AX*1), Y11
+	VMOVUPS 32(R9)(AX*1), Y12
+	VMOVUPS (R9)(AX*2), Y13
+	VMOVUPS 32(R9)(AX*2), Y14
 	MOVQ    R10, R11
 	LEAQ    (R10)(CX*2), R12
 	ADDQ    CX, R12
@@ -2587,26 +2584,26 @@ tile:
 	JZ      store
 
 step:
-	VMOVUPS      (R13), Y12
-	VMOVUPS      32(R13), Y13
-	VBROADCASTSS (R11), Y14
-	VFMADD231PS  Y12, Y14, Y0
-	VFMADD231PS  Y13, Y14, Y1
-	VBROADCASTSS (R11)(CX*1), Y14
-	VFMADD231PS  Y12, Y14, Y2
-	VFMADD231PS  Y13, Y14, Y3
-	VBROADCASTSS (R11)(CX*2), Y14
-	VFMADD231PS  Y12, Y14, Y4
-	VFMADD231PS  Y13, Y14, Y5
-	VBROADCASTSS (R12), Y14
-	VFMADD231PS  Y12, Y14, Y6
-	VFMADD231PS  Y13, Y14, Y7
-	VBROADCASTSS (R12)(CX*1), Y14
-	VFMADD231PS  Y12, Y14, Y8
-	VFMADD231PS  Y13, Y14, Y9
-	VBROADCASTSS (R12)(CX*2), Y14
-	VFMADD231PS  Y12, Y14, Y10
-	VFMADD231PS  Y13, Y14, Y11
+	VMOVUPS      (R13), Y0
+	VMOVUPS      32(R13), Y1
+	VBROADCASTSS (R11), Y2
+	VFMADD231PS  Y0, Y2, Y3
+	VFMADD231PS  Y1, Y2, Y4
+	VBROADCASTSS (R11)(CX*1), Y2
+	VFMADD231PS  Y0, Y2, Y5
+	VFMADD231PS  Y1, Y2, Y6
+	VBROADCASTSS (R11)(CX*2), Y2
+	VFMADD231PS  Y0, Y2, Y7
+	VFMADD231PS  Y1, Y2, Y8
+	VBROADCASTSS (R12), Y2
+	VFMADD231PS  Y0, Y2, Y9
+	VFMADD231PS  Y1, Y2, Y10
+	VBROADCASTSS (R12)(CX*1), Y2
+	VFMADD231PS  Y0, Y2, Y11
+	VFMADD231PS  Y1, Y2, Y12
+	VBROADCASTSS (R12)(CX*2), Y2
+	VFMADD231PS  Y0, Y2, Y13
+	VFMADD231PS  Y1, Y2, Y14
 	ADDQ         DX, R11
 	ADDQ         DX, R12
 	ADDQ         BX, R13
@@ -2614,25 +2611,25 @@ step:
 	JNZ          step
 
 store:
-	VMOVUPS Y0, (R8)
-	VMOVUPS Y1, 32(R8)
-	VMOVUPS Y2, (R8)(AX*1)
-	VMOVUPS Y3, 32(R8)(AX*1)
-	VMOVUPS Y4, (R8)(AX*2)
-	VMOVUPS Y5, 32(R8)(AX*2)
-	VMOVUPS Y6, (R9)
-	VMOVUPS Y7, 32(R9)
-	VMOVUPS Y8, (R9)(AX*1)
-	VMOVUPS Y9, 32(R9)(AX*1)
-	VMOVUPS Y10, (R9)(AX*2)
-	VMOVUPS Y11, 32(R9)(AX*2)
+	VMOVUPS Y3, (R8)
+	VMOVUPS Y4, 32(R8)
+	VMOVUPS Y5, (R8)(AX*1)
+	VMOVUPS Y6, 32(R8)(AX*1)
+	VMOVUPS Y7, (R8)(AX*2)
+	VMOVUPS Y8, 32(R8)(AX*2)
+	VMOVUPS Y9, (R9)
+	VMOVUPS Y10, 32(R9)
+	VMOVUPS Y11, (R9)(AX*1)
+	VMOVUPS Y12, 32(R9)(AX*1)
+	VMOVUPS Y13, (R9)(AX*2)
+	VMOVUPS Y14, 32(R9)(AX*2)
 	LEAQ    (R9)(AX*2), R8
 	ADDQ    AX, R8
 	LEAQ    (R10)(CX*4), R10
 	LEAQ    (R10)(CX*2), R10
 	DECQ    R15
 	JNZ     tile
-	ADDQ    $+64, SI
+	ADDQ    $0x00000040, SI
 	MOVQ    bps+104(FP), R14
 	LEAQ    (DI)(R14*4), DI
 	DECQ    nt+128(FP)
@@ -2658,29 +2655,30 @@ panel:
 	MOVQ SI, R8
 	MOVQ a_base+56(FP), R10
 	MOVQ rowScale_base+32(FP), R15
-	MOVQ mt+144(FP), BP
+	MOVQ mt+144(FP), R14
+	MOVQ R14, BP
 
 tile:
 	LEAQ         (R8)(AX*2), R9
 	ADDQ         AX, R9
-	VBROADCASTSS (R15), Y1
-	VMULPS       (R8), Y1, Y0
-	VMULPS       32(R8), Y1, Y1
-	VBROADCASTSS 4(R15), Y3
-	VMULPS       (R8)(AX*1), Y3, Y2
-	VMULPS       32(R8)(AX*1), Y3, Y3
-	VBROADCASTSS 8(R15), Y5
-	VMULPS       (R8)(AX*2), Y5, Y4
-	VMULPS       32(R8)(AX*2), Y5, Y5
-	VBROADCASTSS 12(R15), Y7
-	VMULPS       (R9), Y7, Y6
-	VMULPS       32(R9), Y7, Y7
-	VBROADCASTSS 16(R15), Y9
-	VMULPS       (R9)(AX*1), Y9, Y8
-	VMULPS       32(R9)(AX*1), Y9, Y9
-	VBROADCASTSS 20(R15), Y11
-	VMULPS       (R9)(AX*2), Y11, Y10
-	VMULPS       32(R9)(AX*2), Y11, Y11
+	VBROADCASTSS (R15), Y0
+	VMULPS       (R8), Y0, Y3
+	VMULPS       32(R8), Y0, Y4
+	VBROADCASTSS 4(R15), Y0
+	VMULPS       (R8)(AX*1), Y0, Y5
+	VMULPS       32(R8)(AX*1), Y0, Y6
+	VBROADCASTSS 8(R15), Y0
+	VMULPS       (R8)(AX*2), Y0, Y7
+	VMULPS       32(R8)(AX*2), Y0, Y8
+	VBROADCASTSS 12(R15), Y0
+	VMULPS       (R9), Y0, Y9
+	VMULPS       32(R9), Y0, Y10
+	VBROADCASTSS 16(R15), Y0
+	VMULPS       (R9)(AX*1), Y0, Y11
+	VMULPS       32(R9)(AX*1), Y0, Y12
+	VBROADCASTSS 20(R15), Y0
+	VMULPS       (R9)(AX*2), Y0, Y13
+	VMULPS       32(R9)(AX*2), Y0, Y14
 	MOVQ         R10, R11
 	LEAQ         (R10)(CX*2), R12
 	ADDQ         CX, R12
@@ -2690,26 +2688,26 @@ tile:
 	JZ           store
 
 step:
-	VMOVUPS      (R13), Y12
-	VMOVUPS      32(R13), Y13
-	VBROADCASTSS (R11), Y14
-	VFMADD231PS  Y12, Y14, Y0
-	VFMADD231PS  Y13, Y14, Y1
-	VBROADCASTSS (R11)(CX*1), Y14
-	VFMADD231PS  Y12, Y14, Y2
-	VFMADD231PS  Y13, Y14, Y3
-	VBROADCASTSS (R11)(CX*2), Y14
-	VFMADD231PS  Y12, Y14, Y4
-	VFMADD231PS  Y13, Y14, Y5
-	VBROADCASTSS (R12), Y14
-	VFMADD231PS  Y12, Y14, Y6
-	VFMADD231PS  Y13, Y14, Y7
-	VBROADCASTSS (R12)(CX*1), Y14
-	VFMADD231PS  Y12, Y14, Y8
-	VFMADD231PS  Y13, Y14, Y9
-	VBROADCASTSS (R12)(CX*2), Y14
-	VFMADD231PS  Y12, Y14, Y10
-	VFMADD231PS  Y13, Y14, Y11
+	VMOVUPS      (R13), Y0
+	VMOVUPS      32(R13), Y1
+	VBROADCASTSS (R11), Y2
+	VFMADD231PS  Y0, Y2, Y3
+	VFMADD231PS  Y1, Y2, Y4
+	VBROADCASTSS (R11)(CX*1), Y2
+	VFMADD231PS  Y0, Y2, Y5
+	VFMADD231PS  Y1, Y2, Y6
+	VBROADCASTSS (R11)(CX*2), Y2
+	VFMADD231PS  Y0, Y2, Y7
+	VFMADD231PS  Y1, Y2, Y8
+	VBROADCASTSS (R12), Y2
+	VFMADD231PS  Y0, Y2, Y9
+	VFMADD231PS  Y1, Y2, Y10
+	VBROADCASTSS (R12)(CX*1), Y2
+	VFMADD231PS  Y0, Y2, Y11
+	VFMADD231PS  Y1, Y2, Y12
+	VBROADCASTSS (R12)(CX*2), Y2
+	VFMADD231PS  Y0, Y2, Y13
+	VFMADD231PS  Y1, Y2, Y14
 	ADDQ         DX, R11
 	ADDQ         DX, R12
 	ADDQ         BX, R13
@@ -2717,18 +2715,18 @@ step:
 	JNZ          step
 
 store:
-	VMOVUPS Y0, (R8)
-	VMOVUPS Y1, 32(R8)
-	VMOVUPS Y2, (R8)(AX*1)
-	VMOVUPS Y3, 32(R8)(AX*1)
-	VMOVUPS Y4, (R8)(AX*2)
-	VMOVUPS Y5, 32(R8)(AX*2)
-	VMOVUPS Y6, (R9)
-	VMOVUPS Y7, 32(R9)
-	VMOVUPS Y8, (R9)(AX*1)
-	VMOVUPS Y9, 32(R9)(AX*1)
-	VMOVUPS Y10, (R9)(AX*2)
-	VMOVUPS Y11, 32(R9)(AX*2)
+	VMOVUPS Y3, (R8)
+	VMOVUPS Y4, 32(R8)
+	VMOVUPS Y5, (R8)(AX*1)
+	VMOVUPS Y6, 32(R8)(AX*1)
+	VMOVUPS Y7, (R8)(AX*2)
+	VMOVUPS Y8, 32(R8)(AX*2)
+	VMOVUPS Y9, (R9)
+	VMOVUPS Y10, 32(R9)
+	VMOVUPS Y11, (R9)(AX*1)
+	VMOVUPS Y12, 32(R9)(AX*1)
+	VMOVUPS Y13, (R9)(AX*2)
+	VMOVUPS Y14, 32(R9)(AX*2)
 	LEAQ    (R9)(AX*2), R8
 	ADDQ    AX, R8
 	LEAQ    (R10)(CX*4), R10
@@ -2736,7 +2734,7 @@ store:
 	ADDQ    $+24, R15
 	DECQ    BP
 	JNZ     tile
-	ADDQ    $+64, SI
+	ADDQ    $0x00000040, SI
 	MOVQ    bps+128(FP), R14
 	LEAQ    (DI)(R14*4), DI
 	DECQ    nt+152(FP)
@@ -3162,6 +3160,153 @@ clearafterend:
 	VZEROUPPER
 	RET
 
+// func valueSumAVX2(o []float32, p []float32, v []float32, stride int)
+// Requires: AVX, FMA3
+TEXT ·valueSumAVX2(SB), NOSPLIT, $0-80
+	MOVQ o_base+0(FP), AX
+	MOVQ v_base+48(FP), CX
+	MOVQ o_len+8(FP), DX
+	MOVQ stride+72(FP), BX
+	SHLQ $0x02, BX
+
+by4:
+	CMPQ    DX, $+32
+	JL      by4end
+	VXORPS  Y0, Y0, Y0
+	VMOVUPS (AX), Y1
+	VXORPS  Y2, Y2, Y2
+	VMOVUPS 32(AX), Y3
+	VXORPS  Y4, Y4, Y4
+	VMOVUPS 64(AX), Y5
+	VXORPS  Y6, Y6, Y6
+	VMOVUPS 96(AX), Y7
+	MOVQ    p_base+24(FP), SI
+	MOVQ    p_len+32(FP), DI
+	MOVQ    CX, R8
+
+by4rows:
+	CMPQ         DI, $+2
+	JL           by4rowslast
+	VBROADCASTSS (SI), Y8
+	VFMADD231PS  (R8), Y8, Y1
+	VFMADD231PS  32(R8), Y8, Y3
+	VFMADD231PS  64(R8), Y8, Y5
+	VFMADD231PS  96(R8), Y8, Y7
+	ADDQ         BX, R8
+	VBROADCASTSS 4(SI), Y8
+	VFMADD231PS  (R8), Y8, Y0
+	VFMADD231PS  32(R8), Y8, Y2
+	VFMADD231PS  64(R8), Y8, Y4
+	VFMADD231PS  96(R8), Y8, Y6
+	ADDQ         BX, R8
+	ADDQ         $+8, SI
+	SUBQ         $+2, DI
+	JMP          by4rows
+
+by4rowslast:
+	TESTQ        DI, DI
+	JZ           by4rowsend
+	VBROADCASTSS (SI), Y8
+	VFMADD231PS  (R8), Y8, Y1
+	VFMADD231PS  32(R8), Y8, Y3
+	VFMADD231PS  64(R8), Y8, Y5
+	VFMADD231PS  96(R8), Y8, Y7
+	ADDQ         BX, R8
+
+by4rowsend:
+	VADDPS  Y0, Y1, Y1
+	VMOVUPS Y1, (AX)
+	VADDPS  Y2, Y3, Y3
+	VMOVUPS Y3, 32(AX)
+	VADDPS  Y4, Y5, Y5
+	VMOVUPS Y5, 64(AX)
+	VADDPS  Y6, Y7, Y7
+	VMOVUPS Y7, 96(AX)
+	ADDQ    $+128, AX
+	ADDQ    $+128, CX
+	SUBQ    $+32, DX
+	JMP     by4
+
+by4end:
+by1:
+	CMPQ    DX, $+8
+	JL      by1end
+	VXORPS  Y0, Y0, Y0
+	VMOVUPS (AX), Y1
+	MOVQ    p_base+24(FP), SI
+	MOVQ    p_len+32(FP), DI
+	MOVQ    CX, R8
+
+by1rows:
+	CMPQ         DI, $+2
+	JL           by1rowslast
+	VBROADCASTSS (SI), Y2
+	VFMADD231PS  (R8), Y2, Y1
+	ADDQ         BX, R8
+	VBROADCASTSS 4(SI), Y2
+	VFMADD231PS  (R8), Y2, Y0
+	ADDQ         BX, R8
+	ADDQ         $+8, SI
+	SUBQ         $+2, DI
+	JMP          by1rows
+
+by1rowslast:
+	TESTQ        DI, DI
+	JZ           by1rowsend
+	VBROADCASTSS (SI), Y2
+	VFMADD231PS  (R8), Y2, Y1
+	ADDQ         BX, R8
+
+by1rowsend:
+	VADDPS  Y0, Y1, Y1
+	VMOVUPS Y1, (AX)
+	ADDQ    $+32, AX
+	ADDQ    $+32, CX
+	SUBQ    $+8, DX
+	JMP     by1
+
+by1end:
+	TESTQ      DX, DX
+	JZ         done
+	LEAQ       tail_mask<>+0(SB), SI
+	NEGQ       DX
+	VMOVDQU    32(SI)(DX*4), Y0
+	VXORPS     Y1, Y1, Y1
+	VMASKMOVPS (AX), Y0, Y2
+	MOVQ       p_base+24(FP), DX
+	MOVQ       p_len+32(FP), SI
+
+mask:
+	CMPQ         SI, $+2
+	JL           masklast
+	VBROADCASTSS (DX), Y3
+	VMASKMOVPS   (CX), Y0, Y4
+	VFMADD231PS  Y4, Y3, Y2
+	ADDQ         BX, CX
+	VBROADCASTSS 4(DX), Y3
+	VMASKMOVPS   (CX), Y0, Y4
+	VFMADD231PS  Y4, Y3, Y1
+	ADDQ         BX, CX
+	ADDQ         $+8, DX
+	SUBQ         $+2, SI
+	JMP          mask
+
+masklast:
+	TESTQ        SI, SI
+	JZ           maskend
+	VBROADCASTSS (DX), Y3
+	VMASKMOVPS   (CX), Y0, Y4
+	VFMADD231PS  Y4, Y3, Y2
+	ADDQ         BX, CX
+
+maskend:
+	VADDPS     Y1, Y2, Y2
+	VMASKMOVPS Y2, Y0, (AX)
+
+done:
+	VZEROUPPER
+	RET
+
 // func keyDotsAVX2(s []float32, q []float32, k []float32, stride int)
 // Requires: AVX, FMA3
 TEXT ·keyDotsAVX2(SB), NOSPLIT, $0-80
@@ -3269,152 +3414,5 @@ onedimdone:
 	JMP          one
 
 oneend:
-	VZEROUPPER
-	RET
-
-// func valueSumAVX2(o []float32, p []float32, v []float32, stride int)
-// Requires: AVX, FMA3
-TEXT ·valueSumAVX2(SB), NOSPLIT, $0-80
-	MOVQ o_base+0(FP), AX
-	MOVQ v_base+48(FP), CX
-	MOVQ o_len+8(FP), DX
-	MOVQ stride+72(FP), BX
-	SHLQ $0x02, BX
-
-four:
-	CMPQ    DX, $+32
-	JL      fourend
-	VXORPS  Y1, Y1, Y1
-	VMOVUPS (AX), Y0
-	VXORPS  Y3, Y3, Y3
-	VMOVUPS 32(AX), Y2
-	VXORPS  Y5, Y5, Y5
-	VMOVUPS 64(AX), Y4
-	VXORPS  Y7, Y7, Y7
-	VMOVUPS 96(AX), Y6
-	MOVQ    p_base+24(FP), SI
-	MOVQ    p_len+32(FP), DI
-	MOVQ    CX, R8
-
-fourrows:
-	CMPQ         DI, $+2
-	JL           fourrowslast
-	VBROADCASTSS (SI), Y8
-	VFMADD231PS  (R8), Y8, Y0
-	VFMADD231PS  32(R8), Y8, Y2
-	VFMADD231PS  64(R8), Y8, Y4
-	VFMADD231PS  96(R8), Y8, Y6
-	ADDQ         BX, R8
-	VBROADCASTSS 4(SI), Y8
-	VFMADD231PS  (R8), Y8, Y1
-	VFMADD231PS  32(R8), Y8, Y3
-	VFMADD231PS  64(R8), Y8, Y5
-	VFMADD231PS  96(R8), Y8, Y7
-	ADDQ         BX, R8
-	ADDQ         $+8, SI
-	SUBQ         $+2, DI
-	JMP          fourrows
-
-fourrowslast:
-	TESTQ        DI, DI
-	JZ           fourrowsend
-	VBROADCASTSS (SI), Y8
-	VFMADD231PS  (R8), Y8, Y0
-	VFMADD231PS  32(R8), Y8, Y2
-	VFMADD231PS  64(R8), Y8, Y4
-	VFMADD231PS  96(R8), Y8, Y6
-	ADDQ         BX, R8
-
-fourrowsend:
-	VADDPS  Y1, Y0, Y0
-	VMOVUPS Y0, (AX)
-	VADDPS  Y3, Y2, Y2
-	VMOVUPS Y2, 32(AX)
-	VADDPS  Y5, Y4, Y4
-	VMOVUPS Y4, 64(AX)
-	VADDPS  Y7, Y6, Y6
-	VMOVUPS Y6, 96(AX)
-	ADDQ    $+128, AX
-	ADDQ    $+128, CX
-	SUBQ    $+32, DX
-	JMP     four
-
-fourend:
-one:
-	CMPQ    DX, $+8
-	JL      oneend
-	VXORPS  Y1, Y1, Y1
-	VMOVUPS (AX), Y0
-	MOVQ    p_base+24(FP), SI
-	MOVQ    p_len+32(FP), DI
-	MOVQ    CX, R8
-
-onerows:
-	CMPQ         DI, $+2
-	JL           onerowslast
-	VBROADCASTSS (SI), Y2
-	VFMADD231PS  (R8), Y2, Y0
-	ADDQ         BX, R8
-	VBROADCASTSS 4(SI), Y2
-	VFMADD231PS  (R8), Y2, Y1
-	ADDQ         BX, R8
-	ADDQ         $+8, SI
-	SUBQ         $+2, DI
-	JMP          onerows
-
-onerowslast:
-	TESTQ        DI, DI
-	JZ           onerowsend
-	VBROADCASTSS (SI), Y2
-	VFMADD231PS  (R8), Y2, Y0
-	ADDQ         BX, R8
-
-onerowsend:
-	VADDPS  Y1, Y0, Y0
-	VMOVUPS Y0, (AX)
-	ADDQ    $+32, AX
-	ADDQ    $+32, CX
-	SUBQ    $+8, DX
-	JMP     one
-
-oneend:
-	TESTQ      DX, DX
-	JZ         done
-	LEAQ       tail_mask<>+0(SB), SI
-	NEGQ       DX
-	VMOVDQU    32(SI)(DX*4), Y0
-	VXORPS     Y2, Y2, Y2
-	VMASKMOVPS (AX), Y0, Y1
-	MOVQ       p_base+24(FP), DX
-	MOVQ       p_len+32(FP), SI
-
-mask:
-	CMPQ         SI, $+2
-	JL           masklast
-	VBROADCASTSS (DX), Y3
-	VMASKMOVPS   (CX), Y0, Y4
-	VFMADD231PS  Y4, Y3, Y1
-	ADDQ         BX, CX
-	VBROADCASTSS 4(DX), Y3
-	VMASKMOVPS   (CX), Y0, Y4
-	VFMADD231PS  Y4, Y3, Y2
-	ADDQ         BX, CX
-	ADDQ         $+8, DX
-	SUBQ         $+2, SI
-	JMP          mask
-
-masklast:
-	TESTQ        SI, SI
-	JZ           maskend
-	VBROADCASTSS (DX), Y3
-	VMASKMOVPS   (CX), Y0, Y4
-	VFMADD231PS  Y4, Y3, Y1
-	ADDQ         BX, CX
-
-maskend:
-	VADDPS     Y2, Y1, Y1
-	VMASKMOVPS Y1, Y0, (AX)
-
-done:
 	VZEROUPPER
 	RET

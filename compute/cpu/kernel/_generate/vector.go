@@ -9,11 +9,9 @@ import (
 	"github.com/mmcloughlin/avo/reg"
 )
 
-// vec is a YMM register: eight floats.
-type vec = reg.VecVirtual
-
 // genVector writes the vector half of the package.
-func genVector() {
+func genVector(t target) {
+	writeFor(t)
 	genArithmetic()
 	genActivations()
 	genReductions()
@@ -25,27 +23,28 @@ func genVector() {
 	genTiles()
 	genSoftmaxTile()
 	genGradTile()
-	genKeyDots()
 	genValueSum()
+	if t == avx2 {
+		// The sum over a key's floats has eight lanes. Twice as wide, it would
+		// have other bits, or halves of two keys to put together.
+		genKeyDots()
+	}
 }
 
 // Constants
 
 var (
 	pool = map[string]Mem{}
-	// maskTable is eight ones of 32 bits before eight zeros: the eight from
-	// 8−n on select n lanes.
-	maskTable *Mem
 )
 
-// wide returns eight copies of a 32-bit word in read-only memory.
+// wide returns a vector of copies of a 32-bit word in read-only memory.
 func wide(bits uint32) Mem {
 	name := fmt.Sprintf("wide_%08x", bits)
 	if m, ok := pool[name]; ok {
 		return m
 	}
 	m := GLOBL(name, RODATA|NOPTR)
-	for i := range 8 {
+	for i := range set.lanes {
 		DATA(4*i, U32(bits))
 	}
 	pool[name] = m
@@ -55,40 +54,24 @@ func wide(bits uint32) Mem {
 func float(v float64) Mem { return wide(math.Float32bits(float32(v))) }
 
 func load(m Mem) vec {
-	x := YMM()
+	x := newVec()
 	VMOVUPS(m, x)
 	return x
 }
 
 func zero() vec {
-	x := YMM()
+	x := newVec()
 	VXORPS(x, x, x)
 	return x
 }
 
-// tailMask returns the mask of the first n lanes, 0 < n < 8. It overwrites n.
-func tailMask(n reg.GPVirtual) vec {
-	if maskTable == nil {
-		m := GLOBL("tail_mask", RODATA|NOPTR)
-		for i := range 16 {
-			DATA(4*i, U32(map[bool]uint32{true: math.MaxUint32}[i < 8]))
-		}
-		maskTable = &m
-	}
-	table, mask := GP64(), YMM()
-	LEAQ(*maskTable, table)
-	NEGQ(n)
-	VMOVDQU(Mem{Base: table, Index: n, Scale: 4, Disp: 32}, mask)
-	return mask
-}
-
-// counting returns the vector 0, 1, …, 7 in memory.
+// counting returns the vector 0, 1, 2, … in memory.
 func counting() Mem {
 	if m, ok := pool["counting"]; ok {
 		return m
 	}
 	m := GLOBL("counting", RODATA|NOPTR)
-	for i := range 8 {
+	for i := range set.lanes {
 		DATA(4*i, U32(uint32(i)))
 	}
 	pool["counting"] = m
@@ -97,8 +80,11 @@ func counting() Mem {
 
 // Parameters
 
+// function begins the function name of the target. The doc's first line goes
+// on after its name.
 func function(name, signature string, doc ...string) {
-	TEXT(name, NOSPLIT, signature)
+	TEXT(name+set.suffix, NOSPLIT, signature)
+	doc[0] = name + set.suffix + " " + doc[0]
 	Doc(doc...)
 	Pragma("noescape")
 }
@@ -124,88 +110,24 @@ func address(name string) Mem {
 }
 
 func broadcast(m Mem) vec {
-	x := YMM()
+	x := newVec()
 	VBROADCASTSS(m, x)
 	return x
 }
 
-// Loops
+// Sums
 
-// place is eight floats of every slice of a loop: unroll is its number within
-// the loop's group, mask selects its lanes in the last, partial vector and is
-// nil elsewhere.
-type place struct {
-	index  reg.GPVirtual
-	unroll int
-	mask   *vec
-}
-
-func (p place) mem(base reg.GPVirtual) Mem {
-	return Mem{Base: base, Index: p.index, Scale: 4, Disp: 32 * p.unroll}
-}
-
-func (p place) load(base reg.GPVirtual) vec {
-	if p.mask == nil {
-		return load(p.mem(base))
-	}
-	x := YMM()
-	VMASKMOVPS(p.mem(base), *p.mask, x)
-	return x
-}
-
-func (p place) store(x vec, base reg.GPVirtual) {
-	if p.mask == nil {
-		VMOVUPS(x, p.mem(base))
-	} else {
-		VMASKMOVPS(x, *p.mask, p.mem(base))
-	}
-}
-
-// cut clears the lanes of x beyond the end.
-func (p place) cut(x vec) {
-	if p.mask != nil {
-		VANDPS(*p.mask, x, x)
-	}
-}
-
-// each runs body over n floats: in groups of `group` vectors, then one by one,
-// then the last, partial vector under a mask. It overwrites n.
-func each(label string, n reg.GPVirtual, group int, body func(place)) {
-	i, end := GP64(), GP64()
-	XORQ(i, i)
-	for _, size := range []int{group, 1} {
-		name := fmt.Sprintf("%s%d", label, size)
-		MOVQ(n, end)
-		ANDQ(I8(-8*size), end)
-		Label(name)
-		CMPQ(i, end)
-		JGE(LabelRef(name + "end"))
-		for u := range size {
-			body(place{index: i, unroll: u})
-		}
-		ADDQ(I8(8*size), i)
-		JMP(LabelRef(name))
-		Label(name + "end")
-		if group == 1 {
-			break
-		}
-	}
-	ANDQ(I8(7), n)
-	JZ(LabelRef(label + "done"))
-	mask := tailMask(n)
-	body(place{index: i, mask: &mask})
-	Label(label + "done")
-}
-
-// sumLanes adds four accumulators and their lanes, in the tree of lanes.total,
-// and leaves the sum in the lowest lane.
-func sumLanes(acc [4]vec) vec {
+// total adds the lanes in the tree of lanes.total and leaves the sum in the
+// lowest lane.
+func (s *sums) total() vec {
+	acc := s.narrow
 	VADDPS(acc[1], acc[0], acc[0])
 	VADDPS(acc[3], acc[2], acc[2])
 	VADDPS(acc[2], acc[0], acc[0])
 	return sumVector(acc[0])
 }
 
+// sumVector adds the eight lanes of x into its lowest one.
 func sumVector(x vec) vec {
 	high := YMM()
 	VEXTRACTF128(U8(1), x, high.AsX())
@@ -215,11 +137,4 @@ func sumVector(x vec) vec {
 	VMOVSHDUP(x.AsX(), high.AsX())
 	VADDSS(high.AsX(), x.AsX(), x.AsX())
 	return x
-}
-
-func accumulators() (acc [4]vec) {
-	for i := range acc {
-		acc[i] = zero()
-	}
-	return acc
 }

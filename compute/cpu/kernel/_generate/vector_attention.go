@@ -1,6 +1,8 @@
 package main
 
 import (
+	"fmt"
+
 	. "github.com/mmcloughlin/avo/build"
 	. "github.com/mmcloughlin/avo/operand"
 	"github.com/mmcloughlin/avo/reg"
@@ -9,14 +11,16 @@ import (
 // genTiles writes the three tile products of attention. Each element is one
 // chain of fused multiply-adds over k.
 func genTiles() {
-	genTile("tileSetAVX2", "func(c []float32, ldc int, a []float32, rs, ks int, b []float32, ldb, bps, k, mt, nt int)", "set",
-		"tileSetAVX2 sets the tiles of C to A·B; mt, nt ≥ 1.")
-	genTile("tileAddAVX2", "func(c []float32, ldc int, a []float32, rs, ks int, b []float32, ldb, bps, k, mt, nt int)", "add",
-		"tileAddAVX2 adds A·B to the tiles of C; mt, nt ≥ 1.")
-	genTile("tileRescaleAVX2", "func(c []float32, ldc int, rowScale, a []float32, rs, ks int, b []float32, ldb, bps, k, mt, nt int)", "rescale",
-		"tileRescaleAVX2 multiplies the rows of C by rowScale and adds A·B; mt, nt ≥ 1.")
+	genTile("tileSet", "func(c []float32, ldc int, a []float32, rs, ks int, b []float32, ldb, bps, k, mt, nt int)", "set",
+		"sets the tiles of C to A·B; mt, nt ≥ 1.")
+	genTile("tileAdd", "func(c []float32, ldc int, a []float32, rs, ks int, b []float32, ldb, bps, k, mt, nt int)", "add",
+		"adds A·B to the tiles of C; mt, nt ≥ 1.")
+	genTile("tileRescale", "func(c []float32, ldc int, rowScale, a []float32, rs, ks int, b []float32, ldb, bps, k, mt, nt int)", "rescale",
+		"multiplies the rows of C by rowScale and adds A·B; mt, nt ≥ 1.")
 }
 
+// genTile writes a tile product. A vector of C is one of a panel's halves in
+// AVX2, and a whole panel in AVX-512, which takes two panels at a time.
 func genTile(name, signature, mode, doc string) {
 	function(name, signature, doc)
 	ldc, rs, ks, ldb := integer("ldc"), integer("rs"), integer("ks"), integer("ldb")
@@ -37,83 +41,125 @@ func genTile(name, signature, mode, doc string) {
 		}
 		return m
 	}
-	acc := [maxRows][2]vec{}
-	for r := range acc {
-		acc[r] = [2]vec{YMM(), YMM()}
-	}
 
-	// Counters live in their parameters' stack slots; the loops need every
-	// register.
+	// Counters live in their parameters' stack slots or in a frame; the loops
+	// need every register.
 	nt, mt := address("nt"), address("mt")
 	scaleAt := GP64()
-	tiles := GP64()
-
-	Label("panel")
-	MOVQ(cPanel, c)
-	Load(Param("a").Base(), a)
-	if mode == "rescale" {
-		Load(Param("rowScale").Base(), scaleAt)
+	var tiles Op = GP64()
+	var bps reg.GPVirtual
+	passes := [][2]int{{1, 2}} // panels, vectors of each
+	if set == avx512 {
+		passes = [][2]int{{2, 1}, {1, 1}}
+		tiles = AllocLocal(8)
+		bps = integer("bps")
+		SHLQ(U8(2), bps)
 	}
-	MOVQ(mt, tiles)
-	Label("tile")
-	LEAQ(Mem{Base: c, Index: ldc, Scale: 2}, cHigh)
-	ADDQ(ldc, cHigh)
-	for r := range acc {
-		switch mode {
-		case "set":
-			VXORPS(acc[r][0], acc[r][0], acc[r][0])
-			VXORPS(acc[r][1], acc[r][1], acc[r][1])
-		case "add":
-			VMOVUPS(row(c, cHigh, ldc, r, 0), acc[r][0])
-			VMOVUPS(row(c, cHigh, ldc, r, 32), acc[r][1])
-		case "rescale":
-			s := broadcast(Mem{Base: scaleAt, Disp: 4 * r})
-			VMULPS(row(c, cHigh, ldc, r, 0), s, acc[r][0])
-			VMULPS(row(c, cHigh, ldc, r, 32), s, acc[r][1])
+	for _, pass := range passes {
+		panels, each := pass[0], pass[1]
+		label := func(name string) string {
+			if panels == 2 {
+				return "two" + name
+			}
+			return name
 		}
+		acc, b, scalar := [maxRows][2]vec{}, [2]vec{newVec(), newVec()}, [2]vec{newVec(), newVec()}
+		vectors := panels * each
+		for r := range acc {
+			for v := range vectors {
+				acc[r][v] = newVec()
+			}
+		}
+		bMem := func(v int) Mem {
+			if each == 1 && v == 1 {
+				return Mem{Base: bAt, Index: bps, Scale: 1}
+			}
+			return Mem{Base: bAt, Disp: 4 * lanes * v}
+		}
+
+		Label(label("panel"))
+		if set == avx512 {
+			CMPQ(nt, U8(panels))
+			JL(LabelRef(label("end")))
+		}
+		MOVQ(cPanel, c)
+		Load(Param("a").Base(), a)
+		if mode == "rescale" {
+			Load(Param("rowScale").Base(), scaleAt)
+		}
+		MOVQ(mt, count)
+		MOVQ(count, tiles)
+		Label(label("tile"))
+		LEAQ(Mem{Base: c, Index: ldc, Scale: 2}, cHigh)
+		ADDQ(ldc, cHigh)
+		for r := range acc {
+			var s vec
+			if mode == "rescale" {
+				s = broadcast(Mem{Base: scaleAt, Disp: 4 * r})
+			}
+			for v := range vectors {
+				x, at := acc[r][v], row(c, cHigh, ldc, r, 4*lanes*v)
+				switch mode {
+				case "set":
+					VXORPS(x, x, x)
+				case "add":
+					VMOVUPS(at, x)
+				case "rescale":
+					VMULPS(at, s, x)
+				}
+			}
+		}
+		MOVQ(a, aLow)
+		LEAQ(Mem{Base: a, Index: rs, Scale: 2}, aHigh)
+		ADDQ(rs, aHigh)
+		MOVQ(bPanel, bAt)
+		Load(Param("k"), count)
+		TESTQ(count, count)
+		JZ(LabelRef(label("store")))
+		Label(label("step"))
+		for v := range vectors {
+			VMOVUPS(bMem(v), b[v])
+		}
+		for r := range acc {
+			s := scalar[r%2]
+			VBROADCASTSS(row(aLow, aHigh, rs, r, 0), s)
+			for v := range vectors {
+				VFMADD231PS(b[v], s, acc[r][v])
+			}
+		}
+		ADDQ(ks, aLow)
+		ADDQ(ks, aHigh)
+		ADDQ(ldb, bAt)
+		DECQ(count)
+		JNZ(LabelRef(label("step")))
+		Label(label("store"))
+		for r := range acc {
+			for v := range vectors {
+				VMOVUPS(acc[r][v], row(c, cHigh, ldc, r, 4*lanes*v))
+			}
+		}
+		LEAQ(Mem{Base: cHigh, Index: ldc, Scale: 2}, c)
+		ADDQ(ldc, c)
+		LEAQ(Mem{Base: a, Index: rs, Scale: 4}, a)
+		LEAQ(Mem{Base: a, Index: rs, Scale: 2}, a)
+		if mode == "rescale" {
+			ADDQ(I8(4*maxRows), scaleAt)
+		}
+		DECQ(tiles)
+		JNZ(LabelRef(label("tile")))
+		ADDQ(U32(panels*panelBytes), cPanel)
+		if set == avx2 {
+			Load(Param("bps"), count)
+			LEAQ(Mem{Base: bPanel, Index: count, Scale: 4}, bPanel)
+			DECQ(nt)
+			JNZ(LabelRef("panel"))
+			continue
+		}
+		LEAQ(Mem{Base: bPanel, Index: bps, Scale: uint8(panels)}, bPanel)
+		SUBQ(U8(panels), nt)
+		JMP(LabelRef(label("panel")))
+		Label(label("end"))
 	}
-	MOVQ(a, aLow)
-	LEAQ(Mem{Base: a, Index: rs, Scale: 2}, aHigh)
-	ADDQ(rs, aHigh)
-	MOVQ(bPanel, bAt)
-	Load(Param("k"), count)
-	TESTQ(count, count)
-	JZ(LabelRef("store"))
-	b0, b1 := YMM(), YMM()
-	scalar := [2]vec{YMM(), YMM()}
-	Label("step")
-	VMOVUPS(Mem{Base: bAt}, b0)
-	VMOVUPS(Mem{Base: bAt, Disp: 32}, b1)
-	for r := range acc {
-		s := scalar[r%2]
-		VBROADCASTSS(row(aLow, aHigh, rs, r, 0), s)
-		VFMADD231PS(b0, s, acc[r][0])
-		VFMADD231PS(b1, s, acc[r][1])
-	}
-	ADDQ(ks, aLow)
-	ADDQ(ks, aHigh)
-	ADDQ(ldb, bAt)
-	DECQ(count)
-	JNZ(LabelRef("step"))
-	Label("store")
-	for r := range acc {
-		VMOVUPS(acc[r][0], row(c, cHigh, ldc, r, 0))
-		VMOVUPS(acc[r][1], row(c, cHigh, ldc, r, 32))
-	}
-	LEAQ(Mem{Base: cHigh, Index: ldc, Scale: 2}, c)
-	ADDQ(ldc, c)
-	LEAQ(Mem{Base: a, Index: rs, Scale: 4}, a)
-	LEAQ(Mem{Base: a, Index: rs, Scale: 2}, a)
-	if mode == "rescale" {
-		ADDQ(I8(4*maxRows), scaleAt)
-	}
-	DECQ(tiles)
-	JNZ(LabelRef("tile"))
-	ADDQ(I8(panelBytes), cPanel)
-	Load(Param("bps"), count)
-	LEAQ(Mem{Base: bPanel, Index: count, Scale: 4}, bPanel)
-	DECQ(nt)
-	JNZ(LabelRef("panel"))
 	finish()
 }
 
@@ -131,7 +177,7 @@ type columnRange struct {
 // newColumnRange clamps lo and hi, which it leaves as they are. A range that
 // is empty ends where it begins.
 func newColumnRange(lo, hi, cols reg.GPVirtual) columnRange {
-	r := columnRange{GP64(), GP64(), GP64(), GP64(), GP64(), YMM(), YMM()}
+	r := columnRange{GP64(), GP64(), GP64(), GP64(), GP64(), newVec(), newVec()}
 	none := GP64()
 	XORQ(none, none)
 	MOVQ(hi, r.to)
@@ -145,11 +191,11 @@ func newColumnRange(lo, hi, cols reg.GPVirtual) columnRange {
 	CMPQ(r.from, r.to)
 	CMOVQGT(r.to, r.from)
 	MOVQ(r.from, r.first)
-	ANDQ(I8(-8), r.first)
+	ANDQ(I8(-lanes), r.first)
 	MOVQ(r.to, r.inner)
-	ANDQ(I8(-8), r.inner)
-	LEAQ(Mem{Base: r.to, Disp: 7}, r.last)
-	ANDQ(I8(-8), r.last)
+	ANDQ(I8(-lanes), r.inner)
+	LEAQ(Mem{Base: r.to, Disp: lanes - 1}, r.last)
+	ANDQ(I8(-lanes), r.last)
 	LEAQ(Mem{Base: r.from, Disp: -1}, none)
 	VMOVD(none.As32(), r.low.AsX())
 	VPBROADCASTD(r.low.AsX(), r.low)
@@ -159,21 +205,28 @@ func newColumnRange(lo, hi, cols reg.GPVirtual) columnRange {
 }
 
 // mask returns the lanes of the vector at column j that lie in the range.
-func (r columnRange) mask(j reg.GPVirtual) vec {
-	index, below := YMM(), YMM()
+func (r columnRange) mask(j reg.GPVirtual) mask {
+	index := newVec()
 	VMOVD(j.As32(), index.AsX())
 	VPBROADCASTD(index.AsX(), index)
 	VPADDD(counting(), index, index)
+	if set == avx512 {
+		below, m := K(), K()
+		VPCMPGTD(index, r.high, below)
+		VPCMPGTD(r.low, index, below, m)
+		return mask{bits: m}
+	}
+	below := newVec()
 	VPCMPGTD(index, r.high, below)
 	VPCMPGTD(r.low, index, index)
 	VPAND(below, index, index)
-	return index
+	return mask{vector: index}
 }
 
 // each runs body on the vectors that hold columns of the range: without a mask
 // where all lanes do. Vectors before the last one are masked only when the
 // range begins after column 0, which takes a window.
-func (r columnRange) each(label string, body func(j reg.GPVirtual, mask *vec)) {
+func (r columnRange) each(label string, body func(j reg.GPVirtual, m *mask)) {
 	j := GP64()
 	MOVQ(r.first, j)
 	TESTQ(r.from, r.from)
@@ -182,14 +235,14 @@ func (r columnRange) each(label string, body func(j reg.GPVirtual, mask *vec)) {
 	CMPQ(j, r.inner)
 	JGE(LabelRef(label + "masked"))
 	body(j, nil)
-	ADDQ(I8(8), j)
+	ADDQ(I8(lanes), j)
 	JMP(LabelRef(label))
 	Label(label + "masked")
 	CMPQ(j, r.last)
 	JGE(LabelRef(label + "end"))
-	mask := r.mask(j)
-	body(j, &mask)
-	ADDQ(I8(8), j)
+	m := r.mask(j)
+	body(j, &m)
+	ADDQ(I8(lanes), j)
 	JMP(LabelRef(label + "masked"))
 	Label(label + "end")
 }
@@ -212,15 +265,15 @@ func (r columnRange) clearOutside(label string, cols reg.GPVirtual, rows ...reg.
 		for _, row := range rows {
 			VMOVUPS(none, Mem{Base: row, Index: j, Scale: 4})
 		}
-		ADDQ(I8(8), j)
+		ADDQ(I8(lanes), j)
 		JMP(LabelRef(name))
 		Label(name + "end")
 	}
 }
 
 func genSoftmaxTile() {
-	function("softmaxTileAVX2", "func(s []float32, ld, rows, cols, lo, hi, step int, scale2 float32, m, l, rescale []float32)",
-		"softmaxTileAVX2 makes weights of scores and updates the running maxima and sums; rows ≥ 1.")
+	function("softmaxTile", "func(s []float32, ld, rows, cols, lo, hi, step int, scale2 float32, m, l, rescale []float32)",
+		"makes weights of scores and updates the running maxima and sums; rows ≥ 1.")
 	s, ld, rows, cols := base("s"), integer("ld"), integer("rows"), integer("cols")
 	m, l := base("m"), base("l")
 	scale := broadcast(address("scale2"))
@@ -229,13 +282,13 @@ func genSoftmaxTile() {
 	Label("row")
 	lo, hi := integer("lo"), integer("hi")
 	r := newColumnRange(lo, hi, cols)
-	before, top := broadcast(Mem{Base: m}), YMM()
+	before, top := broadcast(Mem{Base: m}), newVec()
 	VMOVAPS(before, top)
-	r.each("max", func(j reg.GPVirtual, mask *vec) {
-		v := YMM()
+	r.each("max", func(j reg.GPVirtual, k *mask) {
+		v := newVec()
 		VMULPS(Mem{Base: s, Index: j, Scale: 4}, scale, v)
-		if mask != nil {
-			VBLENDVPS(*mask, v, before, v)
+		if k != nil {
+			k.blend(before, v)
 		}
 		// The second source is the maximum, which replaces a NaN.
 		VMAXPS(top, v, top)
@@ -245,16 +298,17 @@ func genSoftmaxTile() {
 	VBROADCASTSS(top.AsX(), top)
 	VSUBPS(top, before, before)
 	exp2(before)
-	sum := zero()
-	r.each("exp", func(j reg.GPVirtual, mask *vec) {
+	sum := YMM()
+	VXORPS(sum, sum, sum)
+	r.each("exp", func(j reg.GPVirtual, k *mask) {
 		v := load(Mem{Base: s, Index: j, Scale: 4})
 		VFMSUB213PS(top, scale, v)
 		exp2(v)
-		if mask != nil {
-			VANDPS(*mask, v, v)
+		if k != nil {
+			k.clear(v)
 		}
 		VMOVUPS(v, Mem{Base: s, Index: j, Scale: 4})
-		VADDPS(v, sum, sum)
+		addHalves(v, sum)
 	})
 	sumVector(sum)
 	old := YMM()
@@ -290,8 +344,8 @@ func advance(rows reg.GPVirtual, pointers []string) {
 }
 
 func genGradTile() {
-	function("gradTileAVX2", "func(s, dp []float32, ld, rows, cols, lo, hi, step int, scale2 float32, lse2, delta []float32)",
-		"gradTileAVX2 makes weights of scores and their gradients of dp; rows ≥ 1.")
+	function("gradTile", "func(s, dp []float32, ld, rows, cols, lo, hi, step int, scale2 float32, lse2, delta []float32)",
+		"makes weights of scores and their gradients of dp; rows ≥ 1.")
 	s, dp, ld, rows, cols := base("s"), base("dp"), integer("ld"), integer("rows"), integer("cols")
 	scale := broadcast(address("scale2"))
 	SHLQ(U8(2), ld)
@@ -301,16 +355,16 @@ func genGradTile() {
 	r := newColumnRange(lo, hi, cols)
 	lse2, delta := base("lse2"), base("delta")
 	sub, mean := broadcast(Mem{Base: lse2}), broadcast(Mem{Base: delta})
-	r.each("exp", func(j reg.GPVirtual, mask *vec) {
+	r.each("exp", func(j reg.GPVirtual, m *mask) {
 		p := load(Mem{Base: s, Index: j, Scale: 4})
 		d := load(Mem{Base: dp, Index: j, Scale: 4})
 		VFMSUB213PS(sub, scale, p)
 		exp2(p)
 		VSUBPS(mean, d, d)
 		VMULPS(p, d, d)
-		if mask != nil {
-			VANDPS(*mask, p, p)
-			VANDPS(*mask, d, d)
+		if m != nil {
+			m.clear(p)
+			m.clear(d)
 		}
 		VMOVUPS(p, Mem{Base: s, Index: j, Scale: 4})
 		VMOVUPS(d, Mem{Base: dp, Index: j, Scale: 4})
@@ -327,8 +381,8 @@ func genGradTile() {
 // genKeyDots multiplies four keys at a time by the query, then what is left
 // over one by one, each in eight lanes added in the same tree.
 func genKeyDots() {
-	function("keyDotsAVX2", "func(s, q, k []float32, stride int)",
-		"keyDotsAVX2 sets s[j] to the product of q and the j-th row of k.")
+	function("keyDots", "func(s, q, k []float32, stride int)",
+		"sets s[j] to the product of q and the j-th row of k.")
 	s, q, k, n, stride := base("s"), base("q"), base("k"), length("s"), integer("stride")
 	SHLQ(U8(2), stride)
 	stride3 := GP64()
@@ -352,7 +406,7 @@ func genKeyDots() {
 			}
 		}
 		dim := length("q")
-		each(name+"dim", dim, 1, func(p place) {
+		each(name+"dim", dim, func(p place) {
 			x := p.load(q)
 			for i := range acc {
 				if p.mask == nil {
@@ -363,7 +417,7 @@ func genKeyDots() {
 				}
 			}
 		})
-		high := YMM()
+		high := newVec()
 		if keys == 4 {
 			VHADDPS(acc[1], acc[0], acc[0])
 			VHADDPS(acc[3], acc[2], acc[2])
@@ -392,18 +446,18 @@ func genKeyDots() {
 // genValueSum keeps up to 32 columns in registers, rows of even and of odd
 // number apart, since one chain of additions would wait for itself.
 func genValueSum() {
-	function("valueSumAVX2", "func(o, p, v []float32, stride int)",
-		"valueSumAVX2 adds the sum of p[j] times the j-th row of v to o.")
+	function("valueSum", "func(o, p, v []float32, stride int)",
+		"adds the sum of p[j] times the j-th row of v to o.")
 	o, v, dim, stride := base("o"), base("v"), length("o"), integer("stride")
 	SHLQ(U8(2), stride)
-	down := func(label string, vectors int, mask *vec) {
+	down := func(label string, vectors int, m *mask) {
 		even, odd := make([]vec, vectors), make([]vec, vectors)
 		for u := range even {
-			even[u], odd[u] = YMM(), zero()
-			if mask == nil {
-				VMOVUPS(Mem{Base: o, Disp: 32 * u}, even[u])
+			odd[u] = zero()
+			if m == nil {
+				even[u] = load(Mem{Base: o, Disp: 4 * lanes * u})
 			} else {
-				VMASKMOVPS(Mem{Base: o}, *mask, even[u])
+				even[u] = m.load(Mem{Base: o})
 			}
 		}
 		p, n, at := base("p"), length("p"), GP64()
@@ -411,12 +465,10 @@ func genValueSum() {
 		row := func(disp int, acc []vec) {
 			w := broadcast(Mem{Base: p, Disp: disp})
 			for u := range acc {
-				if mask == nil {
-					VFMADD231PS(Mem{Base: at, Disp: 32 * u}, w, acc[u])
+				if m == nil {
+					VFMADD231PS(Mem{Base: at, Disp: 4 * lanes * u}, w, acc[u])
 				} else {
-					x := YMM()
-					VMASKMOVPS(Mem{Base: at}, *mask, x)
-					VFMADD231PS(x, w, acc[u])
+					VFMADD231PS(m.load(Mem{Base: at}), w, acc[u])
 				}
 			}
 			ADDQ(stride, at)
@@ -436,29 +488,29 @@ func genValueSum() {
 		Label(label + "end")
 		for u := range even {
 			VADDPS(odd[u], even[u], even[u])
-			if mask == nil {
-				VMOVUPS(even[u], Mem{Base: o, Disp: 32 * u})
+			if m == nil {
+				VMOVUPS(even[u], Mem{Base: o, Disp: 4 * lanes * u})
 			} else {
-				VMASKMOVPS(even[u], *mask, Mem{Base: o})
+				m.store(even[u], Mem{Base: o})
 			}
 		}
 	}
-	for _, vectors := range []int{4, 1} {
-		name := map[int]string{4: "four", 1: "one"}[vectors]
+	for _, vectors := range columnSteps() {
+		name := fmt.Sprintf("by%d", vectors)
 		Label(name)
-		CMPQ(dim, I8(int8(8*vectors)))
+		CMPQ(dim, I8(int8(lanes*vectors)))
 		JL(LabelRef(name + "end"))
 		down(name+"rows", vectors, nil)
-		ADDQ(I32(int32(32*vectors)), o)
-		ADDQ(I32(int32(32*vectors)), v)
-		SUBQ(I8(int8(8*vectors)), dim)
+		ADDQ(I32(int32(4*lanes*vectors)), o)
+		ADDQ(I32(int32(4*lanes*vectors)), v)
+		SUBQ(I8(int8(lanes*vectors)), dim)
 		JMP(LabelRef(name))
 		Label(name + "end")
 	}
 	TESTQ(dim, dim)
 	JZ(LabelRef("done"))
-	mask := tailMask(dim)
-	down("mask", 1, &mask)
+	m := tailMask(dim)
+	down("mask", 1, &m)
 	Label("done")
 	finish()
 }

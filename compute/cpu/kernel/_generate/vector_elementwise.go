@@ -26,6 +26,14 @@ const (
 	toEven  = 8 // rounding mode: nearest even, no exception
 )
 
+func roundToEven(x, to vec) {
+	if set == avx512 {
+		VRNDSCALEPS(U8(toEven), x, to)
+	} else {
+		VROUNDPS(U8(toEven), x, to)
+	}
+}
+
 // clamp limits x to [low, high]. A NaN stays: MINPS and MAXPS return their
 // second source when either is NaN.
 func clamp(x vec, low, high float64) {
@@ -37,12 +45,12 @@ func clamp(x vec, low, high float64) {
 
 // expPolynomial replaces x by eʳ and returns n, as floats.
 func expPolynomial(x vec) (n vec) {
-	n = YMM()
+	n = newVec()
 	VMULPS(float(math.Log2E), x, n)
-	VROUNDPS(U8(toEven), n, n)
+	roundToEven(n, n)
 	VFNMADD231PS(float(ln2High), n, x)
 	VFNMADD231PS(float(ln2Low), n, x)
-	p, square := load(float(expCoefficients[0])), YMM()
+	p, square := load(float(expCoefficients[0])), newVec()
 	for _, c := range expCoefficients[1:] {
 		VFMADD213PS(float(c), x, p)
 	}
@@ -72,7 +80,7 @@ func exp(x vec) {
 // halves, so that neither leaves the normal numbers.
 func expFull(x vec) {
 	clamp(x, -104, 89)
-	n, half := expPolynomial(x), YMM()
+	n, half := expPolynomial(x), newVec()
 	VCVTPS2DQ(n, n)
 	VPSRAD(U8(1), n, half)
 	VPSUBD(half, n, n)
@@ -86,9 +94,9 @@ func expFull(x vec) {
 // exp2 replaces x by 2ˣ, with 0 for results under 2⁻¹²⁶. x must not exceed
 // 128.
 func exp2(x vec) {
-	n, p := YMM(), load(float(-127))
+	n, p := newVec(), load(float(-127))
 	VMAXPS(x, p, x)
-	VROUNDPS(U8(toEven), x, n)
+	roundToEven(x, n)
 	VSUBPS(n, x, x)
 	VMOVUPS(float(exp2Coefficients[0]), p)
 	for _, c := range exp2Coefficients[1:] {
@@ -119,7 +127,7 @@ func genMap(name, signature string, outputs, inputs []string, setup func() func(
 	}
 	n := length(outputs[0])
 	body := setup()
-	each("loop", n, 1, func(p place) {
+	each("loop", n, func(p place) {
 		x := make([]vec, len(in))
 		for i := range in {
 			x[i] = p.load(in[i])
@@ -133,34 +141,34 @@ func genMap(name, signature string, outputs, inputs []string, setup func() func(
 
 func genArithmetic() {
 	two := "func(dst, a, b []float32)"
-	genMap("addAVX2", two, []string{"dst"}, []string{"a", "b"}, func() func([]vec) []vec {
+	genMap("add", two, []string{"dst"}, []string{"a", "b"}, func() func([]vec) []vec {
 		return func(x []vec) []vec {
 			VADDPS(x[1], x[0], x[0])
 			return x[:1]
 		}
-	}, "addAVX2 sets dst = a + b.")
-	genMap("mulAVX2", two, []string{"dst"}, []string{"a", "b"}, func() func([]vec) []vec {
+	}, "sets dst = a + b.")
+	genMap("mul", two, []string{"dst"}, []string{"a", "b"}, func() func([]vec) []vec {
 		return func(x []vec) []vec {
 			VMULPS(x[1], x[0], x[0])
 			return x[:1]
 		}
-	}, "mulAVX2 sets dst = a · b.")
+	}, "sets dst = a · b.")
 	scaled := "func(dst, x []float32, s float32)"
-	genMap("scaleAVX2", scaled, []string{"dst"}, []string{"x"}, func() func([]vec) []vec {
+	genMap("scale", scaled, []string{"dst"}, []string{"x"}, func() func([]vec) []vec {
 		s := broadcast(address("s"))
 		return func(x []vec) []vec {
 			VMULPS(s, x[0], x[0])
 			return x
 		}
-	}, "scaleAVX2 sets dst = s · x.")
-	genMap("addScaledAVX2", scaled, []string{"dst"}, []string{"x", "dst"}, func() func([]vec) []vec {
+	}, "sets dst = s · x.")
+	genMap("addScaled", scaled, []string{"dst"}, []string{"x", "dst"}, func() func([]vec) []vec {
 		s := broadcast(address("s"))
 		return func(x []vec) []vec {
 			VMULPS(s, x[0], x[0])
 			VADDPS(x[1], x[0], x[0])
 			return x[:1]
 		}
-	}, "addScaledAVX2 adds s · x to dst.")
+	}, "adds s · x to dst.")
 }
 
 func plain(body func(x []vec) []vec) func() func([]vec) []vec {
@@ -175,7 +183,7 @@ const (
 
 // geluExponent returns −2u of GELU's tanh form and x².
 func geluExponent(x vec) (t, square vec) {
-	t, square = YMM(), YMM()
+	t, square = newVec(), newVec()
 	VMULPS(x, x, square)
 	VMOVUPS(float(-geluTwoRoot*geluCubic), t)
 	VFMADD213PS(float(-geluTwoRoot), square, t)
@@ -185,29 +193,29 @@ func geluExponent(x vec) (t, square vec) {
 
 func genActivations() {
 	one := "func(dst, x []float32)"
-	genMap("expAVX2", one, []string{"dst"}, []string{"x"}, plain(func(x []vec) []vec {
+	genMap("exp", one, []string{"dst"}, []string{"x"}, plain(func(x []vec) []vec {
 		expFull(x[0])
 		return x
-	}), "expAVX2 sets dst to e to the power of x.")
-	genMap("sigmoidAVX2", one, []string{"dst"}, []string{"x"}, plain(func(x []vec) []vec {
+	}), "sets dst to e to the power of x.")
+	genMap("sigmoid", one, []string{"dst"}, []string{"x"}, plain(func(x []vec) []vec {
 		VXORPS(wide(1<<31), x[0], x[0])
 		logistic(x[0])
 		return x
-	}), "sigmoidAVX2 sets dst = 1/(1 + exp(−x)).")
-	genMap("geluAVX2", one, []string{"dst"}, []string{"x"}, plain(func(x []vec) []vec {
+	}), "sets dst = 1/(1 + exp(−x)).")
+	genMap("gelu", one, []string{"dst"}, []string{"x"}, plain(func(x []vec) []vec {
 		s, _ := geluExponent(x[0])
 		logistic(s)
 		VMULPS(s, x[0], x[0])
 		return x
-	}), "geluAVX2 sets dst to the tanh form of GELU at x.")
-	genMap("geluGradAVX2", "func(dx, x, dy []float32)", []string{"dx"}, []string{"x", "dy"}, plain(func(x []vec) []vec {
+	}), "sets dst to the tanh form of GELU at x.")
+	genMap("geluGrad", "func(dx, x, dy []float32)", []string{"dx"}, []string{"x", "dy"}, plain(func(x []vec) []vec {
 		z := x[0]
 		clamp(z, -geluFlat, geluFlat)
 		// s + z·s·(1 − s)·2u′, with 1 − s as s·e^−2u, which does not cancel
 		// and, z being clamped, does not overflow.
 		rest, square := geluExponent(z)
 		exp(rest)
-		one, s := load(float(1)), YMM()
+		one, s := load(float(1)), newVec()
 		VADDPS(one, rest, s)
 		VDIVPS(s, one, s)
 		slope := load(float(3 * geluTwoRoot * geluCubic))
@@ -218,18 +226,18 @@ func genActivations() {
 		VFMADD213PS(s, rest, slope)
 		VMULPS(x[1], slope, slope)
 		return []vec{slope}
-	}), "geluGradAVX2 sets dx to dy times the derivative of geluAVX2.")
-	genMap("siluMulAVX2", "func(dst, gate, up []float32)", []string{"dst"}, []string{"gate", "up"}, plain(func(x []vec) []vec {
-		s := YMM()
+	}), "sets dx to dy times the derivative of gelu.")
+	genMap("siluMul", "func(dst, gate, up []float32)", []string{"dst"}, []string{"gate", "up"}, plain(func(x []vec) []vec {
+		s := newVec()
 		VXORPS(wide(1<<31), x[0], s)
 		logistic(s)
 		VMULPS(x[0], s, s)
 		VMULPS(x[1], s, s)
 		return []vec{s}
-	}), "siluMulAVX2 sets dst = gate·σ(gate)·up.")
-	genMap("siluMulGradAVX2", "func(dgate, dup, gate, up, dy []float32)", []string{"dgate", "dup"}, []string{"gate", "up", "dy"}, plain(func(x []vec) []vec {
+	}), "sets dst = gate·σ(gate)·up.")
+	genMap("siluMulGrad", "func(dgate, dup, gate, up, dy []float32)", []string{"dgate", "dup"}, []string{"gate", "up", "dy"}, plain(func(x []vec) []vec {
 		gate, up, dy := x[0], x[1], x[2]
-		s, rest := YMM(), YMM()
+		s, rest := newVec(), newVec()
 		VXORPS(wide(1<<31), gate, s)
 		logistic(s)
 		VMOVUPS(float(1), rest)
@@ -240,11 +248,11 @@ func genActivations() {
 		VMULPS(up, rest, rest)
 		VMULPS(gate, dy, dy)
 		return []vec{rest, dy}
-	}), "siluMulGradAVX2 sets dgate and dup to the gradients of siluMulAVX2.")
+	}), "sets dgate and dup to the gradients of siluMul.")
 }
 
 func genAdamW() {
-	genMap("adamWAVX2", "func(w, grad, m, v []float32, gscale, keep, oneMinusBeta, beta2, oneMinusB2, rootC2, eps, step float32)",
+	genMap("adamW", "func(w, grad, m, v []float32, gscale, keep, oneMinusBeta, beta2, oneMinusB2, rootC2, eps, step float32)",
 		[]string{"w", "m", "v"}, []string{"w", "grad", "m", "v"}, func() func([]vec) []vec {
 			at := map[string]vec{}
 			for _, name := range []string{"gscale", "keep", "oneMinusBeta", "beta2", "oneMinusB2", "rootC2", "eps", "step"} {
@@ -252,7 +260,7 @@ func genAdamW() {
 			}
 			return func(x []vec) []vec {
 				w, grad, m, v := x[0], x[1], x[2], x[3]
-				t := YMM()
+				t := newVec()
 				VMULPS(at["gscale"], grad, grad)
 				VSUBPS(m, grad, t)
 				VMULPS(at["oneMinusBeta"], t, t)
@@ -270,12 +278,12 @@ func genAdamW() {
 				VSUBPS(t, w, w)
 				return []vec{w, m, v}
 			}
-		}, "adamWAVX2 makes one step of AdamW; products are rounded before they are added.")
+		}, "makes one step of AdamW; products are rounded before they are added.")
 }
 
 func genRotate() {
-	function("rotateAVX2", "func(dst, x, cos, sin []float32, heads int, sign uint32)",
-		"rotateAVX2 rotates one row of heads ≥ 1 heads of 2·len(cos) floats by the angles of cos",
+	function("rotate", "func(dst, x, cos, sin []float32, heads int, sign uint32)",
+		"rotates one row of heads ≥ 1 heads of 2·len(cos) floats by the angles of cos",
 		"and sin, whose sign bits are flipped by sign.")
 	dst, x, cos, sin := base("dst"), base("x"), base("cos"), base("sin")
 	heads := integer("heads")
@@ -285,9 +293,9 @@ func genRotate() {
 	dstHigh, xHigh := GP64(), GP64()
 	LEAQ(Mem{Base: dst, Index: half, Scale: 4}, dstHigh)
 	LEAQ(Mem{Base: x, Index: half, Scale: 4}, xHigh)
-	each("loop", half, 1, func(p place) {
+	each("loop", half, func(p place) {
 		a, b, c, s := p.load(x), p.load(xHigh), p.load(cos), p.load(sin)
-		low, high := YMM(), YMM()
+		low, high := newVec(), newVec()
 		VXORPS(sign, s, s)
 		VMULPS(a, c, low)
 		VMULPS(b, c, high)
