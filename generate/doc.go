@@ -7,7 +7,8 @@
 //     ends, its slot goes to the next (continuous batching), so a batch of
 //     rollouts does not wait for its longest text.
 //   - prefill: running a prompt through the model in chunks, before the first
-//     new token.
+//     new token. How many prompts go together, and how many tokens of each, is
+//     chosen by what there is to read.
 //
 // What is sampled for a request is a function of the model, the sampling
 // settings, the seed, the prompt and the sample number alone: every random

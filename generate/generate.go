@@ -31,16 +31,46 @@ type Generator struct {
 	model   *model.Model
 	slots   int
 	length  int
-	prefill compute.Executable
-	decode  []compute.Executable // by rows: slots, slots/2, … 1
-	rows    []int                // rows of each decode program
-	FLOPs   int64                // of all runs so far
+	prefill map[shape]compute.Executable // made when first used
+	decode  []compute.Executable         // by rows: slots, slots/2, … 1
+	rows    []int                        // rows of each decode program
+	FLOPs   int64                        // of all runs so far
 }
 
+// shape is the size of a prefill: prompts that are run through the model at one
+// time, and tokens of each.
+type shape struct{ rows, chunk int }
+
+// prefillShapes are the sizes to choose from.
+var prefillShapes = []shape{{16, 16}, {8, 32}, {4, 64}, {2, 128}, {1, 256}, {4, 16}, {1, 64}, {1, 16}}
+
 const (
-	prefillRows  = 16 // prompts that are run through the model at one time
-	prefillChunk = 16 // tokens of each in one run
+	// prefillRows is the most prompts of a prefill.
+	prefillRows = 16
+	// prefillCost is what a run costs beside its tokens, in tokens: reading the
+	// weights takes as long as multiplying so many rows with them.
+	prefillCost = 24
 )
+
+// prefillShape returns the size that brings the most tokens of the prompts into
+// the cache for what it costs.
+func (g *Generator) prefillShape(batch []*text) shape {
+	var best shape
+	bestRate := 0.0
+	for _, s := range prefillShapes {
+		if s.rows > g.slots {
+			continue
+		}
+		tokens := 0
+		for _, t := range batch[:min(len(batch), s.rows)] {
+			tokens += min(len(t.prompt)-t.prefixed, s.chunk)
+		}
+		if rate := float64(tokens) / float64(prefillCost+s.rows*s.chunk); rate > bestRate {
+			best, bestRate = s, rate
+		}
+	}
+	return best
+}
 
 // New prepares a generator with the given number of slots for texts of up to
 // length tokens, prompt included. The cache lies in the model's Store; a
@@ -58,29 +88,28 @@ func New(m *model.Model, slots, length int) (*Generator, error) {
 	if err := m.DefineCache(m.Store, slots, length); err != nil {
 		return nil, fmt.Errorf("preparing to generate: %w", err)
 	}
-	g := &Generator{model: m, slots: slots, length: length}
-	compile := func(name string, rows, chunk int, logits bool) (compute.Executable, error) {
-		p := compute.NewProgram(fmt.Sprintf("%s %d×%d", name, rows, chunk))
-		hidden := m.CachedHidden(p, model.NewStep(p, rows, chunk), slots, length)
-		if !logits {
-			// Logits only at the last token of each row.
-			hidden = compute.GatherRows(hidden, p.Input("last", compute.Int32, rows))
-		}
-		p.Output("logits", m.Logits(p, hidden))
-		return m.Engine.Compile(p, m.Store)
-	}
-	var err error
-	if g.prefill, err = compile("prefill", min(prefillRows, slots), prefillChunk, false); err != nil {
-		return nil, err
-	}
+	g := &Generator{model: m, slots: slots, length: length, prefill: map[shape]compute.Executable{}}
 	for rows := slots; rows >= 1; rows /= 2 {
-		x, err := compile("decode", rows, 1, true)
+		x, err := g.compile("decode", rows, 1, true)
 		if err != nil {
 			return nil, err
 		}
 		g.decode, g.rows = append(g.decode, x), append(g.rows, rows)
 	}
 	return g, nil
+}
+
+// compile makes a Program of rows × chunk tokens, with the logits of all of
+// them or of the last one of each row.
+func (g *Generator) compile(name string, rows, chunk int, logits bool) (compute.Executable, error) {
+	m := g.model
+	p := compute.NewProgram(fmt.Sprintf("%s %d×%d", name, rows, chunk))
+	hidden := m.CachedHidden(p, model.NewStep(p, rows, chunk), g.slots, g.length)
+	if !logits {
+		hidden = compute.GatherRows(hidden, p.Input("last", compute.Int32, rows))
+	}
+	p.Output("logits", m.Logits(p, hidden))
+	return m.Engine.Compile(p, m.Store)
 }
 
 // text is a request that holds a slot.
@@ -155,8 +184,7 @@ func (g *Generator) run(ctx context.Context, requests []Request, s Sampling, onT
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
-		// Slots are filled in groups, since a prefill costs the same with one
-		// prompt as with all of its rows.
+		// Slots are filled in groups: prompts that are read together cost less.
 		fill := len(writing) == 0 || len(free) >= g.prefillRows()
 		for fill && waiting < len(requests) && len(free) > 0 {
 			r := requests[waiting]
@@ -167,11 +195,11 @@ func (g *Generator) run(ctx context.Context, requests []Request, s Sampling, onT
 		var fresh []*text // those whose logits were just computed
 		var logits []float32
 		if len(reading) > 0 {
-			batch := reading[:min(len(reading), g.prefillRows())]
-			if err := g.runPrefill(batch); err != nil {
+			x, batch, err := g.runPrefill(reading)
+			if err != nil {
 				return err
 			}
-			logits = g.prefill.Floats("logits")
+			logits = x.Floats("logits")
 			fresh = batch
 		} else {
 			x, batch, err := g.runDecode(writing)
@@ -235,9 +263,19 @@ func (g *Generator) finish(t *text, free *[]int, done func(int, Completion) erro
 
 func (g *Generator) prefillRows() int { return min(prefillRows, g.slots) }
 
-// runPrefill brings the next chunk of each text's prompt into the cache.
-func (g *Generator) runPrefill(batch []*text) error {
-	x := g.prefill
+// runPrefill brings the next chunk of the first texts' prompts into the cache,
+// and returns these texts.
+func (g *Generator) runPrefill(reading []*text) (compute.Executable, []*text, error) {
+	s := g.prefillShape(reading)
+	x, ok := g.prefill[s]
+	if !ok {
+		var err error
+		if x, err = g.compile("prefill", s.rows, s.chunk, false); err != nil {
+			return nil, nil, err
+		}
+		g.prefill[s] = x
+	}
+	batch := reading[:min(len(reading), s.rows)]
 	tokens, positions := x.Ints("tokens"), x.Ints("positions")
 	slots, starts, counts, last := x.Ints("slots"), x.Ints("starts"), x.Ints("counts"), x.Ints("last")
 	clear(tokens)
@@ -248,17 +286,17 @@ func (g *Generator) runPrefill(batch []*text) error {
 			continue
 		}
 		t := batch[r]
-		chunk := t.prompt[t.prefixed:min(len(t.prompt), t.prefixed+prefillChunk)]
+		chunk := t.prompt[t.prefixed:min(len(t.prompt), t.prefixed+s.chunk)]
 		for i, token := range chunk {
-			tokens[r*prefillChunk+i] = token
-			positions[r*prefillChunk+i] = int32(t.prefixed + i)
+			tokens[r*s.chunk+i] = token
+			positions[r*s.chunk+i] = int32(t.prefixed + i)
 		}
 		slots[r], starts[r], counts[r] = int32(t.slot), int32(t.prefixed), int32(len(chunk))
-		last[r] = int32(r*prefillChunk + len(chunk) - 1)
+		last[r] = int32(r*s.chunk + len(chunk) - 1)
 		t.prefixed += len(chunk)
 	}
 	g.FLOPs += x.FLOPs()
-	return x.Run()
+	return x, batch, x.Run()
 }
 
 // runDecode brings the last sampled token of each text into the cache. It
