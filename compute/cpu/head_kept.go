@@ -37,9 +37,10 @@ func (c *counting) find(tokens []int32) {
 }
 
 // keep decides whether an operator leaves its logits to a gradient: there is
-// one in the Program, of the same arguments, and the logits are few enough.
+// one in the Program, of the same arguments, and the logits are few enough and
+// have no bias, whose gradient headBackward sums.
 func (c *compiler) keep(n *compute.Node, h head) (kept, bool) {
-	if h.rows*h.stride > c.engine.keptLogits {
+	if h.rows*h.stride > c.engine.keptLogits || len(n.Inputs) > 3 {
 		return kept{}, false
 	}
 	lse := n.Outputs[len(n.Outputs)-1]
