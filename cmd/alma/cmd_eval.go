@@ -2,15 +2,14 @@ package main
 
 import (
 	"context"
-	"math"
 	"os"
+	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/seed-b72bdb6c/alma/artifact"
-	"github.com/seed-b72bdb6c/alma/compute"
 	"github.com/seed-b72bdb6c/alma/corpus"
-	"github.com/seed-b72bdb6c/alma/model"
+	"github.com/seed-b72bdb6c/alma/evaluate"
 	"github.com/seed-b72bdb6c/alma/tokenizer"
 	"github.com/seed-b72bdb6c/alma/train"
 )
@@ -26,31 +25,39 @@ func newEvalCommand(c *call) *cobra.Command {
 	return cmd
 }
 
-// perplexity is how well a model foretells a text.
+// defaultWindow is llama.cpp's.
+const defaultWindow = 512
+
+// perplexity is what alma eval perplexity --json writes.
 type perplexity struct {
-	Documents   int     `json:"documents"`
-	Tokens      int64   `json:"tokens"`
-	Bytes       int64   `json:"bytes"`
-	Loss        float64 `json:"loss"` // nats a token
-	Perplexity  float64 `json:"perplexity"`
-	BitsPerByte float64 `json:"bits_per_byte"`
-	Context     int     `json:"context"` // tokens of a row
+	Documents  int   `json:"documents"`
+	TextTokens int64 `json:"text_tokens"` // of the text, as far as it was read
+	evaluate.Perplexity
 }
 
 func newEvalPerplexityCommand(c *call) *cobra.Command {
-	var context int
+	var window, limit int
 	cmd := &cobra.Command{
 		Use:   "perplexity MODEL FILE",
 		Short: "Measure how well a model foretells a text",
 		Long: `Measure the loss of a model on a text: in nats a token, as perplexity, and in
 bits per byte, which can be compared between tokenizers.
 
-FILE is text, JSON Lines with a "text" each (a split of a corpus, say), or either
-of them compressed. Documents follow one another, each after <|endoftext|>, and
-are cut into rows of the model's context; no row sees the one before it.`,
-		Example: examples("alma eval perplexity base corpus/validation/documents.jsonl", "alma eval perplexity base book.txt --context 128 --json"),
+The figures are those of llama.cpp's perplexity tool. The text is cut into windows
+of --context tokens that do not overlap, and what is left at its end is not used.
+Of each window the second half is scored, so that every token that counts has at
+least half a window before it. If the model's tokenizer begins a text with a
+token, that token takes the place of the first of each window.
+
+FILE is text, whose last line's end does not count, JSON Lines with a "text" each
+(a split of a corpus, say), or either of them compressed. The documents of JSON
+Lines follow one another, with the token that ends a text between them.`,
+		Example: examples("alma eval perplexity base corpus/validation/documents.jsonl --context 256", "alma eval perplexity model.gguf wiki.test.raw --max-tokens 20000 --json"),
 		Args:    arguments(2, 2),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if limit < 0 {
+				return artifact.Errorf(artifact.ErrUsage, "measuring perplexity: --max-tokens is %d, want 0 (all) or more", limit)
+			}
 			engine, err := c.newEngine()
 			if err != nil {
 				return err
@@ -60,103 +67,83 @@ are cut into rows of the model's context; no row sees the one before it.`,
 			if err != nil {
 				return err
 			}
-			if context == 0 {
-				context = m.Context
+			if window == 0 {
+				window = min(defaultWindow, m.Context)
 			}
-			if context < 1 || context > m.Context {
-				return artifact.Errorf(artifact.ErrUsage, "measuring perplexity: --context %d is outside 1 to %d, the model's context", context, m.Context)
-			}
-			tokens, result, err := readTokens(cmd.Context(), t, args[1])
+			tokens, documents, err := readTokens(cmd.Context(), t, args[1])
 			if err != nil {
 				return err
 			}
-			result.Context = context
-			if err := result.measure(cmd.Context(), m, tokens); err != nil {
+			if limit > 0 && limit < len(tokens) {
+				tokens = tokens[:limit]
+			}
+			progress := train.NewProgress(os.Stderr)
+			defer progress.Done()
+			result := perplexity{Documents: documents, TextTokens: int64(len(tokens))}
+			result.Perplexity, err = evaluate.MeasurePerplexity(cmd.Context(), m, tokens, window, beginning(t), t.ByteLengths(), func(done, all int) {
+				if all > 20 {
+					progress.Show(train.ProgressLine{Label: "perplexity windows", Done: int64(done), Total: int64(all)})
+				}
+			})
+			if err != nil {
 				return err
 			}
 			if c.json {
 				return c.printJSON(result)
 			}
-			c.printf("perplexity    %.4f\nloss          %.4f nats a token\nbits per byte %.4f\n(%s documents, %s tokens, %s bytes, rows of %d tokens)\n",
-				result.Perplexity, result.Loss, result.BitsPerByte, train.FormatCount(int64(result.Documents)), train.FormatCount(result.Tokens), train.FormatCount(result.Bytes), context)
+			p := result.Perplexity
+			c.printf("perplexity    %.4f ± %.4f\nloss          %.4f nats a token\nbits per byte %.4f\n(%s documents, %s windows of %d tokens, %s tokens scored)\n",
+				p.Perplexity, p.StandardError, p.Loss, p.BitsPerByte, train.FormatCount(int64(documents)), train.FormatCount(int64(p.Windows)), p.Context, train.FormatCount(p.Tokens))
 			return nil
 		},
 	}
-	cmd.Flags().IntVar(&context, "context", 0, "tokens of a row; 0: the model's context")
+	cmd.Flags().IntVar(&window, "context", 0, "tokens of a window; 0: 512, or the model's context if that is smaller")
+	cmd.Flags().IntVar(&limit, "max-tokens", 0, "use only so many tokens from the text's beginning; 0: all")
 	c.engineFlags(cmd)
 	c.jsonFlag(cmd)
 	return cmd
 }
 
-// readTokens reads the documents of a file: the end token, then each document
-// and its end token.
-func readTokens(ctx context.Context, t *tokenizer.Tokenizer, file string) ([]int32, *perplexity, error) {
-	end, ok := t.EOS()
-	if !ok {
-		return nil, nil, artifact.Errorf(artifact.ErrUsage, "measuring perplexity: the model's tokenizer names no token that ends a text")
+// beginning is the token that the tokenizer puts before every text, -1 for
+// none.
+func beginning(t *tokenizer.Tokenizer) int32 {
+	bos, ok := t.BOS()
+	if around := t.Wrap([]int32{-1}); ok && len(around) > 1 && around[0] == bos {
+		return bos
 	}
+	return -1
+}
+
+// readTokens reads the documents of a file.
+func readTokens(ctx context.Context, t *tokenizer.Tokenizer, file string) (tokens []int32, documents int, err error) {
 	if _, err := os.Stat(file); err != nil {
-		return nil, nil, err
+		return nil, 0, err
 	}
-	result := &perplexity{}
-	tokens := []int32{end}
+	if bos := beginning(t); bos >= 0 {
+		tokens = append(tokens, bos)
+	}
 	var refused error
-	err := corpus.Folder{Root: file}.Read(ctx, func(d corpus.Document) error {
-		tokens = append(t.AppendEncode(tokens, d.Text), end)
-		result.Documents++
-		result.Bytes += int64(len(d.Text))
+	err = corpus.Folder{Root: file}.Read(ctx, func(d corpus.Document) error {
+		if documents > 0 {
+			end, ok := t.EOS()
+			if !ok {
+				return artifact.Errorf(artifact.ErrUsage, "measuring perplexity: %s has several documents and the model's tokenizer names no token that ends a text; give one text", file)
+			}
+			tokens = append(tokens, end)
+		}
+		tokens = t.AppendEncode(tokens, strings.TrimSuffix(d.Text, "\n"))
+		documents++
 		return nil
 	}, func(r corpus.Refusal) {
 		refused = artifact.Errorf(artifact.ErrUsage, "measuring perplexity: %s: refused at byte %d: %s %s", r.File, r.Offset, r.Reason, r.Detail)
 	})
 	switch {
 	case err != nil:
-		return nil, nil, err
+		return nil, 0, err
 	case refused != nil:
-		return nil, nil, refused
-	case result.Bytes == 0:
-		return nil, nil, artifact.Errorf(artifact.ErrUsage, "measuring perplexity: %s holds no text", file)
+		return nil, 0, refused
+	case documents == 0:
+		return nil, 0, artifact.Errorf(artifact.ErrUsage, "measuring perplexity: %s holds no text", file)
 	}
-	return tokens, result, nil
-}
-
-// measure runs the tokens through the model, each as the target of those
-// before it in its row.
-func (r *perplexity) measure(ctx context.Context, m *model.Model, tokens []int32) error {
-	const tokensAtOnce = 2048
-	rows := train.NewTextRows(max(1, tokensAtOnce/r.Context), r.Context)
-	lm, err := train.NewEvaluation(m, rows.B, rows.T)
-	if err != nil {
-		return err
-	}
-	progress := train.NewProgress(os.Stderr)
-	defer progress.Done()
-	total := len(tokens) - 1
-	var sum float64
-	for at := 0; at < total; at += len(rows.Tokens) {
-		if ctx.Err() != nil {
-			return context.Cause(ctx)
-		}
-		n := min(total-at, len(rows.Tokens))
-		copy(rows.Tokens, tokens[at:at+n])
-		copy(rows.Targets, tokens[at+1:at+1+n])
-		for i := n; i < len(rows.Tokens); i++ {
-			rows.Tokens[i], rows.Targets[i] = 0, compute.IgnoreTarget
-		}
-		losses, err := lm.Losses(rows)
-		if err != nil {
-			return err
-		}
-		for _, loss := range losses {
-			sum += float64(loss)
-		}
-		r.Tokens += int64(n)
-		if total > 20*len(rows.Tokens) {
-			progress.Show(train.ProgressLine{Label: "perplexity tokens", Done: r.Tokens, Total: int64(total)})
-		}
-	}
-	r.Loss = sum / float64(r.Tokens)
-	r.Perplexity = math.Exp(r.Loss)
-	r.BitsPerByte = sum / math.Ln2 / float64(r.Bytes)
-	return nil
+	return tokens, documents, nil
 }

@@ -286,20 +286,29 @@ func TestCorpusShowListsSplitsAndDocuments(t *testing.T) {
 
 func TestPerplexityAgreesWithItsParts(t *testing.T) {
 	f := fixtures(t)
-	text := write(t, filepath.Join(t.TempDir(), "text.txt"), strings.Repeat("The colour of house 7 is blue. ", 40))
-	var p perplexity
-	if err := json.Unmarshal([]byte(succeed(t, "eval", "perplexity", f.base, text, "--json")), &p); err != nil {
-		t.Fatal(err)
+	text := write(t, filepath.Join(t.TempDir(), "text.txt"), strings.Repeat("The colour of house 7 is blue. ", 40)+"\n")
+	measure := func(flags ...string) (p perplexity) {
+		if err := json.Unmarshal([]byte(succeed(t, append([]string{"eval", "perplexity", f.base, text, "--json"}, flags...)...)), &p); err != nil {
+			t.Fatal(err)
+		}
+		return p
 	}
-	if p.Bytes != 40*31 || p.Documents != 1 || p.Context != 64 {
-		t.Errorf("counted %+v", p)
+	p := measure()
+	if windows := int(p.TextTokens) / 64; p.Documents != 1 || p.Context != 64 || p.Windows != windows || int(p.Tokens) != windows*31 {
+		t.Errorf("counted %+v, want half of each window of 64 but its middle", p)
 	}
 	// A model that knows nothing of its 300 tokens has perplexity 300.
-	if p.Perplexity < 2 || p.Perplexity > 320 {
+	if p.Perplexity.Perplexity < 2 || p.Perplexity.Perplexity > 320 {
 		t.Errorf("perplexity %v of a barely trained model with 300 tokens", p.Perplexity)
 	}
-	if ratio := math.Pow(2, p.BitsPerByte*float64(p.Bytes)/float64(p.Tokens)) / p.Perplexity; math.Abs(ratio-1) > 1e-9 {
+	if ratio := math.Pow(2, p.BitsPerByte*float64(p.Bytes)/float64(p.Tokens)) / p.Perplexity.Perplexity; math.Abs(ratio-1) > 1e-9 {
 		t.Errorf("bits per byte %v and perplexity %v disagree", p.BitsPerByte, p.Perplexity)
+	}
+	if p := measure("--context", "16", "--max-tokens", "40"); p.TextTokens != 40 || p.Windows != 2 || p.Tokens != 2*7 {
+		t.Errorf("counted %+v, want two windows of 16 tokens with 7 scored in each", p)
+	}
+	if o := alma(t, "eval", "perplexity", f.base, text, "--max-tokens", "40"); o.code != 4 || !strings.Contains(o.stderr, "40 tokens, fewer than a window of 64") {
+		t.Errorf("exit code %d: %s", o.code, o.stderr)
 	}
 }
 
