@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"math"
-	"os"
 	"slices"
 	"sort"
 	"strings"
@@ -38,8 +37,11 @@ type Tensor struct {
 	Shape []int  // row-major; no dimensions for a scalar
 
 	// Data holds the values of a floating-point tensor, rounded to DType on
-	// the way out. Exactly one of Data and Raw is used: Raw if not nil.
+	// the way out. Exactly one of Data, Read and Raw is used.
 	Data []float32
+	// Read gives the values when it is their turn to be written, so that not
+	// all tensors of a model need lie in memory at one time.
+	Read func() ([]float32, error)
 	// Raw holds the tensor's bytes, little-endian, as they go into the file.
 	Raw []byte
 }
@@ -134,20 +136,34 @@ func (t *Tensor) check() (int64, error) {
 	}
 	switch {
 	case t.Raw != nil:
-		if t.Data != nil {
-			return 0, errors.New("both Data and Raw are given")
+		if t.Data != nil || t.Read != nil {
+			return 0, errors.New("both Raw and Data or Read are given")
 		}
 		if int64(len(t.Raw)) != size {
 			return 0, fmt.Errorf("%d raw bytes for shape %v of %s, which takes %d", len(t.Raw), t.Shape, t.DType, size)
 		}
 	case t.DType == "F32" || t.DType == "F16" || t.DType == "BF16":
-		if int64(len(t.Data)) != elements {
-			return 0, fmt.Errorf("%d values for shape %v, which has %d", len(t.Data), t.Shape, elements)
+		if t.Read == nil {
+			return size, t.checkValues(t.Data)
+		}
+		if t.Data != nil {
+			return 0, errors.New("both Data and Read are given")
 		}
 	case size != 0:
 		return 0, fmt.Errorf("type %s is written from Raw, which is not given", t.DType)
 	}
 	return size, nil
+}
+
+func (t *Tensor) checkValues(values []float32) error {
+	elements := 1
+	for _, d := range t.Shape {
+		elements *= d
+	}
+	if len(values) != elements {
+		return fmt.Errorf("%d values for shape %v, which has %d", len(values), t.Shape, elements)
+	}
+	return nil
 }
 
 // write writes the tensor's bytes, converting in blocks of scratch's capacity.
@@ -156,7 +172,17 @@ func (t *Tensor) write(w io.Writer, scratch []byte) error {
 		_, err := w.Write(t.Raw)
 		return err
 	}
-	for data := t.Data; len(data) > 0; {
+	data := t.Data
+	if t.Read != nil {
+		var err error
+		if data, err = t.Read(); err != nil {
+			return err
+		}
+		if err := t.checkValues(data); err != nil {
+			return err
+		}
+	}
+	for len(data) > 0 {
 		block := data[:min(len(data), cap(scratch)/4)]
 		data = data[len(block):]
 		out := scratch[:0]
@@ -257,9 +283,10 @@ type TensorInfo struct {
 // Elements is the number of elements.
 func (t *TensorInfo) Elements() int { return int((t.End - t.Begin) / dtypeSizes[t.DType]) }
 
-// A SafetensorsFile is an open safetensors file whose header was checked. One
-// tensor is read at a time, so a file larger than memory is no trouble. It is
-// safe for use by several goroutines.
+// A SafetensorsFile is an open safetensors file whose header was checked. The
+// file is mapped into memory where the system can, and one tensor is read at a
+// time, so a file larger than memory is no trouble. It is safe for use by
+// several goroutines, but not after Close.
 type SafetensorsFile struct {
 	name      string
 	r         io.ReaderAt
@@ -275,23 +302,16 @@ type SafetensorsFile struct {
 // offsets, offsets without hole or overlap that end where the file ends. A
 // file that fails a check is an [ErrCorrupt]. The caller closes the result.
 func ReadSafetensors(path string) (*SafetensorsFile, error) {
-	f, err := os.Open(path)
+	r, size, release, err := openMapped(path)
 	if err != nil {
 		return nil, fmt.Errorf("opening safetensors: %w", err)
 	}
-	info, err := f.Stat()
-	if err == nil && !info.Mode().IsRegular() {
-		err = fmt.Errorf("opening safetensors: %s is not a file", path)
-	}
-	var s *SafetensorsFile
-	if err == nil {
-		s, err = ParseSafetensors(path, f, info.Size())
-	}
+	s, err := ParseSafetensors(path, r, size)
 	if err != nil {
-		f.Close()
+		release()
 		return nil, err
 	}
-	s.close = f.Close
+	s.close = release
 	return s, nil
 }
 
@@ -689,6 +709,12 @@ func (s *SafetensorsFile) find(name string) (TensorInfo, error) {
 // readBlocks passes a tensor's bytes to use in blocks that hold whole elements.
 func (s *SafetensorsFile) readBlocks(info TensorInfo, use func([]byte)) error {
 	size := info.End - info.Begin
+	if m, ok := s.r.(*mapping); ok {
+		if err := m.look(s.dataStart+info.Begin, size, use); err != nil {
+			return fmt.Errorf("tensor %q: %w", info.Name, err)
+		}
+		return nil
+	}
 	buffer := make([]byte, min(size, 256<<10))
 	for offset := int64(0); offset < size; {
 		block := buffer[:min(int64(len(buffer)), size-offset)]

@@ -97,7 +97,7 @@ func comparePEFT(t *testing.T, m *model.Model, folder string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if d := relative(logits, values, 0); !(d < 1e-5) {
+	if d := relative(logits, values); !(d < 1e-5) {
 		t.Errorf("logits differ from PEFT's by %.2g", d)
 	}
 	for name, got := range gradients {
@@ -105,7 +105,7 @@ func comparePEFT(t *testing.T, m *model.Model, folder string) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if d := relative(got, values, 0); !(d < 1e-4) {
+		if d := relative(got, values); !(d < 1e-4) {
 			t.Errorf("gradient of %s differs from PEFT's by %.2g", name, d)
 		}
 	}
@@ -124,17 +124,17 @@ func TestAdapterOfPEFTGivesItsLogitsAndGradients(t *testing.T) {
 			}
 			comparePEFT(t, m, folder)
 			with, _ := adapted(t, m)
-			if d := relative(with, before, 0); d < 1e-2 {
+			if d := relative(with, before); d < 1e-2 {
 				t.Fatalf("the adapter changes the logits by %.2g only, which shows nothing", d)
 			}
-			if without, _ := adapted(t, m.WithoutAdapter()); relative(without, before, 0) != 0 {
+			if without, _ := adapted(t, m.WithoutAdapter()); relative(without, before) != 0 {
 				t.Error("without the adapter the model computes something else than before")
 			}
 			if err := m.MergeAdapter(); err != nil {
 				t.Fatal(err)
 			}
-			if merged, _ := adapted(t, m); relative(merged, with, 0) > 1e-5 {
-				t.Errorf("merged, the logits differ by %.2g", relative(merged, with, 0))
+			if merged, _ := adapted(t, m); relative(merged, with) > 1e-5 {
+				t.Errorf("merged, the logits differ by %.2g", relative(merged, with))
 			}
 		})
 	}
@@ -177,7 +177,7 @@ func TestInteropPEFTOpensWhatAlmaWrites(t *testing.T) {
 				t.Fatal(err)
 			}
 			want, _ := adapted(t, m)
-			if got, _ := adapted(t, again); relative(got, want, 0) != 0 {
+			if got, _ := adapted(t, again); relative(got, want) != 0 {
 				t.Error("an adapter that was written and read computes something else")
 			}
 			if python == "" {

@@ -7,6 +7,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/seed-b72bdb6c/alma/artifact"
 	"github.com/seed-b72bdb6c/alma/compute"
@@ -31,14 +32,7 @@ func (c Comparison) OK() bool { return c.Error <= c.Tolerance }
 // Tolerances of a replay. The error of an array is ‖a−b‖/‖b‖, of a number
 // |a−b|/|b|; the loss tolerance grows geometrically from the first step to
 // the last.
-//
-// A gradient can be zero in exact arithmetic: that by a bias of attention's
-// keys, which adds the same to all scores of a softmax. Then both sides hold
-// rounding noise, and ‖b‖ means nothing. So the norm of a gradient counts as at
-// least gradientFloor of the norm of all gradients together; with the
-// tolerance, noise of 1e-10 of the whole passes.
 const (
-	gradientFloor      = 1e-6
 	arrayTolerance     = 1e-4
 	firstLossTolerance = 1e-5
 	lastLossTolerance  = 1e-3
@@ -245,7 +239,7 @@ func (r *replay) logits(context.Context) error {
 			}
 		}
 	}
-	r.compare(Comparison{Name: "logits", Error: relative(a, b, 0), Tolerance: arrayTolerance})
+	r.compare(Comparison{Name: "logits", Error: relative(a, b), Tolerance: arrayTolerance})
 	return nil
 }
 
@@ -293,17 +287,22 @@ func (r *replay) gradients(context.Context) error {
 		return err
 	}
 	r.compare(Comparison{Name: "loss", Error: relativeNumber(loss, float64(want[0])), Tolerance: firstLossTolerance, Detail: fmt.Sprintf("%.7f", loss)})
-	gradients := make(map[string][]float32)
-	var whole []float32
 	for _, p := range r.model.Parameters() {
-		if gradients[p.Name], err = r.tensor("gradients.safetensors", p.Name); err != nil {
+		want, err := r.tensor("gradients.safetensors", p.Name)
+		if err != nil {
 			return err
 		}
-		whole = append(whole, gradients[p.Name]...)
-	}
-	floor := gradientFloor * norm(whole)
-	for _, p := range r.model.Parameters() {
-		want := gradients[p.Name]
+		size := norm(want)
+		// A bias of attention's keys adds the same to all scores of a softmax:
+		// its gradient is zero, and both sides hold rounding noise. How much is
+		// too much, the gradient of the keys' matrix tells.
+		if keys, ok := strings.CutSuffix(p.Name, ".self.key.bias"); ok {
+			matrix, err := r.tensor("gradients.safetensors", keys+".self.key.weight")
+			if err != nil {
+				return err
+			}
+			size = norm(matrix)
+		}
 		got, err := train.Gradient(r.model, p)
 		if err != nil {
 			return err
@@ -311,7 +310,7 @@ func (r *replay) gradients(context.Context) error {
 		if len(got) != len(want) {
 			return artifact.Errorf(artifact.ErrCorrupt, "gradients.safetensors: %q has %d elements, the model %d", p.Name, len(want), len(got))
 		}
-		r.compare(Comparison{Name: "gradient " + p.Name, Error: relative(got, want, floor), Tolerance: arrayTolerance})
+		r.compare(Comparison{Name: "gradient " + p.Name, Error: distance(got, want) / size, Tolerance: arrayTolerance})
 	}
 	return nil
 }
@@ -388,13 +387,16 @@ func (r *replay) tensor(file, name string) ([]float32, error) {
 	return f.Float32(name)
 }
 
-// relative is ‖a−b‖ / max(‖b‖, floor).
-func relative(a, b []float32, floor float64) float64 {
+// relative is ‖a−b‖/‖b‖.
+func relative(a, b []float32) float64 { return distance(a, b) / norm(b) }
+
+// distance is ‖a−b‖.
+func distance(a, b []float32) float64 {
 	d := make([]float32, len(a))
 	for i := range a {
 		d[i] = a[i] - b[i]
 	}
-	return norm(d) / max(norm(b), floor, math.SmallestNonzeroFloat64)
+	return norm(d)
 }
 
 func norm(v []float32) float64 {

@@ -140,9 +140,11 @@ func (k *gemma3Keys) set(c *Config) error {
 	if k.Window == 0 {
 		k.Window = 4096
 	}
-	pattern := max(k.Pattern, k.PatternToo)
-	if pattern == 0 {
-		pattern = 6
+	pattern := 6
+	for _, given := range []int{k.PatternToo, k.Pattern} { // the later one counts
+		if given > 0 {
+			pattern = given
+		}
 	}
 	// The newer rope_parameters holds one object for each type of layer.
 	nested := map[string]json.RawMessage{}

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
-	"math"
 	"reflect"
 	"slices"
 	"strconv"
@@ -231,8 +230,12 @@ func orMinusOne(id *int) int {
 	return *id
 }
 
-// MarshalConfig writes the config.json of a Config.
-func MarshalConfig(c Config) ([]byte, error) {
+// typeNames are the names of [WeightTypes] in config.json.
+var typeNames = map[string]string{"F32": "float32", "F16": "float16", "BF16": "bfloat16"}
+
+// MarshalConfig writes the config.json of a Config whose weights are stored in
+// one of [WeightTypes].
+func MarshalConfig(c Config, dtype string) ([]byte, error) {
 	id := func(id int) any {
 		if id < 0 {
 			return nil
@@ -243,7 +246,7 @@ func MarshalConfig(c Config) ([]byte, error) {
 	m := map[string]any{
 		"architectures":       []string{a.names()[c.Head]},
 		"model_type":          string(c.Family),
-		"dtype":               "float32",
+		"dtype":               typeNames[dtype],
 		"vocab_size":          c.Vocabulary,
 		"initializer_range":   c.InitRange,
 		"tie_word_embeddings": c.Tied,
@@ -299,14 +302,4 @@ func marshalIndented(v any) ([]byte, error) {
 		return nil, fmt.Errorf("encoding JSON: %w", err)
 	}
 	return append(data, '\n'), nil
-}
-
-// finite reports whether all numbers are.
-func finite(values []float32) bool {
-	for _, v := range values {
-		if math.IsNaN(float64(v)) || math.IsInf(float64(v), 0) {
-			return false
-		}
-	}
-	return true
 }

@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"maps"
+	"math"
 	"os"
 	"path/filepath"
 	"slices"
@@ -116,10 +118,11 @@ func (m *Model) WithHead(head Head, seed uint64, labels ...string) (*Model, erro
 	return out, nil
 }
 
-// Load opens a Hugging Face folder: config.json and model.safetensors. The
-// tensors must be exactly the parameters of the configuration: a missing, an
-// extra or a misshapen one is an error that names it. A path that [IsGGUF] is
-// opened as such a file.
+// Load opens a Hugging Face folder: config.json and model.safetensors, or the
+// shards of model.safetensors.index.json. The tensors must be exactly the
+// parameters of the configuration: a missing, an extra or a misshapen one is an
+// error that names it. Half-precision weights become float32. A path that
+// [IsGGUF] is opened as such a file.
 func Load(engine compute.Engine, folder string) (*Model, error) {
 	if IsGGUF(folder) {
 		return loadGGUF(engine, folder)
@@ -133,17 +136,16 @@ func Load(engine compute.Engine, folder string) (*Model, error) {
 	if err != nil {
 		return nil, err
 	}
-	path = filepath.Join(folder, "model.safetensors")
-	file, err := artifact.ReadSafetensors(path)
+	file, err := artifact.OpenSafetensors(folder)
 	if err != nil {
-		return nil, notFound(err)
+		return nil, err
 	}
 	defer file.Close()
 	if c.Family == BERT && c.Head != Classes {
 		c.Pooler = held(c, poolerName+".weight", file) != ""
 	}
 	// Before any array is made: a configuration alone may ask for terabytes.
-	names, err := match(c, path, file)
+	names, err := match(c, file)
 	if err != nil {
 		return nil, err
 	}
@@ -176,7 +178,7 @@ func notFound(err error) error {
 // held is the name under which a file holds a parameter, "" if it does not. The
 // prefix of the body is left out where the body was published alone, and the
 // first BERTs call the parts of a norm gamma and beta.
-func held(c Config, name string, file *artifact.SafetensorsFile) string {
+func held(c Config, name string, file *artifact.SafetensorsFolder) string {
 	names := []string{name, c.bare(name)}
 	if c.Family == BERT {
 		for _, name := range names[:2:2] {
@@ -208,9 +210,9 @@ func (c Config) FileName(name string) string {
 
 // match finds the tensor of each parameter by name and shape: "" for one that
 // a file may leave out, which is then zero.
-func match(c Config, path string, file *artifact.SafetensorsFile) ([]string, error) {
+func match(c Config, file *artifact.SafetensorsFolder) ([]string, error) {
 	corrupt := func(format string, args ...any) error {
-		return artifact.Errorf(artifact.ErrCorrupt, "reading %s: %s", path, fmt.Sprintf(format, args...))
+		return artifact.Errorf(artifact.ErrCorrupt, "reading %s: %s", file.Path, fmt.Sprintf(format, args...))
 	}
 	unused := make(map[string]bool)
 	for _, name := range file.Names() {
@@ -227,22 +229,29 @@ func match(c Config, path string, file *artifact.SafetensorsFile) ([]string, err
 				names = append(names, "")
 				continue
 			}
-			return nil, corrupt("tensor %q is missing; config.json asks for it with shape %v", p.Name, p.Shape)
+			return nil, corrupt("tensor %q is missing; config.json asks for it with shape %v: the two files are of different models, or the weights are incomplete", p.Name, p.Shape)
 		}
 		delete(unused, name)
-		if info, _ := file.Info(name); !slices.Equal(info.Shape, p.Shape) {
-			return nil, corrupt("tensor %q has shape %v, config.json asks for %v", name, info.Shape, p.Shape)
+		info, _ := file.Info(name)
+		if !slices.Equal(info.Shape, p.Shape) {
+			return nil, corrupt("tensor %q has shape %v, config.json asks for %v: the two files are of different models", name, info.Shape, p.Shape)
+		}
+		if !slices.Contains(WeightTypes, info.DType) {
+			return nil, corrupt("tensor %q of shape %v is of type %s; alma reads %v: save the model in one of them", name, info.Shape, info.DType, WeightTypes)
 		}
 		names = append(names, name)
 	}
 	for _, name := range file.Names() {
 		tiedTwice := c.Tied && name == "lm_head.weight"
 		if unused[name] && !tiedTwice && !c.Family.architecture().buffer(c, name) {
-			return nil, corrupt("tensor %q is not a parameter of the %s model that config.json describes", name, c.Family)
+			return nil, corrupt("tensor %q is not a parameter of the %s model that config.json describes: take the config.json that belongs to the weights", name, c.Family)
 		}
 	}
 	return names, nil
 }
+
+// WeightTypes are the element types that weights are read and written in.
+var WeightTypes = []string{"F32", "F16", "BF16"}
 
 // Files returns the model's files in Hugging Face's layout: config.json,
 // generation_config.json and model.safetensors. eos are the tokens that end a
@@ -253,7 +262,7 @@ func (m *Model) Files(eos []int, temperature float64) (map[string][]byte, error)
 		return nil, err
 	}
 	files := map[string][]byte{"model.safetensors": weights}
-	if files["config.json"], err = MarshalConfig(m.Config); err != nil {
+	if files["config.json"], err = MarshalConfig(m.Config, "F32"); err != nil {
 		return nil, err
 	}
 	if m.Head == LanguageModel {
@@ -267,20 +276,43 @@ func (m *Model) Files(eos []int, temperature float64) (map[string][]byte, error)
 // Weights returns the parameters as a safetensors file. Weights that are not
 // finite are refused.
 func (m *Model) Weights() ([]byte, error) {
+	var b bytes.Buffer
+	err := m.WriteWeights(&b, "F32")
+	return b.Bytes(), err
+}
+
+// WriteWeights writes the parameters as a safetensors file in one of
+// [WeightTypes], rounding to the nearest, ties to even. One parameter is read at
+// a time. Weights that are not finite, or would not be in that type, are
+// refused.
+func (m *Model) WriteWeights(w io.Writer, dtype string) error {
+	if !slices.Contains(WeightTypes, dtype) {
+		return artifact.Errorf(artifact.ErrUsage, "saving model: type %q is not one of %v", dtype, WeightTypes)
+	}
 	var tensors []artifact.Tensor
 	for _, p := range m.Parameters() {
-		data := make([]float32, compute.Shape(p.Shape).Size())
-		if err := m.Store.Read(p.Name, data); err != nil {
-			return nil, err
-		}
-		if !finite(data) {
-			return nil, artifact.Errorf(artifact.ErrDiverged, "saving model: parameter %q holds a number that is not finite", p.Name)
-		}
-		tensors = append(tensors, artifact.Tensor{Name: m.FileName(p.Name), Shape: p.Shape, Data: data})
+		tensors = append(tensors, artifact.Tensor{Name: m.FileName(p.Name), DType: dtype, Shape: p.Shape, Read: func() ([]float32, error) {
+			data := make([]float32, compute.Shape(p.Shape).Size())
+			if err := m.Store.Read(p.Name, data); err != nil {
+				return nil, err
+			}
+			return data, writable(p.Name, data, dtype)
+		}})
 	}
-	var b bytes.Buffer
-	if err := artifact.WriteSafetensors(&b, tensors, nil); err != nil {
-		return nil, err
+	return artifact.WriteSafetensors(w, tensors, nil)
+}
+
+// writable refuses numbers that are not finite in the type they are written
+// in.
+func writable(name string, data []float32, dtype string) error {
+	for _, v := range data {
+		switch {
+		case math.IsNaN(float64(v)) || math.IsInf(float64(v), 0):
+			return artifact.Errorf(artifact.ErrDiverged, "saving model: parameter %q holds a number that is not finite", name)
+		case dtype == "F16" && artifact.Float32ToFloat16(v)&0x7c00 == 0x7c00,
+			dtype == "BF16" && artifact.Float32ToBFloat16(v)&0x7f80 == 0x7f80:
+			return artifact.Errorf(artifact.ErrUsage, "saving model: parameter %q holds %g, which %s cannot; write another type", name, v, dtype)
+		}
 	}
-	return b.Bytes(), nil
+	return nil
 }

@@ -184,7 +184,7 @@ func TestConfigurationsAreRefusedWithTheSizeAtFault(t *testing.T) {
 
 func TestConfigSurvivesConfigJSON(t *testing.T) {
 	for name, c := range variants() {
-		data, err := MarshalConfig(c)
+		data, err := MarshalConfig(c, "F32")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -202,7 +202,7 @@ func TestConfigSurvivesConfigJSON(t *testing.T) {
 // edited is a config.json with keys replaced; a nil value removes the key.
 func edited(t testing.TB, c Config, keys map[string]any) []byte {
 	t.Helper()
-	data, err := MarshalConfig(c)
+	data, err := MarshalConfig(c, "F32")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -336,7 +336,7 @@ func TestConfigJSONFillsInWhatTransformersAssumes(t *testing.T) {
 
 func FuzzParseConfig(f *testing.F) {
 	for _, c := range variants() {
-		data, err := MarshalConfig(c)
+		data, err := MarshalConfig(c, "F32")
 		if err != nil {
 			f.Fatal(err)
 		}
@@ -349,7 +349,7 @@ func FuzzParseConfig(f *testing.F) {
 		if err != nil {
 			return
 		}
-		out, err := MarshalConfig(c)
+		out, err := MarshalConfig(c, "F32")
 		if err != nil {
 			t.Fatalf("%+v was read and cannot be written: %v", c, err)
 		}
@@ -423,6 +423,10 @@ func TestLoadNamesTheTensorThatDoesNotFit(t *testing.T) {
 	}{
 		{"missing", func(x []artifact.Tensor) []artifact.Tensor { i := find(x); return slices.Delete(x, i, i+1) }, []string{name, "missing", "[24 16]"}},
 		{"misshapen", func(x []artifact.Tensor) []artifact.Tensor { x[find(x)].Shape = []int{16, 24}; return x }, []string{name, "[16 24]", "[24 16]"}},
+		{"of another type", func(x []artifact.Tensor) []artifact.Tensor {
+			x[find(x)] = artifact.Int32Tensor(name, []int{24, 16}, make([]int32, 24*16))
+			return x
+		}, []string{name, "I32", "F16"}},
 		{"extra", func(x []artifact.Tensor) []artifact.Tensor {
 			return append(x, artifact.Tensor{Name: "model.layers.2.extra", Shape: []int{1}, Data: []float32{1}})
 		}, []string{"model.layers.2.extra", "not a parameter"}},
@@ -682,6 +686,56 @@ func TestGenerationConfigNamesTheTokensThatEndAText(t *testing.T) {
 		}
 		if compact.String() != test.want {
 			t.Errorf("got %s, want %s", compact.String(), test.want)
+		}
+	}
+}
+
+func TestWeightsAreWrittenInTheTypeThatIsAskedFor(t *testing.T) {
+	engine := reference.New()
+	m := newModel(t, engine, tiny(Llama), 3)
+	for dtype, round := range map[string]func(float32) float32{
+		"F32":  func(v float32) float32 { return v },
+		"F16":  func(v float32) float32 { return artifact.Float16ToFloat32(artifact.Float32ToFloat16(v)) },
+		"BF16": func(v float32) float32 { return artifact.BFloat16ToFloat32(artifact.Float32ToBFloat16(v)) },
+	} {
+		folder := t.TempDir()
+		var b bytes.Buffer
+		if err := m.WriteWeights(&b, dtype); err != nil {
+			t.Fatal(err)
+		}
+		config, err := MarshalConfig(m.Config, dtype)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for name, data := range map[string][]byte{"model.safetensors": b.Bytes(), "config.json": config} {
+			if err := os.WriteFile(filepath.Join(folder, name), data, 0o666); err != nil {
+				t.Fatal(err)
+			}
+		}
+		got, err := Load(engine, folder)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, p := range m.Parameters() {
+			values := read(t, got, p.Name)
+			for i, v := range read(t, m, p.Name) {
+				if values[i] != round(v) {
+					t.Fatalf("%s: %s[%d] is %v, want %v", dtype, p.Name, i, values[i], round(v))
+				}
+			}
+		}
+	}
+	norm := read(t, m, "model.norm.weight")
+	norm[3] = 1e5
+	if err := m.Store.Write("model.norm.weight", norm); err != nil {
+		t.Fatal(err)
+	}
+	if err := m.WriteWeights(&bytes.Buffer{}, "BF16"); err != nil {
+		t.Error(err)
+	}
+	for dtype, want := range map[string]string{"F16": "model.norm.weight", "F64": "F64"} {
+		if err := m.WriteWeights(&bytes.Buffer{}, dtype); !errors.Is(err, artifact.ErrUsage) || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s gives %v", dtype, err)
 		}
 	}
 }

@@ -137,8 +137,8 @@ func (m *Model) AdapterFiles(base string) (map[string][]byte, error) {
 		if err := m.Store.Read(p.Name, data); err != nil {
 			return nil, err
 		}
-		if !finite(data) {
-			return nil, artifact.Errorf(artifact.ErrDiverged, "saving adapter: parameter %q holds a number that is not finite", p.Name)
+		if err := writable(p.Name, data, "F32"); err != nil {
+			return nil, err
 		}
 		tensors = append(tensors, artifact.Tensor{Name: peftPrefix + p.Name, Shape: p.Shape, Data: data})
 	}

@@ -1,0 +1,126 @@
+package evaluate
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/seed-b72bdb6c/alma/artifact"
+	"github.com/seed-b72bdb6c/alma/compute"
+	"github.com/seed-b72bdb6c/alma/compute/cpu"
+	"github.com/seed-b72bdb6c/alma/compute/reference"
+)
+
+// goldenFolders are those that scripts/golden.py wrote, and the command's own.
+func goldenFolders(t *testing.T) []string {
+	t.Helper()
+	var all []string
+	for _, pattern := range []string{filepath.Join("testdata", "golden", "*"), filepath.Join("..", "cmd", "alma", "testdata", "golden", "*")} {
+		folders, err := filepath.Glob(pattern)
+		if err != nil || len(folders) == 0 {
+			t.Fatalf("no golden folders in %s: %v", pattern, err)
+		}
+		all = append(all, folders...)
+	}
+	return all
+}
+
+// The reference engine, which is slow, takes one folder of each kind of block.
+func TestReplayOfGoldenFoldersPasses(t *testing.T) {
+	for _, engine := range []compute.Engine{cpu.New(cpu.Options{Threads: 2}), reference.New()} {
+		if closer, ok := engine.(interface{ Close() error }); ok {
+			t.Cleanup(func() { closer.Close() })
+		}
+		for _, folder := range goldenFolders(t) {
+			rare := strings.Contains(folder, "-") && !strings.HasPrefix(filepath.Base(folder), "bert")
+			if engine.Name() == "reference" && rare {
+				continue
+			}
+			t.Run(engine.Name()+"/"+filepath.Base(folder), func(t *testing.T) {
+				seen := 0
+				ok, err := Replay(t.Context(), engine, folder, func(c Comparison) {
+					if seen++; !c.OK() {
+						t.Errorf("%s: error %.2g beyond %.2g %s", c.Name, c.Error, c.Tolerance, c.Detail)
+					}
+				})
+				if err != nil || !ok || seen < 22 { // logits, loss and ten steps of two numbers
+					t.Fatalf("replay: %v, %v, %d comparisons", ok, err, seen)
+				}
+			})
+		}
+	}
+}
+
+// copyFolder copies a golden folder with its files changed.
+func copyFolder(t *testing.T, from string, change map[string]func([]byte) []byte) string {
+	t.Helper()
+	folder := t.TempDir()
+	entries, err := os.ReadDir(from)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, entry := range entries {
+		data, err := os.ReadFile(filepath.Join(from, entry.Name()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if f := change[entry.Name()]; f != nil {
+			data = f(data)
+		}
+		if err := os.WriteFile(filepath.Join(folder, entry.Name()), data, 0o666); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return folder
+}
+
+// Each setting that a configuration may get wrong shows in the comparison.
+func TestReplaySeesAWrongSetting(t *testing.T) {
+	engine := reference.New()
+	edit := func(old, new string) map[string]func([]byte) []byte {
+		return map[string]func([]byte) []byte{"config.json": func(data []byte) []byte {
+			if !strings.Contains(string(data), old) {
+				t.Fatalf("config.json has no %s", old)
+			}
+			return []byte(strings.Replace(string(data), old, new, 1))
+		}}
+	}
+	for _, test := range []struct{ folder, old, new string }{
+		{"mistral", `"sliding_window": 5`, `"sliding_window": 6`},
+		{"qwen2", `"sliding_window": 4`, `"sliding_window": 5`},
+		{"gemma3", `"query_pre_attn_scalar": 7`, `"query_pre_attn_scalar": 8`},
+		{"gemma3", `"factor": 8.0`, `"factor": 7.0`},
+		{"gemma3", `"rope_theta": 50.0`, `"rope_theta": 51.0`},
+		{"llama3", `"low_freq_factor": 1.0`, `"low_freq_factor": 1.5`},
+		{"llama-linear", `"factor": 3.0`, `"factor": 2.9`},
+		{"gpt2-erf-untied", `"gelu"`, `"gelu_new"`},
+		{"bert-mlm", `"layer_norm_eps": 1e-12`, `"layer_norm_eps": 1e-2`},
+	} {
+		folder := copyFolder(t, filepath.Join("testdata", "golden", test.folder), edit(test.old, test.new))
+		if ok, err := Replay(t.Context(), engine, folder, func(Comparison) {}); ok || err != nil {
+			t.Errorf("%s with %s: passes: %v, %v", test.folder, test.new, ok, err)
+		}
+	}
+}
+
+func TestReplayNamesWhatTheBatchLacks(t *testing.T) {
+	from := filepath.Join("testdata", "golden", "bert-classes")
+	for _, test := range []struct {
+		file   string
+		change func([]byte) []byte
+		want   string
+	}{
+		{"golden.json", func([]byte) []byte { return []byte("{") }, "golden.json"},
+		{"golden.json", func([]byte) []byte { return []byte(`{"B":0,"T":5}`) }, "B 0 and T 5"},
+		{"golden.json", func([]byte) []byte { return []byte(`{"B":3,"T":5}`) }, "must have 3×5 elements"},
+		{"forward.safetensors", func(data []byte) []byte { return data[:len(data)-4] }, "forward.safetensors"},
+	} {
+		folder := copyFolder(t, from, map[string]func([]byte) []byte{test.file: test.change})
+		_, err := Replay(t.Context(), reference.New(), folder, func(Comparison) {})
+		if !errors.Is(err, artifact.ErrCorrupt) || !strings.Contains(err.Error(), test.want) {
+			t.Errorf("want a corrupt file with %q, got %v", test.want, err)
+		}
+	}
+}
