@@ -19,12 +19,18 @@ func confine() error {
 		{"file size", syscall.RLIMIT_FSIZE, 0},
 		{"core size", syscall.RLIMIT_CORE, 0},
 	}, memoryLimits...) {
-		if err := syscall.Setrlimit(l.number, &syscall.Rlimit{Cur: l.most, Max: l.most}); err != nil {
+		var both syscall.Rlimit
+		assign(&both.Cur, l.most)
+		assign(&both.Max, l.most)
+		if err := syscall.Setrlimit(l.number, &both); err != nil {
 			return fmt.Errorf("setting the limit of %s: %w", l.name, err)
 		}
 	}
 	return nil
 }
+
+// assign sets a number the type of which depends on the system.
+func assign[T int64 | uint64](to *T, value uint64) { *to = T(value) }
 
 // resource is a limit that the system keeps.
 type resource struct {

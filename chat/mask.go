@@ -8,6 +8,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"github.com/seed-b72bdb6c/alma/artifact"
 	"github.com/seed-b72bdb6c/alma/tokenizer"
 )
 
@@ -31,7 +32,7 @@ func (t *Template) RenderChat(messages []tokenizer.Message, addGenerationPrompt 
 	}
 	ids, mask, err = t.renderChat(messages, addGenerationPrompt)
 	if err != nil {
-		return nil, nil, fmt.Errorf("rendering a dialogue: %w", err)
+		return nil, nil, artifact.Mark(artifact.ErrUsage, fmt.Errorf("rendering a dialogue: %w", err))
 	}
 	return ids, mask, nil
 }

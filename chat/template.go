@@ -210,7 +210,7 @@ func (t *Template) RenderAnswer(messages []tokenizer.Message, prefill, completio
 func (t *Template) renderParts(messages []tokenizer.Message, parts ...string) ([]int32, error) {
 	ids, err := t.partTokens(messages, parts)
 	if err != nil {
-		return nil, fmt.Errorf("rendering a dialogue: %w", err)
+		return nil, artifact.Mark(artifact.ErrUsage, fmt.Errorf("rendering a dialogue: %w", err))
 	}
 	return ids, nil
 }

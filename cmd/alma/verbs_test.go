@@ -140,20 +140,41 @@ func withTemplate(t *testing.T, model, template string) string {
 	return folder
 }
 
+// ownChatML is ChatML with a comment, which only Jinja reads: the same tokens.
+const ownChatML = "{# ours #}{% for m in messages %}{{ '<|im_start|>' + m.role + '\n' + m.content + '<|im_end|>\n' }}{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
+
+func TestStagesLearnFromDialoguesInAModelsOwnTemplate(t *testing.T) {
+	a := alignedFixture(t)
+	sft := filepath.Join(t.TempDir(), "sft")
+	succeed(t, "sft", "--base", withTemplate(t, a.base, ownChatML), "--dialogues", a.dialogues, "--out", sft, "--set", "epochs=1")
+	if weightsOf(t, sft) != weightsOf(t, a.sft) {
+		t.Error("dialogues rendered by Jinja gave other weights than the same form without it")
+	}
+	reward := filepath.Join(t.TempDir(), "reward")
+	succeed(t, "reward", "--base", withTemplate(t, a.sft, ownChatML), "--rankings", a.rankings, "--validation", a.pairs, "--demonstrations", a.dialogues, "--out", reward)
+	for template, want := range map[string]string{
+		"{% for m in messages %}{{ m.role }}: {{ m.content }}\n{% endfor %}":                                                               "the template writes no special token after them",
+		"{{ raise_exception('No dialogues.') if messages[0].content != 'a' }}{% for m in messages %}{{ m.content }}<|im_end|>{% endfor %}": "the template refuses the dialogue: line 1: No dialogues.",
+	} {
+		o := alma(t, "sft", "--base", withTemplate(t, a.base, template), "--dialogues", a.dialogues, "--out", filepath.Join(t.TempDir(), "sft"))
+		if o.code != 4 || !strings.Contains(o.stderr, want) || !strings.Contains(o.stderr, a.dialogues) || !strings.Contains(o.stderr, "dialogue 0") {
+			t.Errorf("%s: exit code %d, %q; want 4 and %q", template, o.code, o.stderr, want)
+		}
+	}
+}
+
 func TestAModelsOwnChatTemplateIsUsed(t *testing.T) {
 	f := fixtures(t)
-	// ChatML with a comment, which only Jinja reads: the same tokens, the same answers.
-	const chatML = "{# ours #}{% for m in messages %}{{ '<|im_start|>' + m.role + '\n' + m.content + '<|im_end|>\n' }}{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
 	args := []string{"--prompt", "Say <|im_end|> twice.", "--seed", "3", "--max-tokens", "6", "--json"}
 	want := succeed(t, append([]string{"sample", f.base}, args...)...)
-	if got := succeed(t, append([]string{"sample", withTemplate(t, f.base, chatML)}, args...)...); got != want {
+	if got := succeed(t, append([]string{"sample", withTemplate(t, f.base, ownChatML)}, args...)...); got != want {
 		t.Errorf("through Jinja %q, want %q", got, want)
 	}
 	other := withTemplate(t, f.base, "{% for m in messages %}{{ m.content }}!{% endfor %}{{ '<|im_start|>' if add_generation_prompt else '<|im_end|>' }}")
 	if got := succeed(t, append([]string{"sample", other}, args...)...); got == want {
 		t.Errorf("another template gave the same answer %q", got)
 	}
-	if a, b := talk(t, "Hello.\n", withTemplate(t, f.base, chatML), "--seed", "1", "--max-tokens", "4"), talk(t, "Hello.\n", f.base, "--seed", "1", "--max-tokens", "4"); a.code != 0 || a.stdout != b.stdout {
+	if a, b := talk(t, "Hello.\n", withTemplate(t, f.base, ownChatML), "--seed", "1", "--max-tokens", "4"), talk(t, "Hello.\n", f.base, "--seed", "1", "--max-tokens", "4"); a.code != 0 || a.stdout != b.stdout {
 		t.Errorf("chatting through Jinja %q (exit code %d: %s), want %q", a.stdout, a.code, a.stderr, b.stdout)
 	}
 	for template, want := range map[string]string{
