@@ -65,6 +65,7 @@ strip:
 	JZ         rest
 
 unrolled:
+	PREFETCHT1   8192(R12)
 	VMOVDQU      (R12), Y13
 	VMOVDQU      32(R12), Y14
 	VPSLLD       $0x10, Y13, Y13
@@ -107,6 +108,7 @@ unrolled:
 	VBROADCASTSS 4(R11)(BX*2), Y15
 	VFMADD231PS  Y13, Y15, Y10
 	VFMADD231PS  Y14, Y15, Y11
+	PREFETCHT1   8256(R12)
 	VMOVDQU      64(R12), Y13
 	VMOVDQU      96(R12), Y14
 	VPSLLD       $0x10, Y13, Y13
@@ -158,6 +160,7 @@ unrolled:
 rest:
 	TESTQ        $0x00000001, DI
 	JZ           store
+	PREFETCHT1   8192(R12)
 	VMOVDQU      (R12), Y13
 	VMOVDQU      32(R12), Y14
 	VPSLLD       $0x10, Y13, Y13
@@ -294,6 +297,7 @@ strip:
 	JZ         rest
 
 unrolled:
+	PREFETCHT1   8192(R12)
 	VMOVDQU      (R12), Y11
 	VMOVDQU      32(R12), Y12
 	VPSLLD       $0x10, Y11, Y11
@@ -330,6 +334,7 @@ unrolled:
 	VBROADCASTSS 4(R11)(BX*1), Y13
 	VFMADD231PS  Y11, Y13, Y8
 	VFMADD231PS  Y12, Y13, Y9
+	PREFETCHT1   8256(R12)
 	VMOVDQU      64(R12), Y11
 	VMOVDQU      96(R12), Y12
 	VPSLLD       $0x10, Y11, Y11
@@ -375,6 +380,7 @@ unrolled:
 rest:
 	TESTQ        $0x00000001, DI
 	JZ           store
+	PREFETCHT1   8192(R12)
 	VMOVDQU      (R12), Y11
 	VMOVDQU      32(R12), Y12
 	VPSLLD       $0x10, Y11, Y11
@@ -495,6 +501,7 @@ strip:
 	JZ         rest
 
 unrolled:
+	PREFETCHT1   8192(R12)
 	VMOVDQU      (R12), Y9
 	VMOVDQU      32(R12), Y10
 	VPSLLD       $0x10, Y9, Y9
@@ -525,6 +532,7 @@ unrolled:
 	VBROADCASTSS 4(R11), Y11
 	VFMADD231PS  Y9, Y11, Y6
 	VFMADD231PS  Y10, Y11, Y7
+	PREFETCHT1   8256(R12)
 	VMOVDQU      64(R12), Y9
 	VMOVDQU      96(R12), Y10
 	VPSLLD       $0x10, Y9, Y9
@@ -564,6 +572,7 @@ unrolled:
 rest:
 	TESTQ        $0x00000001, DI
 	JZ           store
+	PREFETCHT1   8192(R12)
 	VMOVDQU      (R12), Y9
 	VMOVDQU      32(R12), Y10
 	VPSLLD       $0x10, Y9, Y9
@@ -664,6 +673,7 @@ strip:
 	JZ         rest
 
 unrolled:
+	PREFETCHT1   8192(R11)
 	VMOVDQU      (R11), Y7
 	VMOVDQU      32(R11), Y8
 	VPSLLD       $0x10, Y7, Y7
@@ -688,6 +698,7 @@ unrolled:
 	VBROADCASTSS 4(R10)(BX*2), Y9
 	VFMADD231PS  Y7, Y9, Y4
 	VFMADD231PS  Y8, Y9, Y5
+	PREFETCHT1   8256(R11)
 	VMOVDQU      64(R11), Y7
 	VMOVDQU      96(R11), Y8
 	VPSLLD       $0x10, Y7, Y7
@@ -720,6 +731,7 @@ unrolled:
 rest:
 	TESTQ        $0x00000001, DI
 	JZ           store
+	PREFETCHT1   8192(R11)
 	VMOVDQU      (R11), Y7
 	VMOVDQU      32(R11), Y8
 	VPSLLD       $0x10, Y7, Y7
@@ -804,6 +816,7 @@ strip:
 	JZ         rest
 
 unrolled:
+	PREFETCHT1   8192(R11)
 	VMOVDQU      (R11), Y5
 	VMOVDQU      32(R11), Y6
 	VPSLLD       $0x10, Y5, Y5
@@ -822,6 +835,7 @@ unrolled:
 	VBROADCASTSS 4(R10)(BX*1), Y7
 	VFMADD231PS  Y5, Y7, Y2
 	VFMADD231PS  Y6, Y7, Y3
+	PREFETCHT1   8256(R11)
 	VMOVDQU      64(R11), Y5
 	VMOVDQU      96(R11), Y6
 	VPSLLD       $0x10, Y5, Y5
@@ -848,6 +862,7 @@ unrolled:
 rest:
 	TESTQ        $0x00000001, DI
 	JZ           store
+	PREFETCHT1   8192(R11)
 	VMOVDQU      (R11), Y5
 	VMOVDQU      32(R11), Y6
 	VPSLLD       $0x10, Y5, Y5
@@ -916,6 +931,7 @@ strip:
 	JZ         rest
 
 unrolled:
+	PREFETCHT1   8192(R11)
 	VMOVDQU      (R11), Y3
 	VMOVDQU      32(R11), Y4
 	VPSLLD       $0x10, Y3, Y3
@@ -928,6 +944,7 @@ unrolled:
 	VBROADCASTSS 4(R10), Y5
 	VFMADD231PS  Y3, Y5, Y0
 	VFMADD231PS  Y4, Y5, Y1
+	PREFETCHT1   8256(R11)
 	VMOVDQU      64(R11), Y3
 	VMOVDQU      96(R11), Y4
 	VPSLLD       $0x10, Y3, Y3
@@ -948,6 +965,7 @@ unrolled:
 rest:
 	TESTQ        $0x00000001, DI
 	JZ           store
+	PREFETCHT1   8192(R11)
 	VMOVDQU      (R11), Y3
 	VMOVDQU      32(R11), Y4
 	VPSLLD       $0x10, Y3, Y3

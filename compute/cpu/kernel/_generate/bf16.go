@@ -84,6 +84,7 @@ func genStripsBF16(rows int, high Mem) {
 	}
 	pair := func(u int) {
 		at := Mem{Base: bAt, Disp: u * panelBytes}
+		PREFETCHT1(at.Offset(ahead / 2))
 		VMOVDQU(at, b0)
 		VMOVDQU(at.Offset(32), b1)
 		VPSLLD(U8(16), b0, b0)

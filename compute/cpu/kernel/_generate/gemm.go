@@ -11,7 +11,8 @@ import (
 const (
 	panelCols  = 16 // NR: two YMM registers
 	panelBytes = 4 * panelCols
-	maxRows    = 6 // MR: 6 × 2 accumulators leave four registers to work with
+	ahead      = 256 * panelBytes // a block of a panel: the same line of the next panel
+	maxRows    = 6                // MR: 6 × 2 accumulators leave four registers to work with
 )
 
 // genGemm writes the matrix product half of the package.
@@ -76,6 +77,7 @@ func genStrips(rows int) {
 	b0, b1 := YMM(), YMM()
 	scalar := [2]reg.VecVirtual{YMM(), YMM()}
 	step := func(u int) {
+		PREFETCHT1(Mem{Base: bAt, Disp: ahead + u*panelBytes})
 		VMOVUPS(Mem{Base: bAt, Disp: u * panelBytes}, b0)
 		VMOVUPS(Mem{Base: bAt, Disp: u*panelBytes + 32}, b1)
 		for r := range rows {
