@@ -43,6 +43,9 @@ func (v *vocabulary) parseConfig(data []byte) error {
 			}
 		}
 	}
+	if v.kind == WordPiece {
+		return v.bertConfig(all)
+	}
 	return v.addEnds(addBOS, addEOS)
 }
 
@@ -91,7 +94,7 @@ func (v *vocabulary) prefixSpace(value json.RawMessage) error {
 // that ends it, or not: add_bos_token and add_eos_token, nil where the file does
 // not say, as the Python library's Llama classes take them.
 func (v *vocabulary) addEnds(bos, eos *bool) error {
-	if bos == nil && eos == nil || v.kind == WordPiece {
+	if bos == nil && eos == nil {
 		return nil
 	}
 	now, err := compileTemplate("post_processor", v.description.postProcessor)

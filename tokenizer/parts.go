@@ -68,6 +68,28 @@ func NewFromParts(p Parts) (*Tokenizer, error) {
 }
 
 func (p *Parts) vocabulary() (v vocabulary, err error) {
+	if v, err = p.listed(); err != nil {
+		return v, err
+	}
+	switch p.Model {
+	case "gpt2":
+		err = p.bytes(&v)
+	case "llama":
+		err = p.pieces(&v)
+	case "bert":
+		err = p.words(&v)
+	default:
+		err = fmt.Errorf(`tokenizer.ggml.model is %q, which is not supported, only "gpt2", "llama" and "bert"`, p.Model)
+	}
+	if err != nil {
+		return v, err
+	}
+	return v, p.setRoles(&v)
+}
+
+// listed is the vocabulary as far as it is common to all models: the tokens by
+// their types.
+func (p *Parts) listed() (v vocabulary, err error) {
 	n := len(p.Tokens)
 	switch {
 	case n == 0:
@@ -76,8 +98,6 @@ func (p *Parts) vocabulary() (v vocabulary, err error) {
 		return v, fmt.Errorf("tokenizer.ggml.tokens has %d tokens, more than the limit of %d", n, maxVocab)
 	case p.Types != nil && len(p.Types) != n:
 		return v, fmt.Errorf("tokenizer.ggml.token_type has %d entries and tokenizer.ggml.tokens %d", len(p.Types), n)
-	case p.Model == "llama" && len(p.Scores) != n:
-		return v, fmt.Errorf("tokenizer.ggml.scores has %d entries and tokenizer.ggml.tokens %d", len(p.Scores), n)
 	case len(p.Merges) > maxVocab:
 		return v, fmt.Errorf("tokenizer.ggml.merges has %d entries, more than the limit of %d", len(p.Merges), maxVocab)
 	}
@@ -103,20 +123,7 @@ func (p *Parts) vocabulary() (v vocabulary, err error) {
 		}
 	}
 	v.added = added
-	switch p.Model {
-	case "gpt2":
-		err = p.bytes(&v)
-	case "llama":
-		err = p.pieces(&v)
-	case "bert":
-		err = p.words(&v)
-	default:
-		err = fmt.Errorf(`tokenizer.ggml.model is %q, which is not supported, only "gpt2", "llama" and "bert"`, p.Model)
-	}
-	if err != nil {
-		return v, err
-	}
-	return v, p.setRoles(&v)
+	return v, nil
 }
 
 func (p *Parts) typeOf(id int) int32 {
@@ -275,6 +282,9 @@ func sentencePieceDescription(prefix bool) description {
 
 // pieces makes a SentencePiece BPE vocabulary.
 func (p *Parts) pieces(v *vocabulary) error {
+	if len(p.Scores) != len(p.Tokens) {
+		return fmt.Errorf("tokenizer.ggml.scores has %d entries and tokenizer.ggml.tokens %d", len(p.Scores), len(p.Tokens))
+	}
 	v.kind = CharacterBPE
 	v.description = sentencePieceDescription(!p.NoSpacePrefix)
 	if id, ok := p.IDs["unknown"]; ok && id >= 0 && int(id) < len(p.Tokens) {

@@ -324,6 +324,9 @@ func (t *Tokenizer) Kind() Kind { return t.kind }
 // that a model's embedding and head can have.
 func (t *Tokenizer) VocabSize() int { return len(t.offsets) - 1 }
 
+// Merges returns the number of pairs of tokens that join to another.
+func (t *Tokenizer) Merges() int { return len(t.merges) }
+
 // TokenID returns the id of the added token with this name, such as EndOfText,
 // and whether there is one.
 func (t *Tokenizer) TokenID(name string) (int32, bool) {

@@ -178,7 +178,7 @@ func (t *Tokenizer) configJSON() ([]byte, error) {
 		SEP            string `json:"sep_token,omitempty"`
 		Class          string `json:"tokenizer_class"`
 		Unk            string `json:"unk_token,omitempty"`
-	}{false, t.roles.bos, template, false, t.roles.cls, t.roles.eos, t.roles.mask, t.roles.pad, t.roles.sep, "PreTrainedTokenizerFast", t.roles.unk}
+	}{t.kind == ByteLevelBPE && t.pipeline.prepare != nil, t.roles.bos, template, false, t.roles.cls, t.roles.eos, t.roles.mask, t.roles.pad, t.roles.sep, "PreTrainedTokenizerFast", t.roles.unk}
 	var b bytes.Buffer
 	e := json.NewEncoder(&b)
 	e.SetEscapeHTML(false)

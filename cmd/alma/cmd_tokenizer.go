@@ -23,11 +23,14 @@ func newTokenizerCommand(c *call) *cobra.Command {
 	cmd := family(&cobra.Command{
 		Use:     "tokenizer",
 		GroupID: groupMake,
-		Short:   "Train a tokenizer, and use one",
-		Long: `A tokenizer turns text into token ids and back: byte-level BPE with GPT-2's
-pre-tokenizer, in Hugging Face's files (tokenizer.json).`,
+		Short:   "Train a tokenizer, use one, and compare two",
+		Long: `A tokenizer turns text into token ids and back. alma trains byte-level BPE, and
+uses what published models come with: a folder with tokenizer.json (byte-level
+BPE, SentencePiece BPE and unigram, WordPiece), tokenizer.model, vocab.json with
+merges.txt, or vocab.txt; one such file, a .tiktoken file of ranks that has the
+name of its encoding, or a model in a GGUF file.`,
 	})
-	cmd.AddCommand(newTokenizerTrainCommand(c), newTokenizerEncodeCommand(c), newTokenizerDecodeCommand(c), newTokenizerShowCommand(c))
+	cmd.AddCommand(newTokenizerTrainCommand(c), newTokenizerEncodeCommand(c), newTokenizerDecodeCommand(c), newTokenizerCompareCommand(c), newTokenizerConvertCommand(c), newTokenizerShowCommand(c))
 	return cmd
 }
 
@@ -103,21 +106,10 @@ The result depends on the corpus alone, not on the number of threads.`,
 					return nil, err
 				}
 				progress.Done()
-				files, err := t.Files()
-				if err != nil {
-					return nil, err
-				}
-				var names []string
-				for name, data := range files {
-					if err := artifact.WriteFile(stage.Path(name), data); err != nil {
-						return nil, err
-					}
-					names = append(names, name)
-				}
 				stage.Manifest.Metrics = artifact.Metrics{
 					"documents": float64(stats.Docs), "bytes": float64(stats.Bytes), "merges": float64(stats.Merges), "vocabulary": float64(t.VocabSize()),
 				}
-				return stage.Finish(names...)
+				return finishTokenizer(stage, t)
 			})
 			return c.finish(out, manifest, err)
 		},
@@ -144,14 +136,18 @@ func textOf(args []string) (string, error) {
 }
 
 func newTokenizerEncodeCommand(c *call) *cobra.Command {
-	var special bool
+	var special, wrap bool
+	var allowed []string
 	cmd := &cobra.Command{
-		Use:   "encode DIR [TEXT...]",
+		Use:   "encode TOKENIZER [TEXT...]",
 		Short: "Print the token ids of a text",
 		Long: `Print the token ids of a text, given as arguments or on standard input. The
-names of special tokens are text like any other, unless --special is given.`,
-		Example: examples("alma tokenizer encode tokenizer 'func main() {}'", "alma tokenizer encode model --special --json < prompt.txt"),
-		Args:    arguments(1, -1),
+names of special tokens are text like any other, unless --special is given, or
+--allow for some. With --wrap the ids come with what the tokenizer puts around a
+text: [CLS] and [SEP], or <s>.`,
+		Example: examples("alma tokenizer encode tokenizer 'func main() {}'", "alma tokenizer encode model --special --json < prompt.txt",
+			"alma tokenizer encode cl100k_base.tiktoken --allow '<|endoftext|>' 'one<|endoftext|>two'"),
+		Args: arguments(1, -1),
 		RunE: func(_ *cobra.Command, args []string) error {
 			t, err := model.LoadTokenizer(args[0])
 			if err != nil {
@@ -161,11 +157,18 @@ names of special tokens are text like any other, unless --special is given.`,
 			if err != nil {
 				return err
 			}
-			encode := t.Encode
-			if special {
-				encode = t.EncodeWithSpecial
+			for _, name := range allowed {
+				if _, ok := t.TokenID(name); !ok {
+					return artifact.Errorf(artifact.ErrUsage, "allowing %q: %s has no special token of this name; alma tokenizer show lists them", name, args[0])
+				}
 			}
-			ids := encode(text)
+			ids := t.EncodeAllowing(text, allowed...)
+			if special {
+				ids = t.EncodeWithSpecial(text)
+			}
+			if wrap {
+				ids = t.Wrap(ids)
+			}
 			if c.json {
 				return c.printJSON(append([]int32{}, ids...)) // [] for an empty text
 			}
@@ -180,13 +183,15 @@ names of special tokens are text like any other, unless --special is given.`,
 		},
 	}
 	cmd.Flags().BoolVar(&special, "special", false, "take the names of special tokens for those tokens")
+	cmd.Flags().StringArrayVar(&allowed, "allow", nil, "take this `NAME` of a special token for it; may be given again")
+	cmd.Flags().BoolVar(&wrap, "wrap", false, "add what the tokenizer puts around a text")
 	c.jsonFlag(cmd)
 	return cmd
 }
 
 func newTokenizerDecodeCommand(c *call) *cobra.Command {
 	return &cobra.Command{
-		Use:     "decode DIR [ID...]",
+		Use:     "decode TOKENIZER [ID...]",
 		Short:   "Print the text of token ids",
 		Long:    "Print the text of token ids, given as arguments or on standard input, separated\nby white space or commas. The bytes are written as they are.",
 		Example: examples("alma tokenizer decode tokenizer 358 260 871", "alma tokenizer decode tokenizer < ids.txt"),
@@ -216,49 +221,4 @@ func newTokenizerDecodeCommand(c *call) *cobra.Command {
 			return nil
 		},
 	}
-}
-
-func newTokenizerShowCommand(c *call) *cobra.Command {
-	cmd := &cobra.Command{
-		Use:     "show DIR",
-		Short:   "Show a vocabulary",
-		Long:    "Show the size of a vocabulary, its special tokens, and its last merges.",
-		Example: examples("alma tokenizer show tokenizer", "alma tokenizer show model --json"),
-		Args:    arguments(1, 1),
-		RunE: func(_ *cobra.Command, args []string) error {
-			t, err := model.LoadTokenizer(args[0])
-			if err != nil {
-				return err
-			}
-			type token struct {
-				ID   int32  `json:"id"`
-				Text string `json:"text"`
-			}
-			shown := struct {
-				Vocabulary int     `json:"vocabulary"`
-				Added      []token `json:"added"`
-				Last       []token `json:"last"`
-			}{Vocabulary: t.VocabSize()}
-			for _, a := range t.AddedTokens() {
-				shown.Added = append(shown.Added, token{a.ID, a.Content})
-			}
-			const last = 16
-			for id := max(0, t.VocabSize()-last); id < t.VocabSize(); id++ {
-				shown.Last = append(shown.Last, token{int32(id), string(t.TokenBytes(int32(id)))})
-			}
-			if c.json {
-				return c.printJSON(shown)
-			}
-			c.printf("%s: %s tokens\n", args[0], train.FormatCount(int64(shown.Vocabulary)))
-			for _, a := range shown.Added {
-				c.printf("  added %8d  %s\n", a.ID, a.Text)
-			}
-			for _, l := range shown.Last {
-				c.printf("  last  %8d  %q\n", l.ID, l.Text)
-			}
-			return nil
-		},
-	}
-	c.jsonFlag(cmd)
-	return cmd
 }

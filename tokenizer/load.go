@@ -1,0 +1,167 @@
+package tokenizer
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"unicode/utf8"
+)
+
+// The files of a Hugging Face tokenizer.
+const (
+	TokenizerFile = "tokenizer.json"
+	ConfigFile    = "tokenizer_config.json"
+	TemplateFile  = "chat_template.jinja"
+	pieceFile     = "tokenizer.model" // SentencePiece's
+	vocabFile     = "vocab.json"      // GPT-2's own two files
+	mergesFile    = "merges.txt"
+	wordsFile     = "vocab.txt" // BERT's
+)
+
+// maxFile bounds each file that is read, in bytes. The largest tokenizer.json in
+// use is about 35 MB.
+const maxFile = 128 << 20
+
+// Load reads the tokenizer in a folder: tokenizer.json, or, where there is none,
+// SentencePiece's tokenizer.model, GPT-2's vocab.json and merges.txt, or BERT's
+// vocab.txt; with any of them tokenizer_config.json and chat_template.jinja where
+// they are there. path may also be one file: a .json, .model, .txt, or a .tiktoken
+// file of ranks that has the name of its encoding. What the files ask for and
+// this package does not have is an error that names the key and its value.
+func Load(path string) (*Tokenizer, error) {
+	t, err := load(path)
+	if err != nil {
+		return nil, fmt.Errorf("reading tokenizer %s: %w", path, err)
+	}
+	return t, nil
+}
+
+func load(path string) (*Tokenizer, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, err
+	}
+	if !info.IsDir() {
+		return loadFile(path)
+	}
+	root, err := os.OpenRoot(path)
+	if err != nil {
+		return nil, err
+	}
+	defer root.Close()
+
+	files := make(map[string][]byte)
+	for _, name := range []string{TokenizerFile, ConfigFile, TemplateFile, pieceFile, vocabFile, mergesFile, wordsFile} {
+		data, err := readLimited(root, name)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		files[name] = data
+	}
+	v, err := vocabularyOf(files)
+	if err != nil {
+		return nil, err
+	}
+	if data := files[ConfigFile]; data != nil {
+		if err := v.parseConfig(data); err != nil {
+			return nil, fmt.Errorf("%s: %w", ConfigFile, err)
+		}
+	}
+	if data := files[TemplateFile]; data != nil {
+		if !utf8.Valid(data) {
+			return nil, fmt.Errorf("%s: not valid UTF-8", TemplateFile)
+		}
+		v.chatTemplate, v.templates = string(data), nil // the file goes before the key
+	}
+	return newTokenizer(v)
+}
+
+// vocabularyOf reads the first vocabulary among files.
+func vocabularyOf(files map[string][]byte) (v vocabulary, err error) {
+	name := ""
+	switch {
+	case files[TokenizerFile] != nil:
+		name = TokenizerFile
+		v, err = parseTokenizer(files[name])
+	case files[pieceFile] != nil:
+		name = pieceFile
+		v, err = parseSentencePiece(files[name])
+	case files[vocabFile] != nil && files[mergesFile] != nil:
+		return parseGPT2(files[vocabFile], files[mergesFile])
+	case files[wordsFile] != nil:
+		name = wordsFile
+		v, err = parseWords(files[name])
+	default:
+		return v, fmt.Errorf("none of %s, %s, %s with %s, and %s is there: %w", TokenizerFile, pieceFile, vocabFile, mergesFile, wordsFile, fs.ErrNotExist)
+	}
+	if err != nil {
+		return v, fmt.Errorf("%s: %w", name, err)
+	}
+	return v, nil
+}
+
+// loadFile reads the tokenizer that one file holds.
+func loadFile(path string) (*Tokenizer, error) {
+	root, err := os.OpenRoot(filepath.Dir(path))
+	if err != nil {
+		return nil, err
+	}
+	defer root.Close()
+	name := filepath.Base(path)
+	data, err := readLimited(root, name)
+	if err != nil {
+		return nil, err
+	}
+	var v vocabulary
+	switch ext := filepath.Ext(name); ext {
+	case ".json":
+		v, err = parseTokenizer(data)
+	case ".model":
+		v, err = parseSentencePiece(data)
+	case ".txt":
+		v, err = parseWords(data)
+	case ".tiktoken":
+		v, err = parseTiktoken(data, strings.TrimSuffix(name, ext))
+	default:
+		return nil, errors.New("a tokenizer is a folder, or a file whose name ends in .json, .model, .txt or .tiktoken")
+	}
+	if err != nil {
+		return nil, err
+	}
+	return newTokenizer(v)
+}
+
+func readLimited(root *os.Root, name string) ([]byte, error) {
+	f, err := root.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return nil, err
+	}
+	if !info.Mode().IsRegular() {
+		return nil, fmt.Errorf("%s: not a regular file", name)
+	}
+	if info.Size() > maxFile {
+		return nil, fmt.Errorf("%s: %d bytes are more than the limit of %d", name, info.Size(), maxFile)
+	}
+	data := make([]byte, 0, info.Size()+1)
+	b := bytes.NewBuffer(data)
+	if _, err := io.Copy(b, io.LimitReader(f, maxFile+1)); err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
+	}
+	if b.Len() > maxFile {
+		return nil, fmt.Errorf("%s: more than %d bytes", name, maxFile)
+	}
+	return b.Bytes(), nil
+}
