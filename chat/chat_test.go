@@ -222,7 +222,7 @@ func reversed(mask []bool) []bool {
 }
 
 func TestAnAnswerIsTheRowUpToItsEnd(t *testing.T) {
-	for _, name := range []string{"chatml", "llama3", "qwen2.5", "gemma3"} {
+	for _, name := range names {
 		template, _ := withTemplate(t, published(t, name))
 		messages := []tokenizer.Message{user("How many?")}
 		ids, mask, err := template.RenderChat(append(messages, tokenizer.Message{Role: tokenizer.Assistant, Content: "Two ships", Prefill: "Two"}), false)

@@ -39,7 +39,7 @@ func (g guard) spelled(text string) bool {
 
 // text puts mark after every character of a name in s.
 func (g guard) text(s, mark string) string {
-	if !g.spelled(s) {
+	if mark == "" || !g.spelled(s) {
 		return s
 	}
 	var b strings.Builder
@@ -64,6 +64,15 @@ func (g guard) text(s, mark string) string {
 		s = s[len(name):]
 	}
 	return b.String()
+}
+
+// turns are messages with guarded names.
+func (g guard) turns(messages []turn, mark string) []turn {
+	out := make([]turn, len(messages))
+	for i, m := range messages {
+		out[i] = turn{m.Role, g.text(m.Content, mark)}
+	}
+	return out
 }
 
 // conversation returns the messages and tools of c with guarded names, and the

@@ -19,7 +19,7 @@ type span struct{ start, prefilled, end int }
 // RenderChat renders a dialogue as a row for training, as tokenizer.RenderChat
 // does, in the template's form. mask [len(ids)] is true on the tokens to train on:
 // what the template writes after the generation prompt up to and with the token
-// that ends the turn, but for a prefill.
+// that ends the turn, but for a prefill and what stands before it.
 //
 // The rendering is encoded as a whole, so that the ids are those of transformers;
 // where a token would lie on both sides of a turn's beginning or end, the text is
@@ -54,10 +54,7 @@ func (t *Template) renderChat(messages []tokenizer.Message, addGenerationPrompt 
 		return nil, nil, err
 	}
 	// The renderings below must meet this one, character for character.
-	again := make([]turn, len(all))
-	for i, m := range all {
-		again[i] = turn{m.Role, t.guard.text(m.Content, guarding)}
-	}
+	again := t.guard.turns(all, guarding)
 	row := row{template: t, text: text, guard: guarding}
 	for i, m := range messages {
 		if m.Role != tokenizer.Assistant {
@@ -85,27 +82,9 @@ func (t *Template) renderChat(messages []tokenizer.Message, addGenerationPrompt 
 // find tells where message i, the assistant's, stands in text, the rendering of
 // all messages.
 func (t *Template) find(text string, all []turn, i int, prefill string, prompt bool) (span, error) {
-	render := func(messages []turn, prompt bool) (string, error) {
-		c := Conversation{Messages: messages, Prompt: prompt}
-		variables, err := t.variables(c)
-		if err != nil {
-			return "", err
-		}
-		return t.run(c, variables)
-	}
-	mark, err := unused(text)
+	before, after, err := t.around(text, all, i, prompt)
 	if err != nil {
 		return span{}, err
-	}
-	marked := slices.Clone(all)
-	marked[i].Content = mark
-	around, err := render(marked, prompt)
-	if err != nil {
-		return span{}, err
-	}
-	before, after, _ := strings.Cut(around, mark)
-	if n := strings.Count(around, mark); n != 1 {
-		return span{}, fmt.Errorf("the template writes them %d times", n)
 	}
 	s := span{end: len(text) - len(after)}
 	if !strings.HasSuffix(text, after) {
@@ -114,7 +93,7 @@ func (t *Template) find(text string, all []turn, i int, prefill string, prompt b
 	// The words begin where a prompt would end. A template that writes the
 	// beginning of a dialogue otherwise when it goes on (a system message with the
 	// last turn, say), or does not write it alone, tells only where the mark is.
-	start, err := render(all[:i], true)
+	start, err := t.Text(Conversation{Messages: all[:i], Prompt: true})
 	var limit *LimitError
 	switch {
 	case errors.As(err, &limit):
@@ -126,16 +105,56 @@ func (t *Template) find(text string, all []turn, i int, prefill string, prompt b
 	default:
 		return span{}, errors.New("what stands before them depends on them")
 	}
-	if !strings.HasPrefix(text[s.start:s.end], prefill) {
-		return span{}, fmt.Errorf("the template does not begin them with the prefill %q", prefill)
+	s.prefilled = s.start
+	if prefill != "" {
+		if !strings.HasPrefix(text, before+prefill) {
+			return span{}, fmt.Errorf("the template does not begin them with the prefill %q", prefill)
+		}
+		s.prefilled = len(before) + len(prefill)
 	}
-	s.prefilled = s.start + len(prefill)
 	_, end, ok := t.endToken(after)
 	if !ok {
 		return span{}, errors.New("the template writes no special token after them, so nothing would end an answer; models like this one can be sampled from but not trained on dialogues")
 	}
 	s.end += end
 	return s, nil
+}
+
+// around renders all with a mark in place of the content of message i and returns
+// what stands before and after the mark. Both the mark and the guard are none of
+// text's characters.
+func (t *Template) around(text string, all []turn, i int, prompt bool) (before, after string, err error) {
+	mark, err := unused(text)
+	if err != nil {
+		return "", "", err
+	}
+	marked := slices.Clone(all)
+	marked[i].Content = mark
+	rendered, err := t.Text(Conversation{Messages: marked, Prompt: prompt})
+	if err != nil {
+		return "", "", err
+	}
+	if n := strings.Count(rendered, mark); n != 1 {
+		return "", "", fmt.Errorf("the template writes them %d times", n)
+	}
+	before, after, _ = strings.Cut(rendered, mark)
+	return before, after, nil
+}
+
+// lead returns what the template writes between a prompt, text, and the content
+// of the answer: a space, empty thoughts. A prefill stands after it. all are the
+// messages of the prompt.
+func (t *Template) lead(text string, all []turn) (string, error) {
+	answered := append(all[:len(all):len(all)], turn{Role: tokenizer.Assistant})
+	before, _, err := t.around(text, answered, len(all), false)
+	if err != nil {
+		return "", fmt.Errorf("looking where the prefill goes: %w", err)
+	}
+	lead, ok := strings.CutPrefix(before, text)
+	if !ok {
+		return "", errors.New("looking where the prefill goes: the template writes the dialogue otherwise once it is answered")
+	}
+	return lead, nil
 }
 
 // promptEnd tells how many bytes of white space at the end of before a prompt

@@ -180,7 +180,8 @@ func (t *Template) guarded(c Conversation) (text, mark string, err error) {
 
 // RenderPrompt renders messages and the beginning of the assistant's next turn,
 // with prefill as its first words; "" for none: what the model's answer goes on
-// from. The ids are those that RenderChat's row for the answered dialogue begins
+// from. Before a prefill stands what the template writes before an answer: a
+// space, or empty thoughts. The ids are those that RenderChat's row for the answered dialogue begins
 // with, as long as no token there lies on both sides of an earlier turn's
 // beginning or end.
 func (t *Template) RenderPrompt(messages []tokenizer.Message, prefill string) ([]int32, error) {
@@ -215,6 +216,7 @@ func (t *Template) renderParts(messages []tokenizer.Message, parts ...string) ([
 	return ids, nil
 }
 
+// partTokens is renderParts. The first part is a prefill.
 func (t *Template) partTokens(messages []tokenizer.Message, parts []string) ([]int32, error) {
 	if err := check(messages); err != nil {
 		return nil, err
@@ -222,9 +224,16 @@ func (t *Template) partTokens(messages []tokenizer.Message, parts []string) ([]i
 	if messages[len(messages)-1].Role == tokenizer.Assistant {
 		return nil, errors.New("it ends with the assistant's turn, so there is nothing to generate")
 	}
-	text, mark, err := t.guarded(Conversation{Messages: turns(messages), Prompt: true})
+	all := turns(messages)
+	text, mark, err := t.guarded(Conversation{Messages: all, Prompt: true})
 	if err != nil {
 		return nil, err
+	}
+	lead := ""
+	if parts[0] != "" {
+		if lead, err = t.lead(text, t.guard.turns(all, mark)); err != nil {
+			return nil, err
+		}
 	}
 	answer := strings.Join(parts, "")
 	switch {
@@ -239,6 +248,7 @@ func (t *Template) partTokens(messages []tokenizer.Message, parts []string) ([]i
 	if err := row.extend(len(row.text), false); err != nil {
 		return nil, err
 	}
+	row.text += lead
 	for _, part := range parts {
 		row.text += t.guard.text(part, mark)
 		if err := row.extend(len(row.text), false); err != nil {
