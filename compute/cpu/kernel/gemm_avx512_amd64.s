@@ -247,6 +247,43 @@ store:
 	VADDPS.Z 128(R10), Z23, K1, Z23
 
 replace:
+	CMPW    last+64(FP), $-1
+	JNE     masked
+	VMOVUPS Z0, (AX)
+	VMOVUPS Z1, 64(AX)
+	VMOVUPS Z2, 128(AX)
+	LEAQ    (AX)(R9*4), AX
+	VMOVUPS Z3, (AX)
+	VMOVUPS Z4, 64(AX)
+	VMOVUPS Z5, 128(AX)
+	LEAQ    (AX)(R9*4), AX
+	VMOVUPS Z6, (AX)
+	VMOVUPS Z7, 64(AX)
+	VMOVUPS Z8, 128(AX)
+	LEAQ    (AX)(R9*4), AX
+	VMOVUPS Z9, (AX)
+	VMOVUPS Z10, 64(AX)
+	VMOVUPS Z11, 128(AX)
+	LEAQ    (AX)(R9*4), AX
+	VMOVUPS Z12, (AX)
+	VMOVUPS Z13, 64(AX)
+	VMOVUPS Z14, 128(AX)
+	LEAQ    (AX)(R9*4), AX
+	VMOVUPS Z15, (AX)
+	VMOVUPS Z16, 64(AX)
+	VMOVUPS Z17, 128(AX)
+	LEAQ    (AX)(R9*4), AX
+	VMOVUPS Z18, (AX)
+	VMOVUPS Z19, 64(AX)
+	VMOVUPS Z20, 128(AX)
+	LEAQ    (AX)(R9*4), AX
+	VMOVUPS Z21, (AX)
+	VMOVUPS Z22, 64(AX)
+	VMOVUPS Z23, 128(AX)
+	LEAQ    (AX)(R9*4), AX
+	JMP     next
+
+masked:
 	VMOVUPS Z0, (AX)
 	VMOVUPS Z1, 64(AX)
 	VMOVUPS Z2, K1, 128(AX)
@@ -279,16 +316,18 @@ replace:
 	VMOVUPS Z22, 64(AX)
 	VMOVUPS Z23, K1, 128(AX)
 	LEAQ    (AX)(R9*4), AX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	DECQ    DI
-	JNZ     strip
+
+next:
+	ADDQ DX, CX
+	ADDQ DX, CX
+	ADDQ DX, CX
+	ADDQ DX, CX
+	ADDQ DX, CX
+	ADDQ DX, CX
+	ADDQ DX, CX
+	ADDQ DX, CX
+	DECQ DI
+	JNZ  strip
 	VZEROUPPER
 	RET
 
@@ -512,6 +551,39 @@ store:
 	VADDPS.Z 128(R10), Z20, K1, Z20
 
 replace:
+	CMPW    last+64(FP), $-1
+	JNE     masked
+	VMOVUPS Z0, (AX)
+	VMOVUPS Z1, 64(AX)
+	VMOVUPS Z2, 128(AX)
+	LEAQ    (AX)(R9*4), AX
+	VMOVUPS Z3, (AX)
+	VMOVUPS Z4, 64(AX)
+	VMOVUPS Z5, 128(AX)
+	LEAQ    (AX)(R9*4), AX
+	VMOVUPS Z6, (AX)
+	VMOVUPS Z7, 64(AX)
+	VMOVUPS Z8, 128(AX)
+	LEAQ    (AX)(R9*4), AX
+	VMOVUPS Z9, (AX)
+	VMOVUPS Z10, 64(AX)
+	VMOVUPS Z11, 128(AX)
+	LEAQ    (AX)(R9*4), AX
+	VMOVUPS Z12, (AX)
+	VMOVUPS Z13, 64(AX)
+	VMOVUPS Z14, 128(AX)
+	LEAQ    (AX)(R9*4), AX
+	VMOVUPS Z15, (AX)
+	VMOVUPS Z16, 64(AX)
+	VMOVUPS Z17, 128(AX)
+	LEAQ    (AX)(R9*4), AX
+	VMOVUPS Z18, (AX)
+	VMOVUPS Z19, 64(AX)
+	VMOVUPS Z20, 128(AX)
+	LEAQ    (AX)(R9*4), AX
+	JMP     next
+
+masked:
 	VMOVUPS Z0, (AX)
 	VMOVUPS Z1, 64(AX)
 	VMOVUPS Z2, K1, 128(AX)
@@ -540,15 +612,17 @@ replace:
 	VMOVUPS Z19, 64(AX)
 	VMOVUPS Z20, K1, 128(AX)
 	LEAQ    (AX)(R9*4), AX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	DECQ    DI
-	JNZ     strip
+
+next:
+	ADDQ DX, CX
+	ADDQ DX, CX
+	ADDQ DX, CX
+	ADDQ DX, CX
+	ADDQ DX, CX
+	ADDQ DX, CX
+	ADDQ DX, CX
+	DECQ DI
+	JNZ  strip
 	VZEROUPPER
 	RET
 
@@ -749,6 +823,35 @@ store:
 	VADDPS.Z 128(R10), Z17, K1, Z17
 
 replace:
+	CMPW    last+64(FP), $-1
+	JNE     masked
+	VMOVUPS Z0, (AX)
+	VMOVUPS Z1, 64(AX)
+	VMOVUPS Z2, 128(AX)
+	LEAQ    (AX)(R9*4), AX
+	VMOVUPS Z3, (AX)
+	VMOVUPS Z4, 64(AX)
+	VMOVUPS Z5, 128(AX)
+	LEAQ    (AX)(R9*4), AX
+	VMOVUPS Z6, (AX)
+	VMOVUPS Z7, 64(AX)
+	VMOVUPS Z8, 128(AX)
+	LEAQ    (AX)(R9*4), AX
+	VMOVUPS Z9, (AX)
+	VMOVUPS Z10, 64(AX)
+	VMOVUPS Z11, 128(AX)
+	LEAQ    (AX)(R9*4), AX
+	VMOVUPS Z12, (AX)
+	VMOVUPS Z13, 64(AX)
+	VMOVUPS Z14, 128(AX)
+	LEAQ    (AX)(R9*4), AX
+	VMOVUPS Z15, (AX)
+	VMOVUPS Z16, 64(AX)
+	VMOVUPS Z17, 128(AX)
+	LEAQ    (AX)(R9*4), AX
+	JMP     next
+
+masked:
 	VMOVUPS Z0, (AX)
 	VMOVUPS Z1, 64(AX)
 	VMOVUPS Z2, K1, 128(AX)
@@ -773,14 +876,16 @@ replace:
 	VMOVUPS Z16, 64(AX)
 	VMOVUPS Z17, K1, 128(AX)
 	LEAQ    (AX)(R9*4), AX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	DECQ    DI
-	JNZ     strip
+
+next:
+	ADDQ DX, CX
+	ADDQ DX, CX
+	ADDQ DX, CX
+	ADDQ DX, CX
+	ADDQ DX, CX
+	ADDQ DX, CX
+	DECQ DI
+	JNZ  strip
 	VZEROUPPER
 	RET
 
@@ -958,6 +1063,31 @@ store:
 	VADDPS.Z 128(R10), Z14, K1, Z14
 
 replace:
+	CMPW    last+64(FP), $-1
+	JNE     masked
+	VMOVUPS Z0, (AX)
+	VMOVUPS Z1, 64(AX)
+	VMOVUPS Z2, 128(AX)
+	LEAQ    (AX)(R9*4), AX
+	VMOVUPS Z3, (AX)
+	VMOVUPS Z4, 64(AX)
+	VMOVUPS Z5, 128(AX)
+	LEAQ    (AX)(R9*4), AX
+	VMOVUPS Z6, (AX)
+	VMOVUPS Z7, 64(AX)
+	VMOVUPS Z8, 128(AX)
+	LEAQ    (AX)(R9*4), AX
+	VMOVUPS Z9, (AX)
+	VMOVUPS Z10, 64(AX)
+	VMOVUPS Z11, 128(AX)
+	LEAQ    (AX)(R9*4), AX
+	VMOVUPS Z12, (AX)
+	VMOVUPS Z13, 64(AX)
+	VMOVUPS Z14, 128(AX)
+	LEAQ    (AX)(R9*4), AX
+	JMP     next
+
+masked:
 	VMOVUPS Z0, (AX)
 	VMOVUPS Z1, 64(AX)
 	VMOVUPS Z2, K1, 128(AX)
@@ -978,13 +1108,15 @@ replace:
 	VMOVUPS Z13, 64(AX)
 	VMOVUPS Z14, K1, 128(AX)
 	LEAQ    (AX)(R9*4), AX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	DECQ    DI
-	JNZ     strip
+
+next:
+	ADDQ DX, CX
+	ADDQ DX, CX
+	ADDQ DX, CX
+	ADDQ DX, CX
+	ADDQ DX, CX
+	DECQ DI
+	JNZ  strip
 	VZEROUPPER
 	RET
 
@@ -1136,6 +1268,27 @@ store:
 	VADDPS.Z 128(R10), Z11, K1, Z11
 
 replace:
+	CMPW    last+64(FP), $-1
+	JNE     masked
+	VMOVUPS Z0, (AX)
+	VMOVUPS Z1, 64(AX)
+	VMOVUPS Z2, 128(AX)
+	LEAQ    (AX)(R9*4), AX
+	VMOVUPS Z3, (AX)
+	VMOVUPS Z4, 64(AX)
+	VMOVUPS Z5, 128(AX)
+	LEAQ    (AX)(R9*4), AX
+	VMOVUPS Z6, (AX)
+	VMOVUPS Z7, 64(AX)
+	VMOVUPS Z8, 128(AX)
+	LEAQ    (AX)(R9*4), AX
+	VMOVUPS Z9, (AX)
+	VMOVUPS Z10, 64(AX)
+	VMOVUPS Z11, 128(AX)
+	LEAQ    (AX)(R9*4), AX
+	JMP     next
+
+masked:
 	VMOVUPS Z0, (AX)
 	VMOVUPS Z1, 64(AX)
 	VMOVUPS Z2, K1, 128(AX)
@@ -1152,12 +1305,14 @@ replace:
 	VMOVUPS Z10, 64(AX)
 	VMOVUPS Z11, K1, 128(AX)
 	LEAQ    (AX)(R9*4), AX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	DECQ    DI
-	JNZ     strip
+
+next:
+	ADDQ DX, CX
+	ADDQ DX, CX
+	ADDQ DX, CX
+	ADDQ DX, CX
+	DECQ DI
+	JNZ  strip
 	VZEROUPPER
 	RET
 
@@ -1285,6 +1440,23 @@ store:
 	VADDPS.Z 128(R9), Z8, K1, Z8
 
 replace:
+	CMPW    last+64(FP), $-1
+	JNE     masked
+	VMOVUPS Z0, (AX)
+	VMOVUPS Z1, 64(AX)
+	VMOVUPS Z2, 128(AX)
+	LEAQ    (AX)(R8*4), AX
+	VMOVUPS Z3, (AX)
+	VMOVUPS Z4, 64(AX)
+	VMOVUPS Z5, 128(AX)
+	LEAQ    (AX)(R8*4), AX
+	VMOVUPS Z6, (AX)
+	VMOVUPS Z7, 64(AX)
+	VMOVUPS Z8, 128(AX)
+	LEAQ    (AX)(R8*4), AX
+	JMP     next
+
+masked:
 	VMOVUPS Z0, (AX)
 	VMOVUPS Z1, 64(AX)
 	VMOVUPS Z2, K1, 128(AX)
@@ -1297,11 +1469,13 @@ replace:
 	VMOVUPS Z7, 64(AX)
 	VMOVUPS Z8, K1, 128(AX)
 	LEAQ    (AX)(R8*4), AX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	DECQ    DI
-	JNZ     strip
+
+next:
+	ADDQ DX, CX
+	ADDQ DX, CX
+	ADDQ DX, CX
+	DECQ DI
+	JNZ  strip
 	VZEROUPPER
 	RET
 
@@ -1428,6 +1602,19 @@ store:
 	VADDPS.Z 128(R9), Z5, K1, Z5
 
 replace:
+	CMPW    last+64(FP), $-1
+	JNE     masked
+	VMOVUPS Z0, (AX)
+	VMOVUPS Z1, 64(AX)
+	VMOVUPS Z2, 128(AX)
+	LEAQ    (AX)(R8*4), AX
+	VMOVUPS Z3, (AX)
+	VMOVUPS Z4, 64(AX)
+	VMOVUPS Z5, 128(AX)
+	LEAQ    (AX)(R8*4), AX
+	JMP     next
+
+masked:
 	VMOVUPS Z0, (AX)
 	VMOVUPS Z1, 64(AX)
 	VMOVUPS Z2, K1, 128(AX)
@@ -1436,10 +1623,12 @@ replace:
 	VMOVUPS Z4, 64(AX)
 	VMOVUPS Z5, K1, 128(AX)
 	LEAQ    (AX)(R8*4), AX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	DECQ    DI
-	JNZ     strip
+
+next:
+	ADDQ DX, CX
+	ADDQ DX, CX
+	DECQ DI
+	JNZ  strip
 	VZEROUPPER
 	RET
 
@@ -1535,13 +1724,24 @@ store:
 	VADDPS.Z 128(R9), Z2, K1, Z2
 
 replace:
+	CMPW    last+64(FP), $-1
+	JNE     masked
+	VMOVUPS Z0, (AX)
+	VMOVUPS Z1, 64(AX)
+	VMOVUPS Z2, 128(AX)
+	LEAQ    (AX)(R8*4), AX
+	JMP     next
+
+masked:
 	VMOVUPS Z0, (AX)
 	VMOVUPS Z1, 64(AX)
 	VMOVUPS Z2, K1, 128(AX)
 	LEAQ    (AX)(R8*4), AX
-	ADDQ    DX, CX
-	DECQ    DI
-	JNZ     strip
+
+next:
+	ADDQ DX, CX
+	DECQ DI
+	JNZ  strip
 	VZEROUPPER
 	RET
 
@@ -1737,6 +1937,35 @@ store:
 	VADDPS.Z 64(R10), Z15, K1, Z15
 
 replace:
+	CMPW    last+64(FP), $-1
+	JNE     masked
+	VMOVUPS Z0, (AX)
+	VMOVUPS Z1, 64(AX)
+	LEAQ    (AX)(R9*4), AX
+	VMOVUPS Z2, (AX)
+	VMOVUPS Z3, 64(AX)
+	LEAQ    (AX)(R9*4), AX
+	VMOVUPS Z4, (AX)
+	VMOVUPS Z5, 64(AX)
+	LEAQ    (AX)(R9*4), AX
+	VMOVUPS Z6, (AX)
+	VMOVUPS Z7, 64(AX)
+	LEAQ    (AX)(R9*4), AX
+	VMOVUPS Z8, (AX)
+	VMOVUPS Z9, 64(AX)
+	LEAQ    (AX)(R9*4), AX
+	VMOVUPS Z10, (AX)
+	VMOVUPS Z11, 64(AX)
+	LEAQ    (AX)(R9*4), AX
+	VMOVUPS Z12, (AX)
+	VMOVUPS Z13, 64(AX)
+	LEAQ    (AX)(R9*4), AX
+	VMOVUPS Z14, (AX)
+	VMOVUPS Z15, 64(AX)
+	LEAQ    (AX)(R9*4), AX
+	JMP     next
+
+masked:
 	VMOVUPS Z0, (AX)
 	VMOVUPS Z1, K1, 64(AX)
 	LEAQ    (AX)(R9*4), AX
@@ -1761,16 +1990,18 @@ replace:
 	VMOVUPS Z14, (AX)
 	VMOVUPS Z15, K1, 64(AX)
 	LEAQ    (AX)(R9*4), AX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	DECQ    DI
-	JNZ     strip
+
+next:
+	ADDQ DX, CX
+	ADDQ DX, CX
+	ADDQ DX, CX
+	ADDQ DX, CX
+	ADDQ DX, CX
+	ADDQ DX, CX
+	ADDQ DX, CX
+	ADDQ DX, CX
+	DECQ DI
+	JNZ  strip
 	VZEROUPPER
 	RET
 
@@ -1949,6 +2180,32 @@ store:
 	VADDPS.Z 64(R10), Z13, K1, Z13
 
 replace:
+	CMPW    last+64(FP), $-1
+	JNE     masked
+	VMOVUPS Z0, (AX)
+	VMOVUPS Z1, 64(AX)
+	LEAQ    (AX)(R9*4), AX
+	VMOVUPS Z2, (AX)
+	VMOVUPS Z3, 64(AX)
+	LEAQ    (AX)(R9*4), AX
+	VMOVUPS Z4, (AX)
+	VMOVUPS Z5, 64(AX)
+	LEAQ    (AX)(R9*4), AX
+	VMOVUPS Z6, (AX)
+	VMOVUPS Z7, 64(AX)
+	LEAQ    (AX)(R9*4), AX
+	VMOVUPS Z8, (AX)
+	VMOVUPS Z9, 64(AX)
+	LEAQ    (AX)(R9*4), AX
+	VMOVUPS Z10, (AX)
+	VMOVUPS Z11, 64(AX)
+	LEAQ    (AX)(R9*4), AX
+	VMOVUPS Z12, (AX)
+	VMOVUPS Z13, 64(AX)
+	LEAQ    (AX)(R9*4), AX
+	JMP     next
+
+masked:
 	VMOVUPS Z0, (AX)
 	VMOVUPS Z1, K1, 64(AX)
 	LEAQ    (AX)(R9*4), AX
@@ -1970,15 +2227,17 @@ replace:
 	VMOVUPS Z12, (AX)
 	VMOVUPS Z13, K1, 64(AX)
 	LEAQ    (AX)(R9*4), AX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	DECQ    DI
-	JNZ     strip
+
+next:
+	ADDQ DX, CX
+	ADDQ DX, CX
+	ADDQ DX, CX
+	ADDQ DX, CX
+	ADDQ DX, CX
+	ADDQ DX, CX
+	ADDQ DX, CX
+	DECQ DI
+	JNZ  strip
 	VZEROUPPER
 	RET
 
@@ -2140,6 +2399,29 @@ store:
 	VADDPS.Z 64(R10), Z11, K1, Z11
 
 replace:
+	CMPW    last+64(FP), $-1
+	JNE     masked
+	VMOVUPS Z0, (AX)
+	VMOVUPS Z1, 64(AX)
+	LEAQ    (AX)(R9*4), AX
+	VMOVUPS Z2, (AX)
+	VMOVUPS Z3, 64(AX)
+	LEAQ    (AX)(R9*4), AX
+	VMOVUPS Z4, (AX)
+	VMOVUPS Z5, 64(AX)
+	LEAQ    (AX)(R9*4), AX
+	VMOVUPS Z6, (AX)
+	VMOVUPS Z7, 64(AX)
+	LEAQ    (AX)(R9*4), AX
+	VMOVUPS Z8, (AX)
+	VMOVUPS Z9, 64(AX)
+	LEAQ    (AX)(R9*4), AX
+	VMOVUPS Z10, (AX)
+	VMOVUPS Z11, 64(AX)
+	LEAQ    (AX)(R9*4), AX
+	JMP     next
+
+masked:
 	VMOVUPS Z0, (AX)
 	VMOVUPS Z1, K1, 64(AX)
 	LEAQ    (AX)(R9*4), AX
@@ -2158,14 +2440,16 @@ replace:
 	VMOVUPS Z10, (AX)
 	VMOVUPS Z11, K1, 64(AX)
 	LEAQ    (AX)(R9*4), AX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	DECQ    DI
-	JNZ     strip
+
+next:
+	ADDQ DX, CX
+	ADDQ DX, CX
+	ADDQ DX, CX
+	ADDQ DX, CX
+	ADDQ DX, CX
+	ADDQ DX, CX
+	DECQ DI
+	JNZ  strip
 	VZEROUPPER
 	RET
 
@@ -2310,6 +2594,26 @@ store:
 	VADDPS.Z 64(R10), Z9, K1, Z9
 
 replace:
+	CMPW    last+64(FP), $-1
+	JNE     masked
+	VMOVUPS Z0, (AX)
+	VMOVUPS Z1, 64(AX)
+	LEAQ    (AX)(R9*4), AX
+	VMOVUPS Z2, (AX)
+	VMOVUPS Z3, 64(AX)
+	LEAQ    (AX)(R9*4), AX
+	VMOVUPS Z4, (AX)
+	VMOVUPS Z5, 64(AX)
+	LEAQ    (AX)(R9*4), AX
+	VMOVUPS Z6, (AX)
+	VMOVUPS Z7, 64(AX)
+	LEAQ    (AX)(R9*4), AX
+	VMOVUPS Z8, (AX)
+	VMOVUPS Z9, 64(AX)
+	LEAQ    (AX)(R9*4), AX
+	JMP     next
+
+masked:
 	VMOVUPS Z0, (AX)
 	VMOVUPS Z1, K1, 64(AX)
 	LEAQ    (AX)(R9*4), AX
@@ -2325,13 +2629,15 @@ replace:
 	VMOVUPS Z8, (AX)
 	VMOVUPS Z9, K1, 64(AX)
 	LEAQ    (AX)(R9*4), AX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	DECQ    DI
-	JNZ     strip
+
+next:
+	ADDQ DX, CX
+	ADDQ DX, CX
+	ADDQ DX, CX
+	ADDQ DX, CX
+	ADDQ DX, CX
+	DECQ DI
+	JNZ  strip
 	VZEROUPPER
 	RET
 
@@ -2484,6 +2790,23 @@ store:
 	VADDPS.Z 64(R10), Z7, K1, Z7
 
 replace:
+	CMPW    last+64(FP), $-1
+	JNE     masked
+	VMOVUPS Z0, (AX)
+	VMOVUPS Z1, 64(AX)
+	LEAQ    (AX)(R9*4), AX
+	VMOVUPS Z2, (AX)
+	VMOVUPS Z3, 64(AX)
+	LEAQ    (AX)(R9*4), AX
+	VMOVUPS Z4, (AX)
+	VMOVUPS Z5, 64(AX)
+	LEAQ    (AX)(R9*4), AX
+	VMOVUPS Z6, (AX)
+	VMOVUPS Z7, 64(AX)
+	LEAQ    (AX)(R9*4), AX
+	JMP     next
+
+masked:
 	VMOVUPS Z0, (AX)
 	VMOVUPS Z1, K1, 64(AX)
 	LEAQ    (AX)(R9*4), AX
@@ -2496,12 +2819,14 @@ replace:
 	VMOVUPS Z6, (AX)
 	VMOVUPS Z7, K1, 64(AX)
 	LEAQ    (AX)(R9*4), AX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	DECQ    DI
-	JNZ     strip
+
+next:
+	ADDQ DX, CX
+	ADDQ DX, CX
+	ADDQ DX, CX
+	ADDQ DX, CX
+	DECQ DI
+	JNZ  strip
 	VZEROUPPER
 	RET
 
@@ -2630,6 +2955,20 @@ store:
 	VADDPS.Z 64(R9), Z5, K1, Z5
 
 replace:
+	CMPW    last+64(FP), $-1
+	JNE     masked
+	VMOVUPS Z0, (AX)
+	VMOVUPS Z1, 64(AX)
+	LEAQ    (AX)(R8*4), AX
+	VMOVUPS Z2, (AX)
+	VMOVUPS Z3, 64(AX)
+	LEAQ    (AX)(R8*4), AX
+	VMOVUPS Z4, (AX)
+	VMOVUPS Z5, 64(AX)
+	LEAQ    (AX)(R8*4), AX
+	JMP     next
+
+masked:
 	VMOVUPS Z0, (AX)
 	VMOVUPS Z1, K1, 64(AX)
 	LEAQ    (AX)(R8*4), AX
@@ -2639,11 +2978,13 @@ replace:
 	VMOVUPS Z4, (AX)
 	VMOVUPS Z5, K1, 64(AX)
 	LEAQ    (AX)(R8*4), AX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	DECQ    DI
-	JNZ     strip
+
+next:
+	ADDQ DX, CX
+	ADDQ DX, CX
+	ADDQ DX, CX
+	DECQ DI
+	JNZ  strip
 	VZEROUPPER
 	RET
 
@@ -2749,16 +3090,29 @@ store:
 	VADDPS.Z 64(R9), Z3, K1, Z3
 
 replace:
+	CMPW    last+64(FP), $-1
+	JNE     masked
+	VMOVUPS Z0, (AX)
+	VMOVUPS Z1, 64(AX)
+	LEAQ    (AX)(R8*4), AX
+	VMOVUPS Z2, (AX)
+	VMOVUPS Z3, 64(AX)
+	LEAQ    (AX)(R8*4), AX
+	JMP     next
+
+masked:
 	VMOVUPS Z0, (AX)
 	VMOVUPS Z1, K1, 64(AX)
 	LEAQ    (AX)(R8*4), AX
 	VMOVUPS Z2, (AX)
 	VMOVUPS Z3, K1, 64(AX)
 	LEAQ    (AX)(R8*4), AX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	DECQ    DI
-	JNZ     strip
+
+next:
+	ADDQ DX, CX
+	ADDQ DX, CX
+	DECQ DI
+	JNZ  strip
 	VZEROUPPER
 	RET
 
@@ -2841,12 +3195,22 @@ store:
 	VADDPS.Z 64(R9), Z1, K1, Z1
 
 replace:
+	CMPW    last+64(FP), $-1
+	JNE     masked
+	VMOVUPS Z0, (AX)
+	VMOVUPS Z1, 64(AX)
+	LEAQ    (AX)(R8*4), AX
+	JMP     next
+
+masked:
 	VMOVUPS Z0, (AX)
 	VMOVUPS Z1, K1, 64(AX)
 	LEAQ    (AX)(R8*4), AX
-	ADDQ    DX, CX
-	DECQ    DI
-	JNZ     strip
+
+next:
+	ADDQ DX, CX
+	DECQ DI
+	JNZ  strip
 	VZEROUPPER
 	RET
 
@@ -3025,6 +3389,27 @@ store:
 	VADDPS.Z (R9), Z7, K1, Z7
 
 replace:
+	CMPW    last+64(FP), $-1
+	JNE     masked
+	VMOVUPS Z0, (AX)
+	LEAQ    (AX)(R8*4), AX
+	VMOVUPS Z1, (AX)
+	LEAQ    (AX)(R8*4), AX
+	VMOVUPS Z2, (AX)
+	LEAQ    (AX)(R8*4), AX
+	VMOVUPS Z3, (AX)
+	LEAQ    (AX)(R8*4), AX
+	VMOVUPS Z4, (AX)
+	LEAQ    (AX)(R8*4), AX
+	VMOVUPS Z5, (AX)
+	LEAQ    (AX)(R8*4), AX
+	VMOVUPS Z6, (AX)
+	LEAQ    (AX)(R8*4), AX
+	VMOVUPS Z7, (AX)
+	LEAQ    (AX)(R8*4), AX
+	JMP     next
+
+masked:
 	VMOVUPS Z0, K1, (AX)
 	LEAQ    (AX)(R8*4), AX
 	VMOVUPS Z1, K1, (AX)
@@ -3041,16 +3426,18 @@ replace:
 	LEAQ    (AX)(R8*4), AX
 	VMOVUPS Z7, K1, (AX)
 	LEAQ    (AX)(R8*4), AX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	DECQ    DI
-	JNZ     strip
+
+next:
+	ADDQ DX, CX
+	ADDQ DX, CX
+	ADDQ DX, CX
+	ADDQ DX, CX
+	ADDQ DX, CX
+	ADDQ DX, CX
+	ADDQ DX, CX
+	ADDQ DX, CX
+	DECQ DI
+	JNZ  strip
 	VZEROUPPER
 	RET
 
@@ -3214,6 +3601,25 @@ store:
 	VADDPS.Z (R9), Z6, K1, Z6
 
 replace:
+	CMPW    last+64(FP), $-1
+	JNE     masked
+	VMOVUPS Z0, (AX)
+	LEAQ    (AX)(R8*4), AX
+	VMOVUPS Z1, (AX)
+	LEAQ    (AX)(R8*4), AX
+	VMOVUPS Z2, (AX)
+	LEAQ    (AX)(R8*4), AX
+	VMOVUPS Z3, (AX)
+	LEAQ    (AX)(R8*4), AX
+	VMOVUPS Z4, (AX)
+	LEAQ    (AX)(R8*4), AX
+	VMOVUPS Z5, (AX)
+	LEAQ    (AX)(R8*4), AX
+	VMOVUPS Z6, (AX)
+	LEAQ    (AX)(R8*4), AX
+	JMP     next
+
+masked:
 	VMOVUPS Z0, K1, (AX)
 	LEAQ    (AX)(R8*4), AX
 	VMOVUPS Z1, K1, (AX)
@@ -3228,15 +3634,17 @@ replace:
 	LEAQ    (AX)(R8*4), AX
 	VMOVUPS Z6, K1, (AX)
 	LEAQ    (AX)(R8*4), AX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	DECQ    DI
-	JNZ     strip
+
+next:
+	ADDQ DX, CX
+	ADDQ DX, CX
+	ADDQ DX, CX
+	ADDQ DX, CX
+	ADDQ DX, CX
+	ADDQ DX, CX
+	ADDQ DX, CX
+	DECQ DI
+	JNZ  strip
 	VZEROUPPER
 	RET
 
@@ -3385,6 +3793,23 @@ store:
 	VADDPS.Z (R9), Z5, K1, Z5
 
 replace:
+	CMPW    last+64(FP), $-1
+	JNE     masked
+	VMOVUPS Z0, (AX)
+	LEAQ    (AX)(R8*4), AX
+	VMOVUPS Z1, (AX)
+	LEAQ    (AX)(R8*4), AX
+	VMOVUPS Z2, (AX)
+	LEAQ    (AX)(R8*4), AX
+	VMOVUPS Z3, (AX)
+	LEAQ    (AX)(R8*4), AX
+	VMOVUPS Z4, (AX)
+	LEAQ    (AX)(R8*4), AX
+	VMOVUPS Z5, (AX)
+	LEAQ    (AX)(R8*4), AX
+	JMP     next
+
+masked:
 	VMOVUPS Z0, K1, (AX)
 	LEAQ    (AX)(R8*4), AX
 	VMOVUPS Z1, K1, (AX)
@@ -3397,14 +3822,16 @@ replace:
 	LEAQ    (AX)(R8*4), AX
 	VMOVUPS Z5, K1, (AX)
 	LEAQ    (AX)(R8*4), AX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	DECQ    DI
-	JNZ     strip
+
+next:
+	ADDQ DX, CX
+	ADDQ DX, CX
+	ADDQ DX, CX
+	ADDQ DX, CX
+	ADDQ DX, CX
+	ADDQ DX, CX
+	DECQ DI
+	JNZ  strip
 	VZEROUPPER
 	RET
 
@@ -3538,6 +3965,21 @@ store:
 	VADDPS.Z (R9), Z4, K1, Z4
 
 replace:
+	CMPW    last+64(FP), $-1
+	JNE     masked
+	VMOVUPS Z0, (AX)
+	LEAQ    (AX)(R8*4), AX
+	VMOVUPS Z1, (AX)
+	LEAQ    (AX)(R8*4), AX
+	VMOVUPS Z2, (AX)
+	LEAQ    (AX)(R8*4), AX
+	VMOVUPS Z3, (AX)
+	LEAQ    (AX)(R8*4), AX
+	VMOVUPS Z4, (AX)
+	LEAQ    (AX)(R8*4), AX
+	JMP     next
+
+masked:
 	VMOVUPS Z0, K1, (AX)
 	LEAQ    (AX)(R8*4), AX
 	VMOVUPS Z1, K1, (AX)
@@ -3548,13 +3990,15 @@ replace:
 	LEAQ    (AX)(R8*4), AX
 	VMOVUPS Z4, K1, (AX)
 	LEAQ    (AX)(R8*4), AX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	DECQ    DI
-	JNZ     strip
+
+next:
+	ADDQ DX, CX
+	ADDQ DX, CX
+	ADDQ DX, CX
+	ADDQ DX, CX
+	ADDQ DX, CX
+	DECQ DI
+	JNZ  strip
 	VZEROUPPER
 	RET
 
@@ -3670,6 +4114,19 @@ store:
 	VADDPS.Z (R9), Z3, K1, Z3
 
 replace:
+	CMPW    last+64(FP), $-1
+	JNE     masked
+	VMOVUPS Z0, (AX)
+	LEAQ    (AX)(R8*4), AX
+	VMOVUPS Z1, (AX)
+	LEAQ    (AX)(R8*4), AX
+	VMOVUPS Z2, (AX)
+	LEAQ    (AX)(R8*4), AX
+	VMOVUPS Z3, (AX)
+	LEAQ    (AX)(R8*4), AX
+	JMP     next
+
+masked:
 	VMOVUPS Z0, K1, (AX)
 	LEAQ    (AX)(R8*4), AX
 	VMOVUPS Z1, K1, (AX)
@@ -3678,12 +4135,14 @@ replace:
 	LEAQ    (AX)(R8*4), AX
 	VMOVUPS Z3, K1, (AX)
 	LEAQ    (AX)(R8*4), AX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	DECQ    DI
-	JNZ     strip
+
+next:
+	ADDQ DX, CX
+	ADDQ DX, CX
+	ADDQ DX, CX
+	ADDQ DX, CX
+	DECQ DI
+	JNZ  strip
 	VZEROUPPER
 	RET
 
@@ -3783,17 +4242,30 @@ store:
 	VADDPS.Z (R8), Z2, K1, Z2
 
 replace:
+	CMPW    last+64(FP), $-1
+	JNE     masked
+	VMOVUPS Z0, (AX)
+	LEAQ    (AX)(SI*4), AX
+	VMOVUPS Z1, (AX)
+	LEAQ    (AX)(SI*4), AX
+	VMOVUPS Z2, (AX)
+	LEAQ    (AX)(SI*4), AX
+	JMP     next
+
+masked:
 	VMOVUPS Z0, K1, (AX)
 	LEAQ    (AX)(SI*4), AX
 	VMOVUPS Z1, K1, (AX)
 	LEAQ    (AX)(SI*4), AX
 	VMOVUPS Z2, K1, (AX)
 	LEAQ    (AX)(SI*4), AX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	DECQ    DI
-	JNZ     strip
+
+next:
+	ADDQ DX, CX
+	ADDQ DX, CX
+	ADDQ DX, CX
+	DECQ DI
+	JNZ  strip
 	VZEROUPPER
 	RET
 
@@ -3878,14 +4350,25 @@ store:
 	VADDPS.Z (R8), Z1, K1, Z1
 
 replace:
+	CMPW    last+64(FP), $-1
+	JNE     masked
+	VMOVUPS Z0, (AX)
+	LEAQ    (AX)(SI*4), AX
+	VMOVUPS Z1, (AX)
+	LEAQ    (AX)(SI*4), AX
+	JMP     next
+
+masked:
 	VMOVUPS Z0, K1, (AX)
 	LEAQ    (AX)(SI*4), AX
 	VMOVUPS Z1, K1, (AX)
 	LEAQ    (AX)(SI*4), AX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	DECQ    DI
-	JNZ     strip
+
+next:
+	ADDQ DX, CX
+	ADDQ DX, CX
+	DECQ DI
+	JNZ  strip
 	VZEROUPPER
 	RET
 
@@ -3955,11 +4438,20 @@ store:
 	VADDPS.Z (R8), Z0, K1, Z0
 
 replace:
+	CMPW    last+64(FP), $-1
+	JNE     masked
+	VMOVUPS Z0, (AX)
+	LEAQ    (AX)(SI*4), AX
+	JMP     next
+
+masked:
 	VMOVUPS Z0, K1, (AX)
 	LEAQ    (AX)(SI*4), AX
-	ADDQ    DX, CX
-	DECQ    DI
-	JNZ     strip
+
+next:
+	ADDQ DX, CX
+	DECQ DI
+	JNZ  strip
 	VZEROUPPER
 	RET
 
@@ -4069,14 +4561,26 @@ store:
 	VADDPS.Z 192(R10), Z3, K1, Z3
 
 replace:
+	CMPW    last+64(FP), $-1
+	JNE     masked
+	VMOVUPS Z0, (AX)
+	VMOVUPS Z1, 64(AX)
+	VMOVUPS Z2, 128(AX)
+	VMOVUPS Z3, 192(AX)
+	LEAQ    (AX)(R9*4), AX
+	JMP     next
+
+masked:
 	VMOVUPS Z0, (AX)
 	VMOVUPS Z1, 64(AX)
 	VMOVUPS Z2, 128(AX)
 	VMOVUPS Z3, K1, 192(AX)
 	LEAQ    (AX)(R9*4), AX
-	ADDQ    DX, CX
-	DECQ    DI
-	JNZ     strip
+
+next:
+	ADDQ DX, CX
+	DECQ DI
+	JNZ  strip
 	VZEROUPPER
 	RET
 
@@ -4430,6 +4934,43 @@ store:
 	VADDPS.Z 128(R10), Z23, K1, Z23
 
 replace:
+	CMPW    last+64(FP), $-1
+	JNE     masked
+	VMOVUPS Z0, (AX)
+	VMOVUPS Z1, 64(AX)
+	VMOVUPS Z2, 128(AX)
+	LEAQ    (AX)(R9*4), AX
+	VMOVUPS Z3, (AX)
+	VMOVUPS Z4, 64(AX)
+	VMOVUPS Z5, 128(AX)
+	LEAQ    (AX)(R9*4), AX
+	VMOVUPS Z6, (AX)
+	VMOVUPS Z7, 64(AX)
+	VMOVUPS Z8, 128(AX)
+	LEAQ    (AX)(R9*4), AX
+	VMOVUPS Z9, (AX)
+	VMOVUPS Z10, 64(AX)
+	VMOVUPS Z11, 128(AX)
+	LEAQ    (AX)(R9*4), AX
+	VMOVUPS Z12, (AX)
+	VMOVUPS Z13, 64(AX)
+	VMOVUPS Z14, 128(AX)
+	LEAQ    (AX)(R9*4), AX
+	VMOVUPS Z15, (AX)
+	VMOVUPS Z16, 64(AX)
+	VMOVUPS Z17, 128(AX)
+	LEAQ    (AX)(R9*4), AX
+	VMOVUPS Z18, (AX)
+	VMOVUPS Z19, 64(AX)
+	VMOVUPS Z20, 128(AX)
+	LEAQ    (AX)(R9*4), AX
+	VMOVUPS Z21, (AX)
+	VMOVUPS Z22, 64(AX)
+	VMOVUPS Z23, 128(AX)
+	LEAQ    (AX)(R9*4), AX
+	JMP     next
+
+masked:
 	VMOVUPS Z0, (AX)
 	VMOVUPS Z1, 64(AX)
 	VMOVUPS Z2, K1, 128(AX)
@@ -4462,16 +5003,18 @@ replace:
 	VMOVUPS Z22, 64(AX)
 	VMOVUPS Z23, K1, 128(AX)
 	LEAQ    (AX)(R9*4), AX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	DECQ    DI
-	JNZ     strip
+
+next:
+	ADDQ DX, CX
+	ADDQ DX, CX
+	ADDQ DX, CX
+	ADDQ DX, CX
+	ADDQ DX, CX
+	ADDQ DX, CX
+	ADDQ DX, CX
+	ADDQ DX, CX
+	DECQ DI
+	JNZ  strip
 	VZEROUPPER
 	RET
 
@@ -4790,6 +5333,39 @@ store:
 	VADDPS.Z 128(R10), Z20, K1, Z20
 
 replace:
+	CMPW    last+64(FP), $-1
+	JNE     masked
+	VMOVUPS Z0, (AX)
+	VMOVUPS Z1, 64(AX)
+	VMOVUPS Z2, 128(AX)
+	LEAQ    (AX)(R9*4), AX
+	VMOVUPS Z3, (AX)
+	VMOVUPS Z4, 64(AX)
+	VMOVUPS Z5, 128(AX)
+	LEAQ    (AX)(R9*4), AX
+	VMOVUPS Z6, (AX)
+	VMOVUPS Z7, 64(AX)
+	VMOVUPS Z8, 128(AX)
+	LEAQ    (AX)(R9*4), AX
+	VMOVUPS Z9, (AX)
+	VMOVUPS Z10, 64(AX)
+	VMOVUPS Z11, 128(AX)
+	LEAQ    (AX)(R9*4), AX
+	VMOVUPS Z12, (AX)
+	VMOVUPS Z13, 64(AX)
+	VMOVUPS Z14, 128(AX)
+	LEAQ    (AX)(R9*4), AX
+	VMOVUPS Z15, (AX)
+	VMOVUPS Z16, 64(AX)
+	VMOVUPS Z17, 128(AX)
+	LEAQ    (AX)(R9*4), AX
+	VMOVUPS Z18, (AX)
+	VMOVUPS Z19, 64(AX)
+	VMOVUPS Z20, 128(AX)
+	LEAQ    (AX)(R9*4), AX
+	JMP     next
+
+masked:
 	VMOVUPS Z0, (AX)
 	VMOVUPS Z1, 64(AX)
 	VMOVUPS Z2, K1, 128(AX)
@@ -4818,15 +5394,17 @@ replace:
 	VMOVUPS Z19, 64(AX)
 	VMOVUPS Z20, K1, 128(AX)
 	LEAQ    (AX)(R9*4), AX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	DECQ    DI
-	JNZ     strip
+
+next:
+	ADDQ DX, CX
+	ADDQ DX, CX
+	ADDQ DX, CX
+	ADDQ DX, CX
+	ADDQ DX, CX
+	ADDQ DX, CX
+	ADDQ DX, CX
+	DECQ DI
+	JNZ  strip
 	VZEROUPPER
 	RET
 
@@ -5110,6 +5688,35 @@ store:
 	VADDPS.Z 128(R10), Z17, K1, Z17
 
 replace:
+	CMPW    last+64(FP), $-1
+	JNE     masked
+	VMOVUPS Z0, (AX)
+	VMOVUPS Z1, 64(AX)
+	VMOVUPS Z2, 128(AX)
+	LEAQ    (AX)(R9*4), AX
+	VMOVUPS Z3, (AX)
+	VMOVUPS Z4, 64(AX)
+	VMOVUPS Z5, 128(AX)
+	LEAQ    (AX)(R9*4), AX
+	VMOVUPS Z6, (AX)
+	VMOVUPS Z7, 64(AX)
+	VMOVUPS Z8, 128(AX)
+	LEAQ    (AX)(R9*4), AX
+	VMOVUPS Z9, (AX)
+	VMOVUPS Z10, 64(AX)
+	VMOVUPS Z11, 128(AX)
+	LEAQ    (AX)(R9*4), AX
+	VMOVUPS Z12, (AX)
+	VMOVUPS Z13, 64(AX)
+	VMOVUPS Z14, 128(AX)
+	LEAQ    (AX)(R9*4), AX
+	VMOVUPS Z15, (AX)
+	VMOVUPS Z16, 64(AX)
+	VMOVUPS Z17, 128(AX)
+	LEAQ    (AX)(R9*4), AX
+	JMP     next
+
+masked:
 	VMOVUPS Z0, (AX)
 	VMOVUPS Z1, 64(AX)
 	VMOVUPS Z2, K1, 128(AX)
@@ -5134,14 +5741,16 @@ replace:
 	VMOVUPS Z16, 64(AX)
 	VMOVUPS Z17, K1, 128(AX)
 	LEAQ    (AX)(R9*4), AX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	DECQ    DI
-	JNZ     strip
+
+next:
+	ADDQ DX, CX
+	ADDQ DX, CX
+	ADDQ DX, CX
+	ADDQ DX, CX
+	ADDQ DX, CX
+	ADDQ DX, CX
+	DECQ DI
+	JNZ  strip
 	VZEROUPPER
 	RET
 
@@ -5390,6 +5999,31 @@ store:
 	VADDPS.Z 128(R10), Z14, K1, Z14
 
 replace:
+	CMPW    last+64(FP), $-1
+	JNE     masked
+	VMOVUPS Z0, (AX)
+	VMOVUPS Z1, 64(AX)
+	VMOVUPS Z2, 128(AX)
+	LEAQ    (AX)(R9*4), AX
+	VMOVUPS Z3, (AX)
+	VMOVUPS Z4, 64(AX)
+	VMOVUPS Z5, 128(AX)
+	LEAQ    (AX)(R9*4), AX
+	VMOVUPS Z6, (AX)
+	VMOVUPS Z7, 64(AX)
+	VMOVUPS Z8, 128(AX)
+	LEAQ    (AX)(R9*4), AX
+	VMOVUPS Z9, (AX)
+	VMOVUPS Z10, 64(AX)
+	VMOVUPS Z11, 128(AX)
+	LEAQ    (AX)(R9*4), AX
+	VMOVUPS Z12, (AX)
+	VMOVUPS Z13, 64(AX)
+	VMOVUPS Z14, 128(AX)
+	LEAQ    (AX)(R9*4), AX
+	JMP     next
+
+masked:
 	VMOVUPS Z0, (AX)
 	VMOVUPS Z1, 64(AX)
 	VMOVUPS Z2, K1, 128(AX)
@@ -5410,13 +6044,15 @@ replace:
 	VMOVUPS Z13, 64(AX)
 	VMOVUPS Z14, K1, 128(AX)
 	LEAQ    (AX)(R9*4), AX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	DECQ    DI
-	JNZ     strip
+
+next:
+	ADDQ DX, CX
+	ADDQ DX, CX
+	ADDQ DX, CX
+	ADDQ DX, CX
+	ADDQ DX, CX
+	DECQ DI
+	JNZ  strip
 	VZEROUPPER
 	RET
 
@@ -5627,6 +6263,27 @@ store:
 	VADDPS.Z 128(R10), Z11, K1, Z11
 
 replace:
+	CMPW    last+64(FP), $-1
+	JNE     masked
+	VMOVUPS Z0, (AX)
+	VMOVUPS Z1, 64(AX)
+	VMOVUPS Z2, 128(AX)
+	LEAQ    (AX)(R9*4), AX
+	VMOVUPS Z3, (AX)
+	VMOVUPS Z4, 64(AX)
+	VMOVUPS Z5, 128(AX)
+	LEAQ    (AX)(R9*4), AX
+	VMOVUPS Z6, (AX)
+	VMOVUPS Z7, 64(AX)
+	VMOVUPS Z8, 128(AX)
+	LEAQ    (AX)(R9*4), AX
+	VMOVUPS Z9, (AX)
+	VMOVUPS Z10, 64(AX)
+	VMOVUPS Z11, 128(AX)
+	LEAQ    (AX)(R9*4), AX
+	JMP     next
+
+masked:
 	VMOVUPS Z0, (AX)
 	VMOVUPS Z1, 64(AX)
 	VMOVUPS Z2, K1, 128(AX)
@@ -5643,12 +6300,14 @@ replace:
 	VMOVUPS Z10, 64(AX)
 	VMOVUPS Z11, K1, 128(AX)
 	LEAQ    (AX)(R9*4), AX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	DECQ    DI
-	JNZ     strip
+
+next:
+	ADDQ DX, CX
+	ADDQ DX, CX
+	ADDQ DX, CX
+	ADDQ DX, CX
+	DECQ DI
+	JNZ  strip
 	VZEROUPPER
 	RET
 
@@ -5823,6 +6482,23 @@ store:
 	VADDPS.Z 128(R9), Z8, K1, Z8
 
 replace:
+	CMPW    last+64(FP), $-1
+	JNE     masked
+	VMOVUPS Z0, (AX)
+	VMOVUPS Z1, 64(AX)
+	VMOVUPS Z2, 128(AX)
+	LEAQ    (AX)(R8*4), AX
+	VMOVUPS Z3, (AX)
+	VMOVUPS Z4, 64(AX)
+	VMOVUPS Z5, 128(AX)
+	LEAQ    (AX)(R8*4), AX
+	VMOVUPS Z6, (AX)
+	VMOVUPS Z7, 64(AX)
+	VMOVUPS Z8, 128(AX)
+	LEAQ    (AX)(R8*4), AX
+	JMP     next
+
+masked:
 	VMOVUPS Z0, (AX)
 	VMOVUPS Z1, 64(AX)
 	VMOVUPS Z2, K1, 128(AX)
@@ -5835,11 +6511,13 @@ replace:
 	VMOVUPS Z7, 64(AX)
 	VMOVUPS Z8, K1, 128(AX)
 	LEAQ    (AX)(R8*4), AX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	DECQ    DI
-	JNZ     strip
+
+next:
+	ADDQ DX, CX
+	ADDQ DX, CX
+	ADDQ DX, CX
+	DECQ DI
+	JNZ  strip
 	VZEROUPPER
 	RET
 
@@ -6023,6 +6701,19 @@ store:
 	VADDPS.Z 128(R9), Z5, K1, Z5
 
 replace:
+	CMPW    last+64(FP), $-1
+	JNE     masked
+	VMOVUPS Z0, (AX)
+	VMOVUPS Z1, 64(AX)
+	VMOVUPS Z2, 128(AX)
+	LEAQ    (AX)(R8*4), AX
+	VMOVUPS Z3, (AX)
+	VMOVUPS Z4, 64(AX)
+	VMOVUPS Z5, 128(AX)
+	LEAQ    (AX)(R8*4), AX
+	JMP     next
+
+masked:
 	VMOVUPS Z0, (AX)
 	VMOVUPS Z1, 64(AX)
 	VMOVUPS Z2, K1, 128(AX)
@@ -6031,10 +6722,12 @@ replace:
 	VMOVUPS Z4, 64(AX)
 	VMOVUPS Z5, K1, 128(AX)
 	LEAQ    (AX)(R8*4), AX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	DECQ    DI
-	JNZ     strip
+
+next:
+	ADDQ DX, CX
+	ADDQ DX, CX
+	DECQ DI
+	JNZ  strip
 	VZEROUPPER
 	RET
 
@@ -6167,13 +6860,24 @@ store:
 	VADDPS.Z 128(R9), Z2, K1, Z2
 
 replace:
+	CMPW    last+64(FP), $-1
+	JNE     masked
+	VMOVUPS Z0, (AX)
+	VMOVUPS Z1, 64(AX)
+	VMOVUPS Z2, 128(AX)
+	LEAQ    (AX)(R8*4), AX
+	JMP     next
+
+masked:
 	VMOVUPS Z0, (AX)
 	VMOVUPS Z1, 64(AX)
 	VMOVUPS Z2, K1, 128(AX)
 	LEAQ    (AX)(R8*4), AX
-	ADDQ    DX, CX
-	DECQ    DI
-	JNZ     strip
+
+next:
+	ADDQ DX, CX
+	DECQ DI
+	JNZ  strip
 	VZEROUPPER
 	RET
 
@@ -6449,6 +7153,35 @@ store:
 	VADDPS.Z 64(R10), Z15, K1, Z15
 
 replace:
+	CMPW    last+64(FP), $-1
+	JNE     masked
+	VMOVUPS Z0, (AX)
+	VMOVUPS Z1, 64(AX)
+	LEAQ    (AX)(R9*4), AX
+	VMOVUPS Z2, (AX)
+	VMOVUPS Z3, 64(AX)
+	LEAQ    (AX)(R9*4), AX
+	VMOVUPS Z4, (AX)
+	VMOVUPS Z5, 64(AX)
+	LEAQ    (AX)(R9*4), AX
+	VMOVUPS Z6, (AX)
+	VMOVUPS Z7, 64(AX)
+	LEAQ    (AX)(R9*4), AX
+	VMOVUPS Z8, (AX)
+	VMOVUPS Z9, 64(AX)
+	LEAQ    (AX)(R9*4), AX
+	VMOVUPS Z10, (AX)
+	VMOVUPS Z11, 64(AX)
+	LEAQ    (AX)(R9*4), AX
+	VMOVUPS Z12, (AX)
+	VMOVUPS Z13, 64(AX)
+	LEAQ    (AX)(R9*4), AX
+	VMOVUPS Z14, (AX)
+	VMOVUPS Z15, 64(AX)
+	LEAQ    (AX)(R9*4), AX
+	JMP     next
+
+masked:
 	VMOVUPS Z0, (AX)
 	VMOVUPS Z1, K1, 64(AX)
 	LEAQ    (AX)(R9*4), AX
@@ -6473,16 +7206,18 @@ replace:
 	VMOVUPS Z14, (AX)
 	VMOVUPS Z15, K1, 64(AX)
 	LEAQ    (AX)(R9*4), AX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	DECQ    DI
-	JNZ     strip
+
+next:
+	ADDQ DX, CX
+	ADDQ DX, CX
+	ADDQ DX, CX
+	ADDQ DX, CX
+	ADDQ DX, CX
+	ADDQ DX, CX
+	ADDQ DX, CX
+	ADDQ DX, CX
+	DECQ DI
+	JNZ  strip
 	VZEROUPPER
 	RET
 
@@ -6732,6 +7467,32 @@ store:
 	VADDPS.Z 64(R10), Z13, K1, Z13
 
 replace:
+	CMPW    last+64(FP), $-1
+	JNE     masked
+	VMOVUPS Z0, (AX)
+	VMOVUPS Z1, 64(AX)
+	LEAQ    (AX)(R9*4), AX
+	VMOVUPS Z2, (AX)
+	VMOVUPS Z3, 64(AX)
+	LEAQ    (AX)(R9*4), AX
+	VMOVUPS Z4, (AX)
+	VMOVUPS Z5, 64(AX)
+	LEAQ    (AX)(R9*4), AX
+	VMOVUPS Z6, (AX)
+	VMOVUPS Z7, 64(AX)
+	LEAQ    (AX)(R9*4), AX
+	VMOVUPS Z8, (AX)
+	VMOVUPS Z9, 64(AX)
+	LEAQ    (AX)(R9*4), AX
+	VMOVUPS Z10, (AX)
+	VMOVUPS Z11, 64(AX)
+	LEAQ    (AX)(R9*4), AX
+	VMOVUPS Z12, (AX)
+	VMOVUPS Z13, 64(AX)
+	LEAQ    (AX)(R9*4), AX
+	JMP     next
+
+masked:
 	VMOVUPS Z0, (AX)
 	VMOVUPS Z1, K1, 64(AX)
 	LEAQ    (AX)(R9*4), AX
@@ -6753,15 +7514,17 @@ replace:
 	VMOVUPS Z12, (AX)
 	VMOVUPS Z13, K1, 64(AX)
 	LEAQ    (AX)(R9*4), AX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	DECQ    DI
-	JNZ     strip
+
+next:
+	ADDQ DX, CX
+	ADDQ DX, CX
+	ADDQ DX, CX
+	ADDQ DX, CX
+	ADDQ DX, CX
+	ADDQ DX, CX
+	ADDQ DX, CX
+	DECQ DI
+	JNZ  strip
 	VZEROUPPER
 	RET
 
@@ -6985,6 +7748,29 @@ store:
 	VADDPS.Z 64(R10), Z11, K1, Z11
 
 replace:
+	CMPW    last+64(FP), $-1
+	JNE     masked
+	VMOVUPS Z0, (AX)
+	VMOVUPS Z1, 64(AX)
+	LEAQ    (AX)(R9*4), AX
+	VMOVUPS Z2, (AX)
+	VMOVUPS Z3, 64(AX)
+	LEAQ    (AX)(R9*4), AX
+	VMOVUPS Z4, (AX)
+	VMOVUPS Z5, 64(AX)
+	LEAQ    (AX)(R9*4), AX
+	VMOVUPS Z6, (AX)
+	VMOVUPS Z7, 64(AX)
+	LEAQ    (AX)(R9*4), AX
+	VMOVUPS Z8, (AX)
+	VMOVUPS Z9, 64(AX)
+	LEAQ    (AX)(R9*4), AX
+	VMOVUPS Z10, (AX)
+	VMOVUPS Z11, 64(AX)
+	LEAQ    (AX)(R9*4), AX
+	JMP     next
+
+masked:
 	VMOVUPS Z0, (AX)
 	VMOVUPS Z1, K1, 64(AX)
 	LEAQ    (AX)(R9*4), AX
@@ -7003,14 +7789,16 @@ replace:
 	VMOVUPS Z10, (AX)
 	VMOVUPS Z11, K1, 64(AX)
 	LEAQ    (AX)(R9*4), AX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	DECQ    DI
-	JNZ     strip
+
+next:
+	ADDQ DX, CX
+	ADDQ DX, CX
+	ADDQ DX, CX
+	ADDQ DX, CX
+	ADDQ DX, CX
+	ADDQ DX, CX
+	DECQ DI
+	JNZ  strip
 	VZEROUPPER
 	RET
 
@@ -7208,6 +7996,26 @@ store:
 	VADDPS.Z 64(R10), Z9, K1, Z9
 
 replace:
+	CMPW    last+64(FP), $-1
+	JNE     masked
+	VMOVUPS Z0, (AX)
+	VMOVUPS Z1, 64(AX)
+	LEAQ    (AX)(R9*4), AX
+	VMOVUPS Z2, (AX)
+	VMOVUPS Z3, 64(AX)
+	LEAQ    (AX)(R9*4), AX
+	VMOVUPS Z4, (AX)
+	VMOVUPS Z5, 64(AX)
+	LEAQ    (AX)(R9*4), AX
+	VMOVUPS Z6, (AX)
+	VMOVUPS Z7, 64(AX)
+	LEAQ    (AX)(R9*4), AX
+	VMOVUPS Z8, (AX)
+	VMOVUPS Z9, 64(AX)
+	LEAQ    (AX)(R9*4), AX
+	JMP     next
+
+masked:
 	VMOVUPS Z0, (AX)
 	VMOVUPS Z1, K1, 64(AX)
 	LEAQ    (AX)(R9*4), AX
@@ -7223,13 +8031,15 @@ replace:
 	VMOVUPS Z8, (AX)
 	VMOVUPS Z9, K1, 64(AX)
 	LEAQ    (AX)(R9*4), AX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	DECQ    DI
-	JNZ     strip
+
+next:
+	ADDQ DX, CX
+	ADDQ DX, CX
+	ADDQ DX, CX
+	ADDQ DX, CX
+	ADDQ DX, CX
+	DECQ DI
+	JNZ  strip
 	VZEROUPPER
 	RET
 
@@ -7454,6 +8264,23 @@ store:
 	VADDPS.Z 64(R10), Z7, K1, Z7
 
 replace:
+	CMPW    last+64(FP), $-1
+	JNE     masked
+	VMOVUPS Z0, (AX)
+	VMOVUPS Z1, 64(AX)
+	LEAQ    (AX)(R9*4), AX
+	VMOVUPS Z2, (AX)
+	VMOVUPS Z3, 64(AX)
+	LEAQ    (AX)(R9*4), AX
+	VMOVUPS Z4, (AX)
+	VMOVUPS Z5, 64(AX)
+	LEAQ    (AX)(R9*4), AX
+	VMOVUPS Z6, (AX)
+	VMOVUPS Z7, 64(AX)
+	LEAQ    (AX)(R9*4), AX
+	JMP     next
+
+masked:
 	VMOVUPS Z0, (AX)
 	VMOVUPS Z1, K1, 64(AX)
 	LEAQ    (AX)(R9*4), AX
@@ -7466,12 +8293,14 @@ replace:
 	VMOVUPS Z6, (AX)
 	VMOVUPS Z7, K1, 64(AX)
 	LEAQ    (AX)(R9*4), AX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	DECQ    DI
-	JNZ     strip
+
+next:
+	ADDQ DX, CX
+	ADDQ DX, CX
+	ADDQ DX, CX
+	ADDQ DX, CX
+	DECQ DI
+	JNZ  strip
 	VZEROUPPER
 	RET
 
@@ -7657,6 +8486,20 @@ store:
 	VADDPS.Z 64(R9), Z5, K1, Z5
 
 replace:
+	CMPW    last+64(FP), $-1
+	JNE     masked
+	VMOVUPS Z0, (AX)
+	VMOVUPS Z1, 64(AX)
+	LEAQ    (AX)(R8*4), AX
+	VMOVUPS Z2, (AX)
+	VMOVUPS Z3, 64(AX)
+	LEAQ    (AX)(R8*4), AX
+	VMOVUPS Z4, (AX)
+	VMOVUPS Z5, 64(AX)
+	LEAQ    (AX)(R8*4), AX
+	JMP     next
+
+masked:
 	VMOVUPS Z0, (AX)
 	VMOVUPS Z1, K1, 64(AX)
 	LEAQ    (AX)(R8*4), AX
@@ -7666,11 +8509,13 @@ replace:
 	VMOVUPS Z4, (AX)
 	VMOVUPS Z5, K1, 64(AX)
 	LEAQ    (AX)(R8*4), AX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	DECQ    DI
-	JNZ     strip
+
+next:
+	ADDQ DX, CX
+	ADDQ DX, CX
+	ADDQ DX, CX
+	DECQ DI
+	JNZ  strip
 	VZEROUPPER
 	RET
 
@@ -7818,16 +8663,29 @@ store:
 	VADDPS.Z 64(R9), Z3, K1, Z3
 
 replace:
+	CMPW    last+64(FP), $-1
+	JNE     masked
+	VMOVUPS Z0, (AX)
+	VMOVUPS Z1, 64(AX)
+	LEAQ    (AX)(R8*4), AX
+	VMOVUPS Z2, (AX)
+	VMOVUPS Z3, 64(AX)
+	LEAQ    (AX)(R8*4), AX
+	JMP     next
+
+masked:
 	VMOVUPS Z0, (AX)
 	VMOVUPS Z1, K1, 64(AX)
 	LEAQ    (AX)(R8*4), AX
 	VMOVUPS Z2, (AX)
 	VMOVUPS Z3, K1, 64(AX)
 	LEAQ    (AX)(R8*4), AX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	DECQ    DI
-	JNZ     strip
+
+next:
+	ADDQ DX, CX
+	ADDQ DX, CX
+	DECQ DI
+	JNZ  strip
 	VZEROUPPER
 	RET
 
@@ -7937,12 +8795,22 @@ store:
 	VADDPS.Z 64(R9), Z1, K1, Z1
 
 replace:
+	CMPW    last+64(FP), $-1
+	JNE     masked
+	VMOVUPS Z0, (AX)
+	VMOVUPS Z1, 64(AX)
+	LEAQ    (AX)(R8*4), AX
+	JMP     next
+
+masked:
 	VMOVUPS Z0, (AX)
 	VMOVUPS Z1, K1, 64(AX)
 	LEAQ    (AX)(R8*4), AX
-	ADDQ    DX, CX
-	DECQ    DI
-	JNZ     strip
+
+next:
+	ADDQ DX, CX
+	DECQ DI
+	JNZ  strip
 	VZEROUPPER
 	RET
 
@@ -8208,6 +9076,27 @@ store:
 	VADDPS.Z (R9), Z7, K1, Z7
 
 replace:
+	CMPW    last+64(FP), $-1
+	JNE     masked
+	VMOVUPS Z0, (AX)
+	LEAQ    (AX)(R8*4), AX
+	VMOVUPS Z1, (AX)
+	LEAQ    (AX)(R8*4), AX
+	VMOVUPS Z2, (AX)
+	LEAQ    (AX)(R8*4), AX
+	VMOVUPS Z3, (AX)
+	LEAQ    (AX)(R8*4), AX
+	VMOVUPS Z4, (AX)
+	LEAQ    (AX)(R8*4), AX
+	VMOVUPS Z5, (AX)
+	LEAQ    (AX)(R8*4), AX
+	VMOVUPS Z6, (AX)
+	LEAQ    (AX)(R8*4), AX
+	VMOVUPS Z7, (AX)
+	LEAQ    (AX)(R8*4), AX
+	JMP     next
+
+masked:
 	VMOVUPS Z0, K1, (AX)
 	LEAQ    (AX)(R8*4), AX
 	VMOVUPS Z1, K1, (AX)
@@ -8224,16 +9113,18 @@ replace:
 	LEAQ    (AX)(R8*4), AX
 	VMOVUPS Z7, K1, (AX)
 	LEAQ    (AX)(R8*4), AX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	DECQ    DI
-	JNZ     strip
+
+next:
+	ADDQ DX, CX
+	ADDQ DX, CX
+	ADDQ DX, CX
+	ADDQ DX, CX
+	ADDQ DX, CX
+	ADDQ DX, CX
+	ADDQ DX, CX
+	ADDQ DX, CX
+	DECQ DI
+	JNZ  strip
 	VZEROUPPER
 	RET
 
@@ -8474,6 +9365,25 @@ store:
 	VADDPS.Z (R9), Z6, K1, Z6
 
 replace:
+	CMPW    last+64(FP), $-1
+	JNE     masked
+	VMOVUPS Z0, (AX)
+	LEAQ    (AX)(R8*4), AX
+	VMOVUPS Z1, (AX)
+	LEAQ    (AX)(R8*4), AX
+	VMOVUPS Z2, (AX)
+	LEAQ    (AX)(R8*4), AX
+	VMOVUPS Z3, (AX)
+	LEAQ    (AX)(R8*4), AX
+	VMOVUPS Z4, (AX)
+	LEAQ    (AX)(R8*4), AX
+	VMOVUPS Z5, (AX)
+	LEAQ    (AX)(R8*4), AX
+	VMOVUPS Z6, (AX)
+	LEAQ    (AX)(R8*4), AX
+	JMP     next
+
+masked:
 	VMOVUPS Z0, K1, (AX)
 	LEAQ    (AX)(R8*4), AX
 	VMOVUPS Z1, K1, (AX)
@@ -8488,15 +9398,17 @@ replace:
 	LEAQ    (AX)(R8*4), AX
 	VMOVUPS Z6, K1, (AX)
 	LEAQ    (AX)(R8*4), AX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	DECQ    DI
-	JNZ     strip
+
+next:
+	ADDQ DX, CX
+	ADDQ DX, CX
+	ADDQ DX, CX
+	ADDQ DX, CX
+	ADDQ DX, CX
+	ADDQ DX, CX
+	ADDQ DX, CX
+	DECQ DI
+	JNZ  strip
 	VZEROUPPER
 	RET
 
@@ -8712,6 +9624,23 @@ store:
 	VADDPS.Z (R9), Z5, K1, Z5
 
 replace:
+	CMPW    last+64(FP), $-1
+	JNE     masked
+	VMOVUPS Z0, (AX)
+	LEAQ    (AX)(R8*4), AX
+	VMOVUPS Z1, (AX)
+	LEAQ    (AX)(R8*4), AX
+	VMOVUPS Z2, (AX)
+	LEAQ    (AX)(R8*4), AX
+	VMOVUPS Z3, (AX)
+	LEAQ    (AX)(R8*4), AX
+	VMOVUPS Z4, (AX)
+	LEAQ    (AX)(R8*4), AX
+	VMOVUPS Z5, (AX)
+	LEAQ    (AX)(R8*4), AX
+	JMP     next
+
+masked:
 	VMOVUPS Z0, K1, (AX)
 	LEAQ    (AX)(R8*4), AX
 	VMOVUPS Z1, K1, (AX)
@@ -8724,14 +9653,16 @@ replace:
 	LEAQ    (AX)(R8*4), AX
 	VMOVUPS Z5, K1, (AX)
 	LEAQ    (AX)(R8*4), AX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	DECQ    DI
-	JNZ     strip
+
+next:
+	ADDQ DX, CX
+	ADDQ DX, CX
+	ADDQ DX, CX
+	ADDQ DX, CX
+	ADDQ DX, CX
+	ADDQ DX, CX
+	DECQ DI
+	JNZ  strip
 	VZEROUPPER
 	RET
 
@@ -8922,6 +9853,21 @@ store:
 	VADDPS.Z (R9), Z4, K1, Z4
 
 replace:
+	CMPW    last+64(FP), $-1
+	JNE     masked
+	VMOVUPS Z0, (AX)
+	LEAQ    (AX)(R8*4), AX
+	VMOVUPS Z1, (AX)
+	LEAQ    (AX)(R8*4), AX
+	VMOVUPS Z2, (AX)
+	LEAQ    (AX)(R8*4), AX
+	VMOVUPS Z3, (AX)
+	LEAQ    (AX)(R8*4), AX
+	VMOVUPS Z4, (AX)
+	LEAQ    (AX)(R8*4), AX
+	JMP     next
+
+masked:
 	VMOVUPS Z0, K1, (AX)
 	LEAQ    (AX)(R8*4), AX
 	VMOVUPS Z1, K1, (AX)
@@ -8932,13 +9878,15 @@ replace:
 	LEAQ    (AX)(R8*4), AX
 	VMOVUPS Z4, K1, (AX)
 	LEAQ    (AX)(R8*4), AX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	DECQ    DI
-	JNZ     strip
+
+next:
+	ADDQ DX, CX
+	ADDQ DX, CX
+	ADDQ DX, CX
+	ADDQ DX, CX
+	ADDQ DX, CX
+	DECQ DI
+	JNZ  strip
 	VZEROUPPER
 	RET
 
@@ -9101,6 +10049,19 @@ store:
 	VADDPS.Z (R9), Z3, K1, Z3
 
 replace:
+	CMPW    last+64(FP), $-1
+	JNE     masked
+	VMOVUPS Z0, (AX)
+	LEAQ    (AX)(R8*4), AX
+	VMOVUPS Z1, (AX)
+	LEAQ    (AX)(R8*4), AX
+	VMOVUPS Z2, (AX)
+	LEAQ    (AX)(R8*4), AX
+	VMOVUPS Z3, (AX)
+	LEAQ    (AX)(R8*4), AX
+	JMP     next
+
+masked:
 	VMOVUPS Z0, K1, (AX)
 	LEAQ    (AX)(R8*4), AX
 	VMOVUPS Z1, K1, (AX)
@@ -9109,12 +10070,14 @@ replace:
 	LEAQ    (AX)(R8*4), AX
 	VMOVUPS Z3, K1, (AX)
 	LEAQ    (AX)(R8*4), AX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	DECQ    DI
-	JNZ     strip
+
+next:
+	ADDQ DX, CX
+	ADDQ DX, CX
+	ADDQ DX, CX
+	ADDQ DX, CX
+	DECQ DI
+	JNZ  strip
 	VZEROUPPER
 	RET
 
@@ -9251,17 +10214,30 @@ store:
 	VADDPS.Z (R8), Z2, K1, Z2
 
 replace:
+	CMPW    last+64(FP), $-1
+	JNE     masked
+	VMOVUPS Z0, (AX)
+	LEAQ    (AX)(SI*4), AX
+	VMOVUPS Z1, (AX)
+	LEAQ    (AX)(SI*4), AX
+	VMOVUPS Z2, (AX)
+	LEAQ    (AX)(SI*4), AX
+	JMP     next
+
+masked:
 	VMOVUPS Z0, K1, (AX)
 	LEAQ    (AX)(SI*4), AX
 	VMOVUPS Z1, K1, (AX)
 	LEAQ    (AX)(SI*4), AX
 	VMOVUPS Z2, K1, (AX)
 	LEAQ    (AX)(SI*4), AX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	DECQ    DI
-	JNZ     strip
+
+next:
+	ADDQ DX, CX
+	ADDQ DX, CX
+	ADDQ DX, CX
+	DECQ DI
+	JNZ  strip
 	VZEROUPPER
 	RET
 
@@ -9373,14 +10349,25 @@ store:
 	VADDPS.Z (R8), Z1, K1, Z1
 
 replace:
+	CMPW    last+64(FP), $-1
+	JNE     masked
+	VMOVUPS Z0, (AX)
+	LEAQ    (AX)(SI*4), AX
+	VMOVUPS Z1, (AX)
+	LEAQ    (AX)(SI*4), AX
+	JMP     next
+
+masked:
 	VMOVUPS Z0, K1, (AX)
 	LEAQ    (AX)(SI*4), AX
 	VMOVUPS Z1, K1, (AX)
 	LEAQ    (AX)(SI*4), AX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	DECQ    DI
-	JNZ     strip
+
+next:
+	ADDQ DX, CX
+	ADDQ DX, CX
+	DECQ DI
+	JNZ  strip
 	VZEROUPPER
 	RET
 
@@ -9467,11 +10454,20 @@ store:
 	VADDPS.Z (R8), Z0, K1, Z0
 
 replace:
+	CMPW    last+64(FP), $-1
+	JNE     masked
+	VMOVUPS Z0, (AX)
+	LEAQ    (AX)(SI*4), AX
+	JMP     next
+
+masked:
 	VMOVUPS Z0, K1, (AX)
 	LEAQ    (AX)(SI*4), AX
-	ADDQ    DX, CX
-	DECQ    DI
-	JNZ     strip
+
+next:
+	ADDQ DX, CX
+	DECQ DI
+	JNZ  strip
 	VZEROUPPER
 	RET
 
@@ -9628,14 +10624,26 @@ store:
 	VADDPS.Z 192(R10), Z3, K1, Z3
 
 replace:
+	CMPW    last+64(FP), $-1
+	JNE     masked
+	VMOVUPS Z0, (AX)
+	VMOVUPS Z1, 64(AX)
+	VMOVUPS Z2, 128(AX)
+	VMOVUPS Z3, 192(AX)
+	LEAQ    (AX)(R9*4), AX
+	JMP     next
+
+masked:
 	VMOVUPS Z0, (AX)
 	VMOVUPS Z1, 64(AX)
 	VMOVUPS Z2, 128(AX)
 	VMOVUPS Z3, K1, 192(AX)
 	LEAQ    (AX)(R9*4), AX
-	ADDQ    DX, CX
-	DECQ    DI
-	JNZ     strip
+
+next:
+	ADDQ DX, CX
+	DECQ DI
+	JNZ  strip
 	VZEROUPPER
 	RET
 
@@ -10098,6 +11106,43 @@ store:
 	VADDPS.Z 128(R10), Z23, K1, Z23
 
 replace:
+	CMPW    last+64(FP), $-1
+	JNE     masked
+	VMOVUPS Z0, (AX)
+	VMOVUPS Z1, 64(AX)
+	VMOVUPS Z2, 128(AX)
+	LEAQ    (AX)(R9*4), AX
+	VMOVUPS Z3, (AX)
+	VMOVUPS Z4, 64(AX)
+	VMOVUPS Z5, 128(AX)
+	LEAQ    (AX)(R9*4), AX
+	VMOVUPS Z6, (AX)
+	VMOVUPS Z7, 64(AX)
+	VMOVUPS Z8, 128(AX)
+	LEAQ    (AX)(R9*4), AX
+	VMOVUPS Z9, (AX)
+	VMOVUPS Z10, 64(AX)
+	VMOVUPS Z11, 128(AX)
+	LEAQ    (AX)(R9*4), AX
+	VMOVUPS Z12, (AX)
+	VMOVUPS Z13, 64(AX)
+	VMOVUPS Z14, 128(AX)
+	LEAQ    (AX)(R9*4), AX
+	VMOVUPS Z15, (AX)
+	VMOVUPS Z16, 64(AX)
+	VMOVUPS Z17, 128(AX)
+	LEAQ    (AX)(R9*4), AX
+	VMOVUPS Z18, (AX)
+	VMOVUPS Z19, 64(AX)
+	VMOVUPS Z20, 128(AX)
+	LEAQ    (AX)(R9*4), AX
+	VMOVUPS Z21, (AX)
+	VMOVUPS Z22, 64(AX)
+	VMOVUPS Z23, 128(AX)
+	LEAQ    (AX)(R9*4), AX
+	JMP     next
+
+masked:
 	VMOVUPS Z0, (AX)
 	VMOVUPS Z1, 64(AX)
 	VMOVUPS Z2, K1, 128(AX)
@@ -10130,16 +11175,18 @@ replace:
 	VMOVUPS Z22, 64(AX)
 	VMOVUPS Z23, K1, 128(AX)
 	LEAQ    (AX)(R9*4), AX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	DECQ    DI
-	JNZ     strip
+
+next:
+	ADDQ DX, CX
+	ADDQ DX, CX
+	ADDQ DX, CX
+	ADDQ DX, CX
+	ADDQ DX, CX
+	ADDQ DX, CX
+	ADDQ DX, CX
+	ADDQ DX, CX
+	DECQ DI
+	JNZ  strip
 	VZEROUPPER
 	RET
 
@@ -10552,6 +11599,39 @@ store:
 	VADDPS.Z 128(R10), Z20, K1, Z20
 
 replace:
+	CMPW    last+64(FP), $-1
+	JNE     masked
+	VMOVUPS Z0, (AX)
+	VMOVUPS Z1, 64(AX)
+	VMOVUPS Z2, 128(AX)
+	LEAQ    (AX)(R9*4), AX
+	VMOVUPS Z3, (AX)
+	VMOVUPS Z4, 64(AX)
+	VMOVUPS Z5, 128(AX)
+	LEAQ    (AX)(R9*4), AX
+	VMOVUPS Z6, (AX)
+	VMOVUPS Z7, 64(AX)
+	VMOVUPS Z8, 128(AX)
+	LEAQ    (AX)(R9*4), AX
+	VMOVUPS Z9, (AX)
+	VMOVUPS Z10, 64(AX)
+	VMOVUPS Z11, 128(AX)
+	LEAQ    (AX)(R9*4), AX
+	VMOVUPS Z12, (AX)
+	VMOVUPS Z13, 64(AX)
+	VMOVUPS Z14, 128(AX)
+	LEAQ    (AX)(R9*4), AX
+	VMOVUPS Z15, (AX)
+	VMOVUPS Z16, 64(AX)
+	VMOVUPS Z17, 128(AX)
+	LEAQ    (AX)(R9*4), AX
+	VMOVUPS Z18, (AX)
+	VMOVUPS Z19, 64(AX)
+	VMOVUPS Z20, 128(AX)
+	LEAQ    (AX)(R9*4), AX
+	JMP     next
+
+masked:
 	VMOVUPS Z0, (AX)
 	VMOVUPS Z1, 64(AX)
 	VMOVUPS Z2, K1, 128(AX)
@@ -10580,15 +11660,17 @@ replace:
 	VMOVUPS Z19, 64(AX)
 	VMOVUPS Z20, K1, 128(AX)
 	LEAQ    (AX)(R9*4), AX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	DECQ    DI
-	JNZ     strip
+
+next:
+	ADDQ DX, CX
+	ADDQ DX, CX
+	ADDQ DX, CX
+	ADDQ DX, CX
+	ADDQ DX, CX
+	ADDQ DX, CX
+	ADDQ DX, CX
+	DECQ DI
+	JNZ  strip
 	VZEROUPPER
 	RET
 
@@ -10951,6 +12033,35 @@ store:
 	VADDPS.Z 128(R10), Z17, K1, Z17
 
 replace:
+	CMPW    last+64(FP), $-1
+	JNE     masked
+	VMOVUPS Z0, (AX)
+	VMOVUPS Z1, 64(AX)
+	VMOVUPS Z2, 128(AX)
+	LEAQ    (AX)(R9*4), AX
+	VMOVUPS Z3, (AX)
+	VMOVUPS Z4, 64(AX)
+	VMOVUPS Z5, 128(AX)
+	LEAQ    (AX)(R9*4), AX
+	VMOVUPS Z6, (AX)
+	VMOVUPS Z7, 64(AX)
+	VMOVUPS Z8, 128(AX)
+	LEAQ    (AX)(R9*4), AX
+	VMOVUPS Z9, (AX)
+	VMOVUPS Z10, 64(AX)
+	VMOVUPS Z11, 128(AX)
+	LEAQ    (AX)(R9*4), AX
+	VMOVUPS Z12, (AX)
+	VMOVUPS Z13, 64(AX)
+	VMOVUPS Z14, 128(AX)
+	LEAQ    (AX)(R9*4), AX
+	VMOVUPS Z15, (AX)
+	VMOVUPS Z16, 64(AX)
+	VMOVUPS Z17, 128(AX)
+	LEAQ    (AX)(R9*4), AX
+	JMP     next
+
+masked:
 	VMOVUPS Z0, (AX)
 	VMOVUPS Z1, 64(AX)
 	VMOVUPS Z2, K1, 128(AX)
@@ -10975,14 +12086,16 @@ replace:
 	VMOVUPS Z16, 64(AX)
 	VMOVUPS Z17, K1, 128(AX)
 	LEAQ    (AX)(R9*4), AX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	DECQ    DI
-	JNZ     strip
+
+next:
+	ADDQ DX, CX
+	ADDQ DX, CX
+	ADDQ DX, CX
+	ADDQ DX, CX
+	ADDQ DX, CX
+	ADDQ DX, CX
+	DECQ DI
+	JNZ  strip
 	VZEROUPPER
 	RET
 
@@ -11295,6 +12408,31 @@ store:
 	VADDPS.Z 128(R10), Z14, K1, Z14
 
 replace:
+	CMPW    last+64(FP), $-1
+	JNE     masked
+	VMOVUPS Z0, (AX)
+	VMOVUPS Z1, 64(AX)
+	VMOVUPS Z2, 128(AX)
+	LEAQ    (AX)(R9*4), AX
+	VMOVUPS Z3, (AX)
+	VMOVUPS Z4, 64(AX)
+	VMOVUPS Z5, 128(AX)
+	LEAQ    (AX)(R9*4), AX
+	VMOVUPS Z6, (AX)
+	VMOVUPS Z7, 64(AX)
+	VMOVUPS Z8, 128(AX)
+	LEAQ    (AX)(R9*4), AX
+	VMOVUPS Z9, (AX)
+	VMOVUPS Z10, 64(AX)
+	VMOVUPS Z11, 128(AX)
+	LEAQ    (AX)(R9*4), AX
+	VMOVUPS Z12, (AX)
+	VMOVUPS Z13, 64(AX)
+	VMOVUPS Z14, 128(AX)
+	LEAQ    (AX)(R9*4), AX
+	JMP     next
+
+masked:
 	VMOVUPS Z0, (AX)
 	VMOVUPS Z1, 64(AX)
 	VMOVUPS Z2, K1, 128(AX)
@@ -11315,13 +12453,15 @@ replace:
 	VMOVUPS Z13, 64(AX)
 	VMOVUPS Z14, K1, 128(AX)
 	LEAQ    (AX)(R9*4), AX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	DECQ    DI
-	JNZ     strip
+
+next:
+	ADDQ DX, CX
+	ADDQ DX, CX
+	ADDQ DX, CX
+	ADDQ DX, CX
+	ADDQ DX, CX
+	DECQ DI
+	JNZ  strip
 	VZEROUPPER
 	RET
 
@@ -11581,6 +12721,27 @@ store:
 	VADDPS.Z 128(R10), Z11, K1, Z11
 
 replace:
+	CMPW    last+64(FP), $-1
+	JNE     masked
+	VMOVUPS Z0, (AX)
+	VMOVUPS Z1, 64(AX)
+	VMOVUPS Z2, 128(AX)
+	LEAQ    (AX)(R9*4), AX
+	VMOVUPS Z3, (AX)
+	VMOVUPS Z4, 64(AX)
+	VMOVUPS Z5, 128(AX)
+	LEAQ    (AX)(R9*4), AX
+	VMOVUPS Z6, (AX)
+	VMOVUPS Z7, 64(AX)
+	VMOVUPS Z8, 128(AX)
+	LEAQ    (AX)(R9*4), AX
+	VMOVUPS Z9, (AX)
+	VMOVUPS Z10, 64(AX)
+	VMOVUPS Z11, 128(AX)
+	LEAQ    (AX)(R9*4), AX
+	JMP     next
+
+masked:
 	VMOVUPS Z0, (AX)
 	VMOVUPS Z1, 64(AX)
 	VMOVUPS Z2, K1, 128(AX)
@@ -11597,12 +12758,14 @@ replace:
 	VMOVUPS Z10, 64(AX)
 	VMOVUPS Z11, K1, 128(AX)
 	LEAQ    (AX)(R9*4), AX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	DECQ    DI
-	JNZ     strip
+
+next:
+	ADDQ DX, CX
+	ADDQ DX, CX
+	ADDQ DX, CX
+	ADDQ DX, CX
+	DECQ DI
+	JNZ  strip
 	VZEROUPPER
 	RET
 
@@ -11811,6 +12974,23 @@ store:
 	VADDPS.Z 128(R9), Z8, K1, Z8
 
 replace:
+	CMPW    last+64(FP), $-1
+	JNE     masked
+	VMOVUPS Z0, (AX)
+	VMOVUPS Z1, 64(AX)
+	VMOVUPS Z2, 128(AX)
+	LEAQ    (AX)(R8*4), AX
+	VMOVUPS Z3, (AX)
+	VMOVUPS Z4, 64(AX)
+	VMOVUPS Z5, 128(AX)
+	LEAQ    (AX)(R8*4), AX
+	VMOVUPS Z6, (AX)
+	VMOVUPS Z7, 64(AX)
+	VMOVUPS Z8, 128(AX)
+	LEAQ    (AX)(R8*4), AX
+	JMP     next
+
+masked:
 	VMOVUPS Z0, (AX)
 	VMOVUPS Z1, 64(AX)
 	VMOVUPS Z2, K1, 128(AX)
@@ -11823,11 +13003,13 @@ replace:
 	VMOVUPS Z7, 64(AX)
 	VMOVUPS Z8, K1, 128(AX)
 	LEAQ    (AX)(R8*4), AX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	DECQ    DI
-	JNZ     strip
+
+next:
+	ADDQ DX, CX
+	ADDQ DX, CX
+	ADDQ DX, CX
+	DECQ DI
+	JNZ  strip
 	VZEROUPPER
 	RET
 
@@ -12044,6 +13226,19 @@ store:
 	VADDPS.Z 128(R9), Z5, K1, Z5
 
 replace:
+	CMPW    last+64(FP), $-1
+	JNE     masked
+	VMOVUPS Z0, (AX)
+	VMOVUPS Z1, 64(AX)
+	VMOVUPS Z2, 128(AX)
+	LEAQ    (AX)(R8*4), AX
+	VMOVUPS Z3, (AX)
+	VMOVUPS Z4, 64(AX)
+	VMOVUPS Z5, 128(AX)
+	LEAQ    (AX)(R8*4), AX
+	JMP     next
+
+masked:
 	VMOVUPS Z0, (AX)
 	VMOVUPS Z1, 64(AX)
 	VMOVUPS Z2, K1, 128(AX)
@@ -12052,10 +13247,12 @@ replace:
 	VMOVUPS Z4, 64(AX)
 	VMOVUPS Z5, K1, 128(AX)
 	LEAQ    (AX)(R8*4), AX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	DECQ    DI
-	JNZ     strip
+
+next:
+	ADDQ DX, CX
+	ADDQ DX, CX
+	DECQ DI
+	JNZ  strip
 	VZEROUPPER
 	RET
 
@@ -12196,13 +13393,24 @@ store:
 	VADDPS.Z 128(R9), Z2, K1, Z2
 
 replace:
+	CMPW    last+64(FP), $-1
+	JNE     masked
+	VMOVUPS Z0, (AX)
+	VMOVUPS Z1, 64(AX)
+	VMOVUPS Z2, 128(AX)
+	LEAQ    (AX)(R8*4), AX
+	JMP     next
+
+masked:
 	VMOVUPS Z0, (AX)
 	VMOVUPS Z1, 64(AX)
 	VMOVUPS Z2, K1, 128(AX)
 	LEAQ    (AX)(R8*4), AX
-	ADDQ    DX, CX
-	DECQ    DI
-	JNZ     strip
+
+next:
+	ADDQ DX, CX
+	DECQ DI
+	JNZ  strip
 	VZEROUPPER
 	RET
 
@@ -12542,6 +13750,35 @@ store:
 	VADDPS.Z 64(R10), Z15, K1, Z15
 
 replace:
+	CMPW    last+64(FP), $-1
+	JNE     masked
+	VMOVUPS Z0, (AX)
+	VMOVUPS Z1, 64(AX)
+	LEAQ    (AX)(R9*4), AX
+	VMOVUPS Z2, (AX)
+	VMOVUPS Z3, 64(AX)
+	LEAQ    (AX)(R9*4), AX
+	VMOVUPS Z4, (AX)
+	VMOVUPS Z5, 64(AX)
+	LEAQ    (AX)(R9*4), AX
+	VMOVUPS Z6, (AX)
+	VMOVUPS Z7, 64(AX)
+	LEAQ    (AX)(R9*4), AX
+	VMOVUPS Z8, (AX)
+	VMOVUPS Z9, 64(AX)
+	LEAQ    (AX)(R9*4), AX
+	VMOVUPS Z10, (AX)
+	VMOVUPS Z11, 64(AX)
+	LEAQ    (AX)(R9*4), AX
+	VMOVUPS Z12, (AX)
+	VMOVUPS Z13, 64(AX)
+	LEAQ    (AX)(R9*4), AX
+	VMOVUPS Z14, (AX)
+	VMOVUPS Z15, 64(AX)
+	LEAQ    (AX)(R9*4), AX
+	JMP     next
+
+masked:
 	VMOVUPS Z0, (AX)
 	VMOVUPS Z1, K1, 64(AX)
 	LEAQ    (AX)(R9*4), AX
@@ -12566,16 +13803,18 @@ replace:
 	VMOVUPS Z14, (AX)
 	VMOVUPS Z15, K1, 64(AX)
 	LEAQ    (AX)(R9*4), AX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	DECQ    DI
-	JNZ     strip
+
+next:
+	ADDQ DX, CX
+	ADDQ DX, CX
+	ADDQ DX, CX
+	ADDQ DX, CX
+	ADDQ DX, CX
+	ADDQ DX, CX
+	ADDQ DX, CX
+	ADDQ DX, CX
+	DECQ DI
+	JNZ  strip
 	VZEROUPPER
 	RET
 
@@ -12880,6 +14119,32 @@ store:
 	VADDPS.Z 64(R10), Z13, K1, Z13
 
 replace:
+	CMPW    last+64(FP), $-1
+	JNE     masked
+	VMOVUPS Z0, (AX)
+	VMOVUPS Z1, 64(AX)
+	LEAQ    (AX)(R9*4), AX
+	VMOVUPS Z2, (AX)
+	VMOVUPS Z3, 64(AX)
+	LEAQ    (AX)(R9*4), AX
+	VMOVUPS Z4, (AX)
+	VMOVUPS Z5, 64(AX)
+	LEAQ    (AX)(R9*4), AX
+	VMOVUPS Z6, (AX)
+	VMOVUPS Z7, 64(AX)
+	LEAQ    (AX)(R9*4), AX
+	VMOVUPS Z8, (AX)
+	VMOVUPS Z9, 64(AX)
+	LEAQ    (AX)(R9*4), AX
+	VMOVUPS Z10, (AX)
+	VMOVUPS Z11, 64(AX)
+	LEAQ    (AX)(R9*4), AX
+	VMOVUPS Z12, (AX)
+	VMOVUPS Z13, 64(AX)
+	LEAQ    (AX)(R9*4), AX
+	JMP     next
+
+masked:
 	VMOVUPS Z0, (AX)
 	VMOVUPS Z1, K1, 64(AX)
 	LEAQ    (AX)(R9*4), AX
@@ -12901,15 +14166,17 @@ replace:
 	VMOVUPS Z12, (AX)
 	VMOVUPS Z13, K1, 64(AX)
 	LEAQ    (AX)(R9*4), AX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	DECQ    DI
-	JNZ     strip
+
+next:
+	ADDQ DX, CX
+	ADDQ DX, CX
+	ADDQ DX, CX
+	ADDQ DX, CX
+	ADDQ DX, CX
+	ADDQ DX, CX
+	ADDQ DX, CX
+	DECQ DI
+	JNZ  strip
 	VZEROUPPER
 	RET
 
@@ -13179,6 +14446,29 @@ store:
 	VADDPS.Z 64(R10), Z11, K1, Z11
 
 replace:
+	CMPW    last+64(FP), $-1
+	JNE     masked
+	VMOVUPS Z0, (AX)
+	VMOVUPS Z1, 64(AX)
+	LEAQ    (AX)(R9*4), AX
+	VMOVUPS Z2, (AX)
+	VMOVUPS Z3, 64(AX)
+	LEAQ    (AX)(R9*4), AX
+	VMOVUPS Z4, (AX)
+	VMOVUPS Z5, 64(AX)
+	LEAQ    (AX)(R9*4), AX
+	VMOVUPS Z6, (AX)
+	VMOVUPS Z7, 64(AX)
+	LEAQ    (AX)(R9*4), AX
+	VMOVUPS Z8, (AX)
+	VMOVUPS Z9, 64(AX)
+	LEAQ    (AX)(R9*4), AX
+	VMOVUPS Z10, (AX)
+	VMOVUPS Z11, 64(AX)
+	LEAQ    (AX)(R9*4), AX
+	JMP     next
+
+masked:
 	VMOVUPS Z0, (AX)
 	VMOVUPS Z1, K1, 64(AX)
 	LEAQ    (AX)(R9*4), AX
@@ -13197,14 +14487,16 @@ replace:
 	VMOVUPS Z10, (AX)
 	VMOVUPS Z11, K1, 64(AX)
 	LEAQ    (AX)(R9*4), AX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	DECQ    DI
-	JNZ     strip
+
+next:
+	ADDQ DX, CX
+	ADDQ DX, CX
+	ADDQ DX, CX
+	ADDQ DX, CX
+	ADDQ DX, CX
+	ADDQ DX, CX
+	DECQ DI
+	JNZ  strip
 	VZEROUPPER
 	RET
 
@@ -13439,6 +14731,26 @@ store:
 	VADDPS.Z 64(R10), Z9, K1, Z9
 
 replace:
+	CMPW    last+64(FP), $-1
+	JNE     masked
+	VMOVUPS Z0, (AX)
+	VMOVUPS Z1, 64(AX)
+	LEAQ    (AX)(R9*4), AX
+	VMOVUPS Z2, (AX)
+	VMOVUPS Z3, 64(AX)
+	LEAQ    (AX)(R9*4), AX
+	VMOVUPS Z4, (AX)
+	VMOVUPS Z5, 64(AX)
+	LEAQ    (AX)(R9*4), AX
+	VMOVUPS Z6, (AX)
+	VMOVUPS Z7, 64(AX)
+	LEAQ    (AX)(R9*4), AX
+	VMOVUPS Z8, (AX)
+	VMOVUPS Z9, 64(AX)
+	LEAQ    (AX)(R9*4), AX
+	JMP     next
+
+masked:
 	VMOVUPS Z0, (AX)
 	VMOVUPS Z1, K1, 64(AX)
 	LEAQ    (AX)(R9*4), AX
@@ -13454,13 +14766,15 @@ replace:
 	VMOVUPS Z8, (AX)
 	VMOVUPS Z9, K1, 64(AX)
 	LEAQ    (AX)(R9*4), AX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	DECQ    DI
-	JNZ     strip
+
+next:
+	ADDQ DX, CX
+	ADDQ DX, CX
+	ADDQ DX, CX
+	ADDQ DX, CX
+	ADDQ DX, CX
+	DECQ DI
+	JNZ  strip
 	VZEROUPPER
 	RET
 
@@ -13733,6 +15047,23 @@ store:
 	VADDPS.Z 64(R10), Z7, K1, Z7
 
 replace:
+	CMPW    last+64(FP), $-1
+	JNE     masked
+	VMOVUPS Z0, (AX)
+	VMOVUPS Z1, 64(AX)
+	LEAQ    (AX)(R9*4), AX
+	VMOVUPS Z2, (AX)
+	VMOVUPS Z3, 64(AX)
+	LEAQ    (AX)(R9*4), AX
+	VMOVUPS Z4, (AX)
+	VMOVUPS Z5, 64(AX)
+	LEAQ    (AX)(R9*4), AX
+	VMOVUPS Z6, (AX)
+	VMOVUPS Z7, 64(AX)
+	LEAQ    (AX)(R9*4), AX
+	JMP     next
+
+masked:
 	VMOVUPS Z0, (AX)
 	VMOVUPS Z1, K1, 64(AX)
 	LEAQ    (AX)(R9*4), AX
@@ -13745,12 +15076,14 @@ replace:
 	VMOVUPS Z6, (AX)
 	VMOVUPS Z7, K1, 64(AX)
 	LEAQ    (AX)(R9*4), AX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	DECQ    DI
-	JNZ     strip
+
+next:
+	ADDQ DX, CX
+	ADDQ DX, CX
+	ADDQ DX, CX
+	ADDQ DX, CX
+	DECQ DI
+	JNZ  strip
 	VZEROUPPER
 	RET
 
@@ -13969,6 +15302,20 @@ store:
 	VADDPS.Z 64(R9), Z5, K1, Z5
 
 replace:
+	CMPW    last+64(FP), $-1
+	JNE     masked
+	VMOVUPS Z0, (AX)
+	VMOVUPS Z1, 64(AX)
+	LEAQ    (AX)(R8*4), AX
+	VMOVUPS Z2, (AX)
+	VMOVUPS Z3, 64(AX)
+	LEAQ    (AX)(R8*4), AX
+	VMOVUPS Z4, (AX)
+	VMOVUPS Z5, 64(AX)
+	LEAQ    (AX)(R8*4), AX
+	JMP     next
+
+masked:
 	VMOVUPS Z0, (AX)
 	VMOVUPS Z1, K1, 64(AX)
 	LEAQ    (AX)(R8*4), AX
@@ -13978,11 +15325,13 @@ replace:
 	VMOVUPS Z4, (AX)
 	VMOVUPS Z5, K1, 64(AX)
 	LEAQ    (AX)(R8*4), AX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	DECQ    DI
-	JNZ     strip
+
+next:
+	ADDQ DX, CX
+	ADDQ DX, CX
+	ADDQ DX, CX
+	DECQ DI
+	JNZ  strip
 	VZEROUPPER
 	RET
 
@@ -14148,16 +15497,29 @@ store:
 	VADDPS.Z 64(R9), Z3, K1, Z3
 
 replace:
+	CMPW    last+64(FP), $-1
+	JNE     masked
+	VMOVUPS Z0, (AX)
+	VMOVUPS Z1, 64(AX)
+	LEAQ    (AX)(R8*4), AX
+	VMOVUPS Z2, (AX)
+	VMOVUPS Z3, 64(AX)
+	LEAQ    (AX)(R8*4), AX
+	JMP     next
+
+masked:
 	VMOVUPS Z0, (AX)
 	VMOVUPS Z1, K1, 64(AX)
 	LEAQ    (AX)(R8*4), AX
 	VMOVUPS Z2, (AX)
 	VMOVUPS Z3, K1, 64(AX)
 	LEAQ    (AX)(R8*4), AX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	DECQ    DI
-	JNZ     strip
+
+next:
+	ADDQ DX, CX
+	ADDQ DX, CX
+	DECQ DI
+	JNZ  strip
 	VZEROUPPER
 	RET
 
@@ -14270,12 +15632,22 @@ store:
 	VADDPS.Z 64(R9), Z1, K1, Z1
 
 replace:
+	CMPW    last+64(FP), $-1
+	JNE     masked
+	VMOVUPS Z0, (AX)
+	VMOVUPS Z1, 64(AX)
+	LEAQ    (AX)(R8*4), AX
+	JMP     next
+
+masked:
 	VMOVUPS Z0, (AX)
 	VMOVUPS Z1, K1, 64(AX)
 	LEAQ    (AX)(R8*4), AX
-	ADDQ    DX, CX
-	DECQ    DI
-	JNZ     strip
+
+next:
+	ADDQ DX, CX
+	DECQ DI
+	JNZ  strip
 	VZEROUPPER
 	RET
 
@@ -14574,6 +15946,27 @@ store:
 	VADDPS.Z (R9), Z7, K1, Z7
 
 replace:
+	CMPW    last+64(FP), $-1
+	JNE     masked
+	VMOVUPS Z0, (AX)
+	LEAQ    (AX)(R8*4), AX
+	VMOVUPS Z1, (AX)
+	LEAQ    (AX)(R8*4), AX
+	VMOVUPS Z2, (AX)
+	LEAQ    (AX)(R8*4), AX
+	VMOVUPS Z3, (AX)
+	LEAQ    (AX)(R8*4), AX
+	VMOVUPS Z4, (AX)
+	LEAQ    (AX)(R8*4), AX
+	VMOVUPS Z5, (AX)
+	LEAQ    (AX)(R8*4), AX
+	VMOVUPS Z6, (AX)
+	LEAQ    (AX)(R8*4), AX
+	VMOVUPS Z7, (AX)
+	LEAQ    (AX)(R8*4), AX
+	JMP     next
+
+masked:
 	VMOVUPS Z0, K1, (AX)
 	LEAQ    (AX)(R8*4), AX
 	VMOVUPS Z1, K1, (AX)
@@ -14590,16 +15983,18 @@ replace:
 	LEAQ    (AX)(R8*4), AX
 	VMOVUPS Z7, K1, (AX)
 	LEAQ    (AX)(R8*4), AX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	DECQ    DI
-	JNZ     strip
+
+next:
+	ADDQ DX, CX
+	ADDQ DX, CX
+	ADDQ DX, CX
+	ADDQ DX, CX
+	ADDQ DX, CX
+	ADDQ DX, CX
+	ADDQ DX, CX
+	ADDQ DX, CX
+	DECQ DI
+	JNZ  strip
 	VZEROUPPER
 	RET
 
@@ -14868,6 +16263,25 @@ store:
 	VADDPS.Z (R9), Z6, K1, Z6
 
 replace:
+	CMPW    last+64(FP), $-1
+	JNE     masked
+	VMOVUPS Z0, (AX)
+	LEAQ    (AX)(R8*4), AX
+	VMOVUPS Z1, (AX)
+	LEAQ    (AX)(R8*4), AX
+	VMOVUPS Z2, (AX)
+	LEAQ    (AX)(R8*4), AX
+	VMOVUPS Z3, (AX)
+	LEAQ    (AX)(R8*4), AX
+	VMOVUPS Z4, (AX)
+	LEAQ    (AX)(R8*4), AX
+	VMOVUPS Z5, (AX)
+	LEAQ    (AX)(R8*4), AX
+	VMOVUPS Z6, (AX)
+	LEAQ    (AX)(R8*4), AX
+	JMP     next
+
+masked:
 	VMOVUPS Z0, K1, (AX)
 	LEAQ    (AX)(R8*4), AX
 	VMOVUPS Z1, K1, (AX)
@@ -14882,15 +16296,17 @@ replace:
 	LEAQ    (AX)(R8*4), AX
 	VMOVUPS Z6, K1, (AX)
 	LEAQ    (AX)(R8*4), AX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	DECQ    DI
-	JNZ     strip
+
+next:
+	ADDQ DX, CX
+	ADDQ DX, CX
+	ADDQ DX, CX
+	ADDQ DX, CX
+	ADDQ DX, CX
+	ADDQ DX, CX
+	ADDQ DX, CX
+	DECQ DI
+	JNZ  strip
 	VZEROUPPER
 	RET
 
@@ -15129,6 +16545,23 @@ store:
 	VADDPS.Z (R9), Z5, K1, Z5
 
 replace:
+	CMPW    last+64(FP), $-1
+	JNE     masked
+	VMOVUPS Z0, (AX)
+	LEAQ    (AX)(R8*4), AX
+	VMOVUPS Z1, (AX)
+	LEAQ    (AX)(R8*4), AX
+	VMOVUPS Z2, (AX)
+	LEAQ    (AX)(R8*4), AX
+	VMOVUPS Z3, (AX)
+	LEAQ    (AX)(R8*4), AX
+	VMOVUPS Z4, (AX)
+	LEAQ    (AX)(R8*4), AX
+	VMOVUPS Z5, (AX)
+	LEAQ    (AX)(R8*4), AX
+	JMP     next
+
+masked:
 	VMOVUPS Z0, K1, (AX)
 	LEAQ    (AX)(R8*4), AX
 	VMOVUPS Z1, K1, (AX)
@@ -15141,14 +16574,16 @@ replace:
 	LEAQ    (AX)(R8*4), AX
 	VMOVUPS Z5, K1, (AX)
 	LEAQ    (AX)(R8*4), AX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	DECQ    DI
-	JNZ     strip
+
+next:
+	ADDQ DX, CX
+	ADDQ DX, CX
+	ADDQ DX, CX
+	ADDQ DX, CX
+	ADDQ DX, CX
+	ADDQ DX, CX
+	DECQ DI
+	JNZ  strip
 	VZEROUPPER
 	RET
 
@@ -15357,6 +16792,21 @@ store:
 	VADDPS.Z (R9), Z4, K1, Z4
 
 replace:
+	CMPW    last+64(FP), $-1
+	JNE     masked
+	VMOVUPS Z0, (AX)
+	LEAQ    (AX)(R8*4), AX
+	VMOVUPS Z1, (AX)
+	LEAQ    (AX)(R8*4), AX
+	VMOVUPS Z2, (AX)
+	LEAQ    (AX)(R8*4), AX
+	VMOVUPS Z3, (AX)
+	LEAQ    (AX)(R8*4), AX
+	VMOVUPS Z4, (AX)
+	LEAQ    (AX)(R8*4), AX
+	JMP     next
+
+masked:
 	VMOVUPS Z0, K1, (AX)
 	LEAQ    (AX)(R8*4), AX
 	VMOVUPS Z1, K1, (AX)
@@ -15367,13 +16817,15 @@ replace:
 	LEAQ    (AX)(R8*4), AX
 	VMOVUPS Z4, K1, (AX)
 	LEAQ    (AX)(R8*4), AX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	DECQ    DI
-	JNZ     strip
+
+next:
+	ADDQ DX, CX
+	ADDQ DX, CX
+	ADDQ DX, CX
+	ADDQ DX, CX
+	ADDQ DX, CX
+	DECQ DI
+	JNZ  strip
 	VZEROUPPER
 	RET
 
@@ -15549,6 +17001,19 @@ store:
 	VADDPS.Z (R9), Z3, K1, Z3
 
 replace:
+	CMPW    last+64(FP), $-1
+	JNE     masked
+	VMOVUPS Z0, (AX)
+	LEAQ    (AX)(R8*4), AX
+	VMOVUPS Z1, (AX)
+	LEAQ    (AX)(R8*4), AX
+	VMOVUPS Z2, (AX)
+	LEAQ    (AX)(R8*4), AX
+	VMOVUPS Z3, (AX)
+	LEAQ    (AX)(R8*4), AX
+	JMP     next
+
+masked:
 	VMOVUPS Z0, K1, (AX)
 	LEAQ    (AX)(R8*4), AX
 	VMOVUPS Z1, K1, (AX)
@@ -15557,12 +17022,14 @@ replace:
 	LEAQ    (AX)(R8*4), AX
 	VMOVUPS Z3, K1, (AX)
 	LEAQ    (AX)(R8*4), AX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	DECQ    DI
-	JNZ     strip
+
+next:
+	ADDQ DX, CX
+	ADDQ DX, CX
+	ADDQ DX, CX
+	ADDQ DX, CX
+	DECQ DI
+	JNZ  strip
 	VZEROUPPER
 	RET
 
@@ -15707,17 +17174,30 @@ store:
 	VADDPS.Z (R8), Z2, K1, Z2
 
 replace:
+	CMPW    last+64(FP), $-1
+	JNE     masked
+	VMOVUPS Z0, (AX)
+	LEAQ    (AX)(SI*4), AX
+	VMOVUPS Z1, (AX)
+	LEAQ    (AX)(SI*4), AX
+	VMOVUPS Z2, (AX)
+	LEAQ    (AX)(SI*4), AX
+	JMP     next
+
+masked:
 	VMOVUPS Z0, K1, (AX)
 	LEAQ    (AX)(SI*4), AX
 	VMOVUPS Z1, K1, (AX)
 	LEAQ    (AX)(SI*4), AX
 	VMOVUPS Z2, K1, (AX)
 	LEAQ    (AX)(SI*4), AX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	DECQ    DI
-	JNZ     strip
+
+next:
+	ADDQ DX, CX
+	ADDQ DX, CX
+	ADDQ DX, CX
+	DECQ DI
+	JNZ  strip
 	VZEROUPPER
 	RET
 
@@ -15832,14 +17312,25 @@ store:
 	VADDPS.Z (R8), Z1, K1, Z1
 
 replace:
+	CMPW    last+64(FP), $-1
+	JNE     masked
+	VMOVUPS Z0, (AX)
+	LEAQ    (AX)(SI*4), AX
+	VMOVUPS Z1, (AX)
+	LEAQ    (AX)(SI*4), AX
+	JMP     next
+
+masked:
 	VMOVUPS Z0, K1, (AX)
 	LEAQ    (AX)(SI*4), AX
 	VMOVUPS Z1, K1, (AX)
 	LEAQ    (AX)(SI*4), AX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	DECQ    DI
-	JNZ     strip
+
+next:
+	ADDQ DX, CX
+	ADDQ DX, CX
+	DECQ DI
+	JNZ  strip
 	VZEROUPPER
 	RET
 
@@ -15924,11 +17415,20 @@ store:
 	VADDPS.Z (R8), Z0, K1, Z0
 
 replace:
+	CMPW    last+64(FP), $-1
+	JNE     masked
+	VMOVUPS Z0, (AX)
+	LEAQ    (AX)(SI*4), AX
+	JMP     next
+
+masked:
 	VMOVUPS Z0, K1, (AX)
 	LEAQ    (AX)(SI*4), AX
-	ADDQ    DX, CX
-	DECQ    DI
-	JNZ     strip
+
+next:
+	ADDQ DX, CX
+	DECQ DI
+	JNZ  strip
 	VZEROUPPER
 	RET
 
@@ -16098,14 +17598,26 @@ store:
 	VADDPS.Z 192(R10), Z3, K1, Z3
 
 replace:
+	CMPW    last+64(FP), $-1
+	JNE     masked
+	VMOVUPS Z0, (AX)
+	VMOVUPS Z1, 64(AX)
+	VMOVUPS Z2, 128(AX)
+	VMOVUPS Z3, 192(AX)
+	LEAQ    (AX)(R9*4), AX
+	JMP     next
+
+masked:
 	VMOVUPS Z0, (AX)
 	VMOVUPS Z1, 64(AX)
 	VMOVUPS Z2, 128(AX)
 	VMOVUPS Z3, K1, 192(AX)
 	LEAQ    (AX)(R9*4), AX
-	ADDQ    DX, CX
-	DECQ    DI
-	JNZ     strip
+
+next:
+	ADDQ DX, CX
+	DECQ DI
+	JNZ  strip
 	VZEROUPPER
 	RET
 

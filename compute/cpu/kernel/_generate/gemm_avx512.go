@@ -76,9 +76,9 @@ func genBlock(p product, rows, panels int) {
 	if panels > 3 {
 		LEAQ(Mem{Base: ldp, Index: ldp, Scale: 2}, ldp3)
 	}
-	tail, whole := GP32(), K()
+	tail, inLast, lastAt := GP32(), K(), address("last")
 	Load(Param("last"), tail)
-	KMOVW(tail, whole)
+	KMOVW(tail, inLast)
 
 	aLow, aHigh, bAt, count := GP64(), GP64(), GP64(), GP64()
 	strided := func(base, stride, stride3 reg.Register, i, disp int) Mem {
@@ -216,7 +216,7 @@ func genBlock(p product, rows, panels int) {
 		for panel := range panels {
 			m, x := Mem{Base: row, Disp: vectorRow * panel}, acc(r, panel)
 			if panel == panels-1 {
-				VADDPS_Z(m, x, whole, x)
+				VADDPS_Z(m, x, inLast, x)
 			} else {
 				VADDPS(m, x, x)
 			}
@@ -225,18 +225,28 @@ func genBlock(p product, rows, panels int) {
 			LEAQ(Mem{Base: row, Index: ldc, Scale: 4}, row)
 		}
 	}
+	// A store under a mask costs more than a whole one on some processors.
 	Label("replace")
-	for r := range rows {
-		for panel := range panels {
-			m, x := Mem{Base: c, Disp: vectorRow * panel}, acc(r, panel)
-			if panel == panels-1 {
-				VMOVUPS(x, whole, m)
-			} else {
-				VMOVUPS(x, m)
+	CMPW(lastAt, I16(-1))
+	JNE(LabelRef("masked"))
+	store := func(last func(x, m Op)) {
+		for r := range rows {
+			for panel := range panels {
+				m, x := Mem{Base: c, Disp: vectorRow * panel}, acc(r, panel)
+				if panel == panels-1 {
+					last(x, m)
+				} else {
+					VMOVUPS(x, m)
+				}
 			}
+			LEAQ(Mem{Base: c, Index: ldc, Scale: 4}, c)
 		}
-		LEAQ(Mem{Base: c, Index: ldc, Scale: 4}, c)
 	}
+	store(func(x, m Op) { VMOVUPS(x, m) })
+	JMP(LabelRef("next"))
+	Label("masked")
+	store(func(x, m Op) { VMOVUPS(x, inLast, m) })
+	Label("next")
 	for range rows {
 		ADDQ(lda, a)
 	}
