@@ -6,11 +6,13 @@ import (
 	"bytes"
 	"encoding/binary"
 	"fmt"
+	"maps"
 	"math"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -59,7 +61,7 @@ func TestAVX512GivesTheBitsOfAVX2(t *testing.T) {
 			return out
 		},
 		"products": func() (out []float32) {
-			scratch := make([]float32, GemmBF16Scratch())
+			scratch := make([]float32, max(GemmATScratch(), GemmBF16Scratch()))
 			for m := 1; m <= 27; m++ {
 				for _, n := range []int{1, 16, 33, 48, 70, 112} {
 					k := 1 + (m*7+n)%41
@@ -68,7 +70,10 @@ func TestAVX512GivesTheBitsOfAVX2(t *testing.T) {
 					}
 					a, b := newBuffer(1, m, k, 1, 1), newBuffer(2, k, n, 0, 0)
 					c, panels := newBuffer(3, m, n, 0, 0).x, (n+NR-1)/NR
-					Gemm(c, n, a.x, a.stride, packed(t, b, k, n), k, n, 0, m, 0, panels, m%2 == 0)
+					bp, at := packed(t, b, k, n), transposed(a, m, k)
+					Gemm(c, n, a.x, a.stride, bp, k, n, 0, m, 0, panels, m%2 == 0)
+					out = append(out, c...)
+					GemmAT(c, n, at.x, at.stride, bp, k, n, m/3, m, panels/2, panels, true, scratch)
 					out = append(out, c...)
 					GemmBF16(c, n, a.x, a.stride, packedBF16(t, b, k, n, false), k, n, 0, m, 0, panels, m%2 == 0, scratch)
 					out = append(out, c...)
@@ -77,16 +82,18 @@ func TestAVX512GivesTheBitsOfAVX2(t *testing.T) {
 			return out
 		},
 		"attention": func() (out []float32) {
-			for i, dim := range []int{3, 8, 16, 24, 40, 64} {
-				for _, window := range []int{0, 11, 60} {
-					c := attentionCase{Attention: Attention{Batch: 1, Positions: 75 + 13*i, Heads: 2, KVHeads: 1, HeadDim: dim, Causal: window > 0 || i%2 == 0, Window: window, Scale: 0.3}}
-					c.segments = repeated(1, 20, 2, c.Positions-29, -1, 9)
-					x := c.tensors()
-					c.run(t, x)
-					for _, b := range []buffer{x.o, x.lse, x.dq, x.dk, x.dv} {
-						out = append(out, b.x...)
-					}
-					n := c.Positions
+			cases := attentionCases()
+			for _, name := range slices.Sorted(maps.Keys(cases)) {
+				c := cases[name]
+				x := c.tensors()
+				c.run(t, x)
+				for _, b := range []buffer{x.o, x.lse, x.dq, x.dk, x.dv} {
+					out = append(out, b.x...)
+				}
+			}
+			for n := 1; n < 60; n += 3 {
+				for _, window := range []int{0, 11} {
+					const dim = 24
 					a := CachedAttention{Heads: 2, KVHeads: 1, HeadDim: dim, MaxPositions: n, Window: window, Scale: 0.25}
 					q, k, v, o := vector(1, n*2*dim, 1).x, vector(2, n*dim, 1).x, vector(3, n*dim, 1).x, make([]float32, n*2*dim)
 					a.Forward(o, q, k, v, 0, 0, make([]float32, a.Scratch()))

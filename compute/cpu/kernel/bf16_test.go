@@ -85,7 +85,7 @@ func TestBFloat16ProductsStayWithinTheirErrorBound(t *testing.T) {
 	}
 	onEachSet(t, func(t *testing.T) {
 		scratch := slices.Repeat([]float32{canary}, GemmBF16Scratch())
-		for i, s := range shapes {
+		for i, s := range fewer(shapes) {
 			what, acc := fmt.Sprintf("%+v", s), i%2 == 1
 			a, b := newBuffer(1, s.m, s.k, 3, 1), newBuffer(2, s.k, s.n, 5, 3)
 			at := transposed(a, s.m, s.k)
