@@ -114,8 +114,14 @@ func genBlock(p product, rows, panels int) {
 			}
 		}
 	}
-	// step takes row u of the panels: a step of the inner dimension, or two.
+	// step takes row u of the panels: a step of the inner dimension, or two. It
+	// fetches that row of the next group of panels, for which a product of few
+	// rows would wait.
+	next := GP64()
 	step := func(u int) {
+		for panel := range panels {
+			PREFETCHT1(strided(next, ldp, ldp3, panel, vectorRow*u))
+		}
 		switch p {
 		case float32Product, dotBF16:
 			for panel := range panels {
@@ -154,6 +160,7 @@ func genBlock(p product, rows, panels int) {
 			ADDQ(U8(stepBytes*steps), aHigh)
 		}
 		ADDQ(U32(vectorRow*steps), bAt)
+		ADDQ(U32(vectorRow*steps), next)
 	}
 
 	Label("strip")
@@ -162,6 +169,8 @@ func genBlock(p product, rows, panels int) {
 		LEAQ(Mem{Base: a, Index: lda, Scale: 4}, aHigh)
 	}
 	MOVQ(b, bAt)
+	LEAQ(right(panels-1, 0), next)
+	ADDQ(ldp, next)
 	ldc, row := GP64(), GP64()
 	Load(Param("ldc"), ldc)
 	MOVQ(c, row)
