@@ -83,6 +83,27 @@ func optimizerCases() []testCase {
 				b.p.Update(gradients[i], compute.Fill(b.p, 0, size))
 			}
 		},
+	}, testCase{
+		// A weight with several readers has its gradient in parts.
+		name:        "adamw/gradients in parts",
+		tolerance:   summed,
+		forwardOnly: true,
+		build: func(b *builder) {
+			part := func(j, size int) *compute.Tensor {
+				name := fmt.Sprintf("gradient/%d of %d", j, size)
+				return b.state(name, normal(name, 1, 0), size)
+			}
+			two := compute.Add(part(0, 35), part(1, 35))
+			three := compute.Add(compute.Add(part(0, 20000), part(1, 20000)), part(2, 20000))
+			right := compute.Add(part(0, 9), compute.Add(part(1, 9), part(2, 9)))
+			moved := compute.Add(part(0, 5), part(1, 5))
+			b.measure("norm", compute.GlobalNorm(compute.Add(part(0, 35), part(1, 35)), compute.Add(part(1, 20000), part(2, 20000))))
+			for i, g := range []*compute.Tensor{two, three, right, moved} {
+				b.adamW(fmt.Sprint(i), g, b.scale(fmt.Sprint("scale", i), 0.5), compute.AdamWOp{Beta1: 0.9, Beta2: 0.95, Epsilon: 1e-8, Decay: 0.1})
+			}
+			b.p.Update(part(0, 5), compute.Neg(part(0, 5))) // not the gradient's any more
+			b.measure("read elsewhere", compute.Sum(right))
+		},
 	})
 }
 

@@ -28,6 +28,8 @@ type compiler struct {
 	deferred []compute.Update         // applied when the run ends
 	packed   map[sequences]*storage   // right-hand sides packed so far
 	scratch  int                      // floats that each worker needs
+	updated  map[*array]bool          // arrays of all updates
+	sums     map[*compute.Tensor]addends
 	trains   bool                     // the Program computes gradients of weights
 	kept     map[*compute.Tensor]kept // what a vocabulary operator leaves to its gradient, by its log-sum-exps
 }
@@ -86,6 +88,8 @@ func (e *Engine) Compile(p *compute.Program, s compute.Store) (compute.Executabl
 		placed:   map[*compute.Tensor]placement{},
 		trains:   trains(p.Live()),
 		kept:     map[*compute.Tensor]kept{},
+		updated:  map[*array]bool{},
+		sums:     map[*compute.Tensor]addends{},
 		adds:     map[int][]compute.Update{},
 		replaced: map[*array]bool{},
 		packed:   map[sequences]*storage{},
@@ -191,6 +195,7 @@ func (c *compiler) placeUpdates(updates []compute.Update) {
 			c.x.written = append(c.x.written, a)
 		}
 		count[a]++
+		c.updated[a] = true
 		onlyAdds[a] = onlyAdds[a] && u.Add
 		c.values[root(u.Value)]++
 	}

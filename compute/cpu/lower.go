@@ -60,6 +60,9 @@ func (c *compiler) lower(n *compute.Node) error {
 	case compute.UnaryOp:
 		return c.unary(n, o)
 	case compute.BinaryOp:
+		if c.sumLater(n) {
+			return nil
+		}
 		return c.binary(n, o)
 	case compute.SelectOp:
 		c.selectOp(n)

@@ -2,29 +2,100 @@ package cpu
 
 import (
 	"math"
+	"slices"
 
 	"github.com/seed-b72bdb6c/alma/compute"
 	"github.com/seed-b72bdb6c/alma/compute/cpu/kernel"
 )
 
+// addends are the arrays whose sum is a gradient. The optimizer's operators add
+// them up chunk by chunk, so that the sum is never written to memory.
+type addends []*storage
+
+// sumLater notes a sum of variables that only an operator of the optimizer
+// reads, and reports false for any other operator.
+func (c *compiler) sumLater(n *compute.Node) bool {
+	if !c.sumsForOptimizer(n) {
+		return false
+	}
+	left, noted := c.sums[n.Inputs[0]]
+	if !noted {
+		if !c.constant(n.Inputs[0]) {
+			return false
+		}
+		left = addends{c.in(n.Inputs[0])}
+	}
+	c.sums[n.Outputs[0]] = append(slices.Clone(left), c.in(n.Inputs[1]))
+	return true
+}
+
+// sumsForOptimizer tells whether a node adds a variable to something for the
+// optimizer alone, perhaps by way of further sums.
+func (c *compiler) sumsForOptimizer(n *compute.Node) bool {
+	o, ok := n.Op.(compute.BinaryOp)
+	y := n.Outputs[0]
+	u := c.uses[y]
+	if !ok || o.Function != compute.BinaryAdd || u == nil || u.end || len(u.steps) != 1 || c.values[y] > 0 ||
+		!n.Inputs[0].Shape.Equal(y.Shape) || !n.Inputs[1].Shape.Equal(y.Shape) || !c.constant(n.Inputs[1]) {
+		return false
+	}
+	switch reader := c.nodes[u.steps[0]]; reader.Op.(type) {
+	case compute.GlobalNormOp:
+		return true
+	case compute.AdamWOp:
+		return reader.Inputs[1] == y
+	default:
+		return reader.Inputs[0] == y && c.sumsForOptimizer(reader)
+	}
+}
+
+// constant tells whether a tensor is a variable that the Program does not
+// change.
+func (c *compiler) constant(t *compute.Tensor) bool {
+	a := c.arrays[t]
+	return a != nil && !c.updated[a]
+}
+
+// addendsOf returns what adds up to a tensor: itself, if it was computed.
+func (c *compiler) addendsOf(t *compute.Tensor) addends {
+	if parts, ok := c.sums[t]; ok {
+		c.needScratch(chunk)
+		return parts
+	}
+	return addends{c.in(t)}
+}
+
+// at returns the elements lo to hi of the sum, in scratch if it takes adding.
+func (a addends) at(lo, hi int, scratch []float32) []float32 {
+	if len(a) == 1 {
+		return a[0].f[lo:hi]
+	}
+	sum := scratch[:hi-lo]
+	kernel.Add(sum, a[0].f[lo:hi], a[1].f[lo:hi])
+	for _, x := range a[2:] {
+		kernel.Add(sum, sum, x.f[lo:hi])
+	}
+	return sum
+}
+
 // globalNorm sums chunks of every input on their own, then the sums in order.
 func (c *compiler) globalNorm(n *compute.Node) {
 	type piece struct {
-		x      *storage
+		x      addends
 		lo, hi int
 	}
 	var pieces []piece
 	for _, t := range n.Inputs {
-		x := c.in(t)
-		for lo := 0; lo < x.size; lo += chunk {
-			pieces = append(pieces, piece{x, lo, min(lo+chunk, x.size)})
+		x, size := c.addendsOf(t), t.Shape.Size()
+		for lo := 0; lo < size; lo += chunk {
+			pieces = append(pieces, piece{x, lo, min(lo+chunk, size)})
 		}
 	}
-	y := c.out(n, 0)
+	y, engine := c.out(n, 0), c.engine
 	sums := make([]float64, len(pieces))
-	c.emit(n, &job{len(pieces), func(task, _ int) {
+	c.emit(n, &job{len(pieces), func(task, worker int) {
 		p := pieces[task]
-		sums[task] = kernel.SumSquares(p.x.f[p.lo:p.hi])
+		sums[task] = kernel.SumSquares(p.x.at(p.lo, p.hi, engine.scratch[worker]))
 	}}, &job{1, func(int, int) {
 		total := 0.0
 		for _, s := range sums {
@@ -35,20 +106,22 @@ func (c *compiler) globalNorm(n *compute.Node) {
 }
 
 func (c *compiler) adamW(n *compute.Node, o compute.AdamWOp) {
-	g := c.in(n.Inputs[1])
+	g, engine := c.addendsOf(n.Inputs[1]), c.engine
 	lr, scale, c1, c2 := c.in(n.Inputs[4]), c.in(n.Inputs[5]), c.in(n.Inputs[6]), c.in(n.Inputs[7])
 	var in, out [3]*storage
 	for i, input := range [3]int{0, 2, 3} { // w, m, v
 		in[i], out[i] = c.in(n.Inputs[input]), c.out(n, i)
 	}
 	w, m, v := out[0], out[1], out[2]
-	c.emit(n, chunked(w.size, func(lo, hi int) {
+	c.emit(n, &job{(w.size + chunk - 1) / chunk, func(task, worker int) {
+		lo := task * chunk
+		hi := min(lo+chunk, w.size)
 		for i := range in {
 			if in[i] != out[i] && (in[i].array == nil || in[i].array != out[i].array) {
 				copy(out[i].f[lo:hi], in[i].f[lo:hi])
 			}
 		}
-		kernel.AdamW(w.f[lo:hi], g.f[lo:hi], m.f[lo:hi], v.f[lo:hi],
+		kernel.AdamW(w.f[lo:hi], g.at(lo, hi, engine.scratch[worker]), m.f[lo:hi], v.f[lo:hi],
 			lr.f[0], o.Beta1, o.Beta2, o.Epsilon, o.Decay, c1.f[0], c2.f[0], scale.f[0])
-	}))
+	}})
 }
