@@ -54,6 +54,26 @@ func reachOut() {
 	}
 }
 
+func TestAChildThatIsLeftAloneEndsItself(t *testing.T) {
+	cmd := exec.Command(os.Args[0], Verb)
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	const forever = "{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}"
+	if err := json.NewEncoder(in).Encode(request{Template: forever, Variables: json.RawMessage("{}")}); err != nil {
+		t.Fatal(err)
+	}
+	err = cmd.Wait() // which closes the pipe only then
+	var exit *exec.ExitError
+	if !errors.As(err, &exit) || exit.ExitCode() != noParent {
+		t.Errorf("it ended with %v, want exit code %d", err, noParent)
+	}
+}
+
 func TestTheProcessThatRendersReachesNothing(t *testing.T) {
 	if runtime.GOOS == "windows" || runtime.GOOS == "plan9" {
 		t.Skip("this system has no limits for a process")

@@ -9,6 +9,7 @@ import (
 	"os"
 	"runtime/debug"
 	"runtime/metrics"
+	"sync/atomic"
 	"time"
 
 	"github.com/seed-b72bdb6c/alma/jinja"
@@ -40,8 +41,12 @@ type reply struct {
 	Refused bool `json:"refused,omitempty"`
 }
 
-// noMemory is the exit code of a child that has used up its memory.
-const noMemory = 77
+// The exit codes of a child that has used up its memory, and of one that nobody
+// has stopped in time.
+const (
+	noMemory = 77
+	noParent = 78
+)
 
 // Serve renders the requests of standard input, one JSON object a line, to
 // standard output until the input ends. Before that it confines its process for
@@ -55,18 +60,24 @@ func Serve() error {
 	if err := confine(); err != nil {
 		return fmt.Errorf("confining the process that renders chat templates: %w", err)
 	}
-	go watchMemory()
-	return serve(os.Stdin, os.Stdout)
+	var begun atomic.Int64
+	go watch(&begun)
+	return serve(os.Stdin, os.Stdout, &begun)
 }
 
-// watchMemory ends the process when it uses too much memory: a clear end before
-// the system's, and the only one where the system has no limit.
-func watchMemory() {
+// watch ends the process when it uses too much memory: a clear end before the
+// system's, and the only one where the system has no limit. It also ends it when a
+// rendering, begun at a time in nanoseconds (0: none is under way), takes so long
+// that the parent must have gone without killing it.
+func watch(begun *atomic.Int64) {
 	samples := []metrics.Sample{{Name: "/memory/classes/total:bytes"}, {Name: "/memory/classes/heap/released:bytes"}}
 	for range time.Tick(10 * time.Millisecond) {
 		metrics.Read(samples)
 		if samples[0].Value.Uint64()-samples[1].Value.Uint64() > MaxMemory {
 			os.Exit(noMemory)
+		}
+		if at := begun.Load(); at != 0 && time.Since(time.Unix(0, at)) > 2*MaxTime {
+			os.Exit(noParent)
 		}
 	}
 }
@@ -74,7 +85,7 @@ func watchMemory() {
 // maxCached is how many parsed templates a child keeps.
 const maxCached = 16
 
-func serve(in io.Reader, out io.Writer) error {
+func serve(in io.Reader, out io.Writer, begun *atomic.Int64) error {
 	write := func(r reply) error {
 		line, err := json.Marshal(r)
 		if err != nil {
@@ -98,7 +109,9 @@ func serve(in io.Reader, out io.Writer) error {
 		if err != nil {
 			return fmt.Errorf("reading a request to render: %w", err)
 		}
+		begun.Store(time.Now().UnixNano())
 		text, err := render(line, parsed)
+		begun.Store(0)
 		answer := reply{Text: text}
 		if err != nil {
 			var raised *jinja.RaisedError
