@@ -40,7 +40,34 @@ func interopModels() map[string]model.Config {
 	qwen3.Family, qwen3.RoPETheta, qwen3.HeadDim = model.Qwen3, 5000, 10
 	reward := llama
 	reward.Head = model.Scalar
-	return map[string]model.Config{"gpt2": gpt2, "llama": llama, "llama-untied": untied, "qwen3": qwen3, "llama-reward": reward}
+	all := map[string]model.Config{"gpt2": gpt2, "llama": llama, "llama-untied": untied, "qwen3": qwen3, "llama-reward": reward}
+
+	// The probe has 11 tokens, more than any window.
+	small := llama
+	small.Width, small.Heads, small.HeadDim, small.FeedForward = 24, 3, 8, 28
+	scaled := small
+	scaled.AttentionBias, scaled.FeedForwardBias = true, true
+	scaled.RoPEScaling = model.RoPEScaling{Type: "llama3", Factor: 8, LowFactor: 1, HighFactor: 4, Original: 16}
+	all["llama3"] = scaled
+	all["llama-classes"] = small.WithHead(model.Classes, "bad", "fair", "good")
+	all["llama-body"] = small.WithHead(model.NoHead)
+	mistral := small
+	mistral.Family, mistral.Window, mistral.Windowed = model.Mistral, 4, []bool{true, true}
+	all["mistral"] = mistral
+	qwen2 := small
+	qwen2.Family, qwen2.AttentionBias, qwen2.Window, qwen2.Windowed = model.Qwen2, true, 5, []bool{false, true}
+	all["qwen2"] = qwen2
+	gemma := small
+	gemma.Family, gemma.LocalTheta, gemma.QueryScalar, gemma.Window, gemma.Windowed = model.Gemma3, 100, 11, 3, []bool{true, false}
+	gemma.RoPEScaling = model.RoPEScaling{Type: "linear", Factor: 4}
+	all["gemma3"] = gemma
+	bert := small
+	bert.Family, bert.Head, bert.KVHeads, bert.RoPETheta, bert.Types, bert.ExactGELU = model.BERT, model.MaskedLanguageModel, 3, 0, 2, true
+	all["bert"] = bert
+	all["bert-classes"] = bert.WithHead(model.Classes, "bad", "fair", "good")
+	bert.Pooler = true
+	all["bert-body"] = bert.WithHead(model.NoHead)
+	return all
 }
 
 type probe struct {
@@ -123,9 +150,15 @@ func compareInterop(t *testing.T, engine compute.Engine, folder string) {
 	ids := interopProbe.IDs
 	p := compute.NewProgram("interop")
 	hidden := m.Hidden(p, m.NewBatch(p, 1, len(ids)))
-	if m.Head == model.Scalar {
-		p.Output("logits", m.Score(p, hidden))
-	} else {
+	rows := p.Input("rows", compute.Int32, 1)
+	switch m.Head {
+	case model.Scalar: // transformers pools the last token
+		p.Output("logits", m.Score(p, compute.GatherRows(hidden, rows)))
+	case model.Classes:
+		p.Output("logits", m.ClassLogits(p, hidden, rows))
+	case model.NoHead:
+		p.Output("logits", hidden)
+	default:
 		p.Output("logits", m.Logits(p, hidden))
 	}
 	x, err := engine.Compile(p, m.Store)
@@ -136,13 +169,11 @@ func compareInterop(t *testing.T, engine compute.Engine, folder string) {
 	for i := range ids {
 		x.Ints("positions")[i] = int32(i)
 	}
+	copy(x.Ints("rows"), m.ReadAt(x.Ints("segments"), len(ids)))
 	if err := x.Run(); err != nil {
 		t.Fatal(err)
 	}
 	got := x.Floats("logits")
-	if m.Head == model.Scalar {
-		got = got[len(got)-1:] // transformers pools the last token
-	}
 	logits, err := want.Float32("logits")
 	if err != nil {
 		t.Fatal(err)

@@ -310,7 +310,7 @@ func (r *replay) gradients(context.Context) error {
 		if len(got) != len(want) {
 			return artifact.Errorf(artifact.ErrCorrupt, "gradients.safetensors: %q has %d elements, the model %d", p.Name, len(want), len(got))
 		}
-		r.compare(Comparison{Name: "gradient " + p.Name, Error: distance(got, want) / size, Tolerance: arrayTolerance})
+		r.compare(Comparison{Name: "gradient " + p.Name, Error: ratio(distance(got, want), size), Tolerance: arrayTolerance})
 	}
 	return nil
 }
@@ -387,8 +387,15 @@ func (r *replay) tensor(file, name string) ([]float32, error) {
 	return f.Float32(name)
 }
 
-// relative is ‖a−b‖/‖b‖.
-func relative(a, b []float32) float64 { return distance(a, b) / norm(b) }
+// relative is ‖a−b‖/‖b‖, and 0 of two arrays of zeros.
+func relative(a, b []float32) float64 { return ratio(distance(a, b), norm(b)) }
+
+func ratio(distance, size float64) float64 {
+	if distance == 0 {
+		return 0
+	}
+	return distance / size
+}
 
 // distance is ‖a−b‖.
 func distance(a, b []float32) float64 {
