@@ -366,7 +366,7 @@ func TestTemplatesThatTheWordsCannotBeToldInAreRefused(t *testing.T) {
 func TestHostileTemplatesAreStoppedByTheirLimits(t *testing.T) {
 	for name, c := range map[string]struct{ source, want string }{
 		"loops without an end": {"{% for a in range(99999) %}{% for b in range(99999) %}{% for c in range(99999) %}{% endfor %}{% endfor %}{% endfor %}", "the template was stopped: it needs more than 2s of time"},
-		"memory": {"{% set n = namespace(all=[]) %}{% for i in range(100000) %}{% set n.all = n.all + [('x' * 10000000) ~ i] %}{% endfor %}",
+		"memory": {"{% set n = namespace(all=[]) %}{% for i in range(100000) %}{% set n.all = n.all + [('x' * 60000000) ~ i] %}{% endfor %}",
 			"the template was stopped: it needs more than 512 MiB of memory"},
 		"a value that holds itself":  {"{% set n = namespace() %}{% set n.n = n %}{{ n }}", "the template was stopped: it needs more than 64 MiB of stack"},
 		"a macro that calls itself":  {"{% macro f() %}{{ f() }}{% endmacro %}{{ f() }}", "nested more than 1000 deep"},
@@ -432,6 +432,20 @@ func TestNamedTemplatesAreChosenByTools(t *testing.T) {
 	}
 	if _, err := For(withConfig(t, map[string]any{"chat_template": []map[string]string{{"name": "rag", "template": "x"}}})); err == nil || !strings.Contains(err.Error(), `"default"`) {
 		t.Errorf("no default: error %v", err)
+	}
+}
+
+func TestMessagesReachTemplatesAsWithTransformers(t *testing.T) {
+	template, _ := withTemplate(t, "{% for m in messages %}{{ m | tojson }}\n{% endfor %}{{ tools is none }}{{ documents is none }}{{ eos_token }}{{ sep_token is defined }}")
+	const messages = `[{"role":"user","content":"b","name":null},{"role":"assistant","content":null,"tool_calls":[{"arguments":null}]},{"role":"assistant","content":"a","reasoning":"r"},{"role":"assistant","thinking":"t","reasoning_content":"c"}]`
+	const want = `{"role": "user", "content": "b"}
+{"role": "assistant", "tool_calls": [{"arguments": null}]}
+{"thinking": "r", "role": "assistant", "content": "a", "reasoning": "r", "reasoning_content": "r"}
+{"thinking": "t", "role": "assistant", "reasoning_content": "c"}
+TrueTrue</s>False`
+	text, err := template.Text(Conversation{Messages: json.RawMessage(messages)})
+	if err != nil || text != want {
+		t.Errorf("rendered\n%s (%v), want\n%s", text, err, want)
 	}
 }
 

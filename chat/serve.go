@@ -147,5 +147,47 @@ func render(line []byte, parsed map[string]*jinja.Template) (string, error) {
 	if !ok {
 		return "", errors.New("the variables are no object")
 	}
+	if messages, ok := variables.Get("messages"); ok {
+		variables.Set("messages", normalized(messages))
+	}
 	return template.Render(variables, r.Now)
+}
+
+// normalized returns messages as apply_chat_template of transformers 5 hands them
+// to templates: without keys that have no value (content: null beside tool_calls),
+// and with an assistant's thoughts, under whichever of three names they come, as
+// reasoning_content and thinking.
+func normalized(messages any) any {
+	list, ok := messages.(*jinja.List)
+	if !ok {
+		return messages
+	}
+	out := &jinja.List{Items: make([]any, len(list.Items))}
+	for i, x := range list.Items {
+		out.Items[i] = x
+		message, ok := x.(*jinja.Dict)
+		if !ok {
+			continue
+		}
+		var thoughts any
+		for _, key := range []string{"reasoning", "thinking", "reasoning_content"} { // the last goes first
+			if v, _ := message.Get(key); v != nil {
+				thoughts = v
+			}
+		}
+		fresh := jinja.NewDict()
+		if thoughts != nil {
+			fresh.Set("thinking", thoughts)
+		}
+		for _, key := range message.Keys() {
+			if v, _ := message.Get(key); v != nil {
+				fresh.Set(key, v)
+			}
+		}
+		if thoughts != nil {
+			fresh.Set("reasoning_content", thoughts)
+		}
+		out.Items[i] = fresh
+	}
+	return out
 }

@@ -10,7 +10,7 @@ if [ ! -x "$venv/bin/python" ]; then
 fi
 "$venv/bin/python" -c 'import torch, transformers, safetensors, peft' 2>/dev/null ||
   "$venv/bin/pip" install -q torch transformers safetensors tokenizers peft
-output=$(ALMA_INTEROP_PYTHON="$venv/bin/python" go test ./evaluate -run Interop -v -count 1)
+output=$(ALMA_INTEROP_PYTHON="$venv/bin/python" go test ./evaluate ./chat -run Interop -v -count 1)
 printf '%s\n' "$output"
 {
   printf '# What other tools open\n\nWritten by `scripts/interop.sh`, which takes torch, transformers and peft from PyPI.\n'
