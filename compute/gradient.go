@@ -6,6 +6,10 @@ import "fmt"
 // differentiation) and returns the gradient of the scalar loss by each of the
 // given tensors, in their shapes. A tensor that does not reach the loss has
 // the gradient zero.
+//
+// With [Program.Recompute] only what a layer begins with is kept for the
+// backward pass, and the layer is computed once more when its turn comes (Chen
+// et al. 2016). The last layer is not: its turn comes at once.
 func Gradient(loss *Tensor, wrt ...*Tensor) []*Tensor {
 	if len(loss.Shape) != 0 {
 		panic(fmt.Sprintf("compute: Gradient wants a scalar loss, got shape %v", loss.Shape))
@@ -28,6 +32,10 @@ func Gradient(loss *Tensor, wrt ...*Tensor) []*Tensor {
 		}
 	}
 
+	var again *recomputation
+	if p.Recompute {
+		again = newRecomputation(p)
+	}
 	grads := make(map[*Tensor]*Tensor)
 	grads[loss] = Constant(p, 1)
 	for i := len(forward) - 1; i >= 0; i-- {
@@ -44,7 +52,7 @@ func Gradient(loss *Tensor, wrt ...*Tensor) []*Tensor {
 		if !reached {
 			continue
 		}
-		for j, d := range n.Op.Gradient(n, dOut) {
+		for j, d := range n.Op.Gradient(again.node(n), dOut) {
 			in := n.Inputs[j]
 			if d == nil || !needs[in.Node.ID] {
 				continue

@@ -102,10 +102,21 @@ type Program struct {
 	Variables []Named
 	Outputs   []Named
 	Updates   []Update
+
+	// Recompute has [Gradient] compute the tensors within layers (see
+	// [Program.StartLayer]) again, so that they need not be kept from the
+	// forward to the backward pass. No bit of a result changes.
+	Recompute bool
+
+	layers []*Tensor // where they begin
 }
 
 // NewProgram returns an empty Program. The name appears in errors and profiles.
 func NewProgram(name string) *Program { return &Program{Name: name} }
+
+// StartLayer says that a layer of the model begins, whose operators read what
+// came before it through x alone, inputs and variables apart.
+func (p *Program) StartLayer(x *Tensor) { p.layers = append(p.layers, x) }
 
 // Source is the operator behind inputs and variables.
 type Source struct {

@@ -135,6 +135,9 @@ func (b builder) conv(x *compute.Tensor, name string, in, out int) *compute.Tens
 	return b.adapted(x, compute.Linear(x, b.p.Variable(name+".weight", in, out), b.p.Variable(name+".bias", out), false), name)
 }
 
+// startLayer says that a block begins with the residual stream x.
+func (b builder) startLayer(x *compute.Tensor) { b.p.StartLayer(x) }
+
 func (b builder) layerNorm(x *compute.Tensor, name string) *compute.Tensor {
 	d := x.Shape.Last()
 	return compute.LayerNorm(x, b.p.Variable(name+".weight", d), b.p.Variable(name+".bias", d), float32(b.Epsilon))

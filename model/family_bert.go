@@ -72,6 +72,7 @@ func (bert) blocks(b builder, in Batch, attend attendFunc) *compute.Tensor {
 		b.lookUp(e+"position_embeddings.weight", b.Context, in.Positions)) // [B, T, D]
 	x = b.layerNorm(x, e+"LayerNorm")
 	for i := range b.Layers {
+		b.startLayer(x)
 		h := fmt.Sprintf("bert.encoder.layer.%d.", i)
 		heads := func(name string) *compute.Tensor {
 			return compute.Reshape(b.linear(x, h+"attention.self."+name, d, d, true), rows, t, b.Heads, b.HeadDim)

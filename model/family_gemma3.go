@@ -78,6 +78,7 @@ func (gemma3) blocks(b builder, in Batch, attend attendFunc) *compute.Tensor {
 	}
 	x := compute.Scale(b.lookUp("model.embed_tokens.weight", b.Vocabulary, in.Tokens), float32(math.Sqrt(float64(d)))) // [B, T, D]
 	for i := range b.Layers {
+		b.startLayer(x)
 		h := fmt.Sprintf("model.layers.%d.", i)
 		frequencies := global
 		if b.windowOf(i) > 0 {

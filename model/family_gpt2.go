@@ -58,6 +58,7 @@ func (gpt2) blocks(b builder, in Batch, attend attendFunc) *compute.Tensor {
 		b.lookUp("transformer.wte.weight", b.Vocabulary, in.Tokens),
 		b.lookUp("transformer.wpe.weight", b.Context, in.Positions)) // [B, T, D]
 	for i := range b.Layers {
+		b.startLayer(x)
 		h := fmt.Sprintf("transformer.h.%d.", i)
 		qkv := b.conv(b.layerNorm(x, h+"ln_1"), h+"attn.c_attn", d, 3*d) // [B, T, 3D]
 		part := func(j int) *compute.Tensor {

@@ -82,6 +82,7 @@ func (a llama) blocks(b builder, in Batch, attend attendFunc) *compute.Tensor {
 	frequencies := b.RoPEFrequencies()
 	x := b.lookUp("model.embed_tokens.weight", b.Vocabulary, in.Tokens) // [B, T, D]
 	for i := range b.Layers {
+		b.startLayer(x)
 		h := fmt.Sprintf("model.layers.%d.", i)
 		y := b.rmsNorm(x, h+"input_layernorm")
 		heads := func(name string, n int) *compute.Tensor {

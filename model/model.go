@@ -23,6 +23,11 @@ type Model struct {
 	Engine compute.Engine
 	Store  compute.Store
 
+	// Recompute has training compute a block's activations again in the backward
+	// pass: less memory, a third more work, the same bits. Programs built before
+	// it is set are not changed.
+	Recompute bool
+
 	frozen map[string]bool // names of the parameters that training leaves as they are
 }
 

@@ -28,6 +28,7 @@ type OptimizerConfig struct {
 	// comes from the recipe or the command line, and is recorded because the
 	// results depend on it.
 	Precision  string `yaml:"-" json:"precision,omitempty"`
+	Recompute  bool   `yaml:"recompute" json:"recompute,omitempty" doc:"compute activations again in the backward pass: less memory, a third more work, the same bits"`
 	OnBadBatch string `yaml:"on_bad_batch" json:"on_bad_batch" doc:"what to do when a loss or gradient is not finite or a norm leaps" enum:"stop,skip,rollback"`
 }
 

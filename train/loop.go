@@ -293,8 +293,9 @@ func (l *Loop) resume(state *trainerState) (found bool, err error) {
 	if err := json.Unmarshal(data, &loaded); err != nil {
 		return false, artifact.Mark(artifact.ErrCorrupt, fmt.Errorf("reading trainer.json of %s: %w", checkpoint.Path(), err))
 	}
-	// A run that stopped at a bad update may go on by another policy.
-	if changed := differences(loaded.Config, config, "config.on_bad_batch"); len(changed) > 0 {
+	// A run that stopped at a bad update may go on by another policy, and what is
+	// computed again changes no bit.
+	if changed := differences(loaded.Config, config, "config.on_bad_batch", "config.recompute"); len(changed) > 0 {
 		return false, artifact.Errorf(artifact.ErrUsage,
 			"resuming %s from %s: the configuration differs from that of the run: %s; set it back, or give another --out, or delete %s to begin again",
 			l.Stage, checkpoint.Path(), strings.Join(changed, ", "), l.Folder)

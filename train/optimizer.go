@@ -27,6 +27,7 @@ func Backward(p *compute.Program, m *model.Model, loss *compute.Tensor) error {
 	for i, param := range parameters {
 		wrt[i] = p.Variable(param.Name, param.Shape...)
 	}
+	p.Recompute = m.Recompute
 	for i, gradient := range compute.Gradient(loss, wrt...) {
 		for j, part := range terms(gradient) {
 			name := gradientName(parameters[i].Name, j)

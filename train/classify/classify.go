@@ -70,6 +70,7 @@ func Run(ctx context.Context, env train.Environment, c Config, in Inputs, out st
 	if err != nil {
 		return nil, err
 	}
+	m.Recompute = c.Recompute
 	if c.FreezeBody {
 		m.Freeze(m.InBody)
 	}

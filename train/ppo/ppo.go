@@ -247,6 +247,7 @@ func Run(ctx context.Context, env train.Environment, c Config, in Inputs, out st
 			return nil, err
 		}
 	}
+	policy.Recompute, critic.Recompute = c.Recompute, c.Recompute
 	longest := min(policy.Context, critic.Context)
 	length := c.Context
 	if length == 0 {

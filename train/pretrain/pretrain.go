@@ -177,6 +177,7 @@ func Run(ctx context.Context, env train.Environment, c Config, in Inputs, out st
 	if err != nil {
 		return nil, err
 	}
+	m.Recompute = c.Recompute
 	lm, err := train.NewLanguageModel(m, c.MicroRows, c.Context)
 	if err != nil {
 		return nil, err

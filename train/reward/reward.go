@@ -115,6 +115,7 @@ func Run(ctx context.Context, env train.Environment, c Config, in Inputs, out st
 	if err != nil {
 		return nil, err
 	}
+	m.Recompute = c.Recompute
 	if err := c.LoRAConfig.AddTo(m, c.Seed); err != nil {
 		return nil, err
 	}

@@ -66,6 +66,7 @@ func Run(ctx context.Context, env train.Environment, c Config, in Inputs, out st
 	if err != nil {
 		return nil, err
 	}
+	m.Recompute = c.Recompute
 	if m.Head != model.LanguageModel {
 		return nil, artifact.Errorf(artifact.ErrUsage, "configuring sft: the base %s has a %q head; give a language model", in.Base, m.Head)
 	}
