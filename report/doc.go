@@ -20,5 +20,6 @@
 // Markdown fences it, and the page's content security policy allows exactly
 // the scripts and styles that this package embeds, by their hashes.
 //
-// The package reads no files and knows no stage; a command gathers the data.
+// The package reads no files and knows no stage; who gathers the data says what
+// a stage's metrics mean (MetricsChart).
 package report

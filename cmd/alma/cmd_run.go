@@ -145,6 +145,6 @@ func (c *call) report(out string) error {
 		c.printf("%s (%s)\n", line, o.Threshold)
 	}
 	c.printf("\n%d of %d thresholds are met. They are about a written style that RLHF is to enforce;\nthat a model of this size writes true documentation, none of them shows.\n\n", met, held)
-	c.printf("report  %s\nchat    go run ./cmd/alma chat %s\n", filepath.Join(out, godoc.ReportHTML), quoted([]string{filepath.ToSlash(filepath.Join(out, "ppo"))}))
+	c.printf("report  %s\nchat    go run ./cmd/alma chat %s\n", filepath.Join(out, report.HTMLFile), quoted([]string{filepath.ToSlash(filepath.Join(out, "ppo"))}))
 	return nil
 }

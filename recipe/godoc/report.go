@@ -3,7 +3,6 @@ package godoc
 import (
 	"encoding/json"
 	"fmt"
-	"io"
 	"maps"
 	"path/filepath"
 	"slices"
@@ -19,12 +18,8 @@ import (
 	"github.com/seed-b72bdb6c/alma/train/reward"
 )
 
-// Files of a run folder beside its stages.
-const (
-	ReportHTML = "report.html"
-	ReportText = "report.md"
-	recipeFile = "recipe.json" // the resolved configuration
-)
+// The file of a run folder beside its stages and the report.
+const recipeFile = "recipe.json" // the resolved configuration
 
 // stageText is what people are told of a stage.
 type stageText struct {
@@ -88,21 +83,7 @@ func WriteReport(folder string) ([]report.Outcome, error) {
 	if err != nil {
 		return nil, fmt.Errorf("building the report of %s: %w", folder, err)
 	}
-	for name, write := range map[string]func(io.Writer) error{ReportHTML: r.HTML, ReportText: r.Markdown} {
-		w, err := artifact.Create(filepath.Join(folder, name))
-		if err != nil {
-			return nil, err
-		}
-		err = write(w)
-		if err == nil {
-			err = w.Commit()
-		}
-		w.Abort()
-		if err != nil {
-			return nil, err
-		}
-	}
-	return r.Outcomes, nil
+	return r.Outcomes, r.Save(folder)
 }
 
 // readJSON reads a small file of a stage. What cannot be decoded is an
@@ -192,7 +173,7 @@ func gather(folder string, saved savedRecipe) (*report.Report, error) {
 		wrote := report.Artifact{Name: s.name, Path: filepath.ToSlash(dir), SHA256: sum}
 		stage := report.Stage{
 			Name: s.name, Title: s.title, Description: s.does, Artifact: wrote, Config: m.Config,
-			Charts: charts(s.name, r.metrics[s.name]), Tables: r.stageTables(s.name), Notes: append(r.stageNotes(s.name), m.Notes...),
+			Charts: report.Charts(stageCharts[s.name], r.metrics[s.name]), Tables: r.stageTables(s.name), Notes: append(r.stageNotes(s.name), m.Notes...),
 		}
 		for _, role := range slices.Sorted(maps.Keys(m.Inputs)) {
 			stage.Inputs = append(stage.Inputs, report.Artifact{Name: role, Path: filepath.ToSlash(m.Inputs[role].Path), SHA256: m.Inputs[role].SHA256})

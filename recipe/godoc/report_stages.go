@@ -189,77 +189,41 @@ func (r *records) stageNotes(stage string) []string {
 	return nil
 }
 
-// chartSpec says which metrics a chart shows, each with the name of its curve.
-type chartSpec struct {
-	title, unit string
-	log         bool
-	curves      [][2]string // metric, name
-}
-
 // stageCharts are the charts of the stages that write metrics.jsonl.
-var stageCharts = map[string][]chartSpec{
+var stageCharts = map[string][]report.MetricsChart{
 	"pretrain": {
-		{"Loss", "nats a token", false, [][2]string{{"loss", "training"}, {"validation/loss", "validation"}}},
-		{"Bits per byte", "bits per byte", false, [][2]string{{"bits_per_byte", "training"}, {"validation/bits_per_byte", "validation"}}},
+		{Title: "Loss", Unit: "nats a token", Curves: [][2]string{{"loss", "training"}, {"validation/loss", "validation"}}},
+		{Title: "Bits per byte", Unit: "bits per byte", Curves: [][2]string{{"bits_per_byte", "training"}, {"validation/bits_per_byte", "validation"}}},
 		gradientChart, rateChart,
 	},
 	"sft": {
-		{"Loss", "nats a token of the assistant", false, [][2]string{{"loss", "training"}, {"validation/loss", "validation"}}},
+		{Title: "Loss", Unit: "nats a token of the assistant", Curves: [][2]string{{"loss", "training"}, {"validation/loss", "validation"}}},
 		gradientChart, rateChart,
 	},
 	"reward": {
-		{"Loss", "nats a pair", false, [][2]string{{"loss", "training"}, {"validation/nll", "validation"}}},
-		{"Accuracy", "share of pairs", false, [][2]string{{"accuracy", "training"}, {"validation/accuracy", "validation"}}},
-		{"Calibration error", "share", false, [][2]string{{"validation/ece", "validation"}}},
+		{Title: "Loss", Unit: "nats a pair", Curves: [][2]string{{"loss", "training"}, {"validation/nll", "validation"}}},
+		{Title: "Accuracy", Unit: "share of pairs", Curves: [][2]string{{"accuracy", "training"}, {"validation/accuracy", "validation"}}},
+		{Title: "Calibration error", Unit: "share", Curves: [][2]string{{"validation/ece", "validation"}}},
 		gradientChart, rateChart,
 	},
 	"ppo": {
-		{"Score of the reward model", "score", false, [][2]string{{"objective/scores", "score"}, {"objective/rlhf_reward", "score − β·KL"}}},
-		{"KL from SFT", "nats a response", false, [][2]string{{"objective/kl", "KL"}}},
-		{"Entropy", "nats", false, [][2]string{{"policy/entropy_avg", "a token"}}},
-		{"Length", "tokens", false, [][2]string{{"response_length/mean", "response"}}},
-		{"Not ended", "share of responses", false, [][2]string{{"response_length/clip_ratio", "cut off"}}},
-		{"Policy loss", "loss", false, [][2]string{{"loss/policy_avg", "policy"}}},
-		{"Value loss", "loss", false, [][2]string{{"loss/value_avg", "value"}}},
-		{"Loss on pretraining text", "nats a token", false, [][2]string{{"loss/pretrain_avg", "pretraining"}}},
-		{"Clipped", "share of tokens", false, [][2]string{{"policy/clipfrac_avg", "policy"}, {"val/clipfrac_avg", "value"}}},
-		{"KL of an update", "nats a token", false, [][2]string{{"policy/approxkl_avg", "approximate KL"}}},
-		{"Explained variance of the returns", "share", false, [][2]string{{"vf_explained_var", "critic"}}},
-		{"Norm of the gradient", "norm before clipping", true, [][2]string{{"grad_norm", "policy"}, {"critic_grad_norm", "critic"}}},
+		{Title: "Score of the reward model", Unit: "score", Curves: [][2]string{{"objective/scores", "score"}, {"objective/rlhf_reward", "score − β·KL"}}},
+		{Title: "KL from SFT", Unit: "nats a response", Curves: [][2]string{{"objective/kl", "KL"}}},
+		{Title: "Entropy", Unit: "nats", Curves: [][2]string{{"policy/entropy_avg", "a token"}}},
+		{Title: "Length", Unit: "tokens", Curves: [][2]string{{"response_length/mean", "response"}}},
+		{Title: "Not ended", Unit: "share of responses", Curves: [][2]string{{"response_length/clip_ratio", "cut off"}}},
+		{Title: "Policy loss", Unit: "loss", Curves: [][2]string{{"loss/policy_avg", "policy"}}},
+		{Title: "Value loss", Unit: "loss", Curves: [][2]string{{"loss/value_avg", "value"}}},
+		{Title: "Loss on pretraining text", Unit: "nats a token", Curves: [][2]string{{"loss/pretrain_avg", "pretraining"}}},
+		{Title: "Clipped", Unit: "share of tokens", Curves: [][2]string{{"policy/clipfrac_avg", "policy"}, {"val/clipfrac_avg", "value"}}},
+		{Title: "KL of an update", Unit: "nats a token", Curves: [][2]string{{"policy/approxkl_avg", "approximate KL"}}},
+		{Title: "Explained variance of the returns", Unit: "share", Curves: [][2]string{{"vf_explained_var", "critic"}}},
+		{Title: "Norm of the gradient", Unit: "norm before clipping", LogY: true, Curves: [][2]string{{"grad_norm", "policy"}, {"critic_grad_norm", "critic"}}},
 		rateChart,
 	},
 }
 
 var (
-	gradientChart = chartSpec{"Norm of the gradient", "norm before clipping", true, [][2]string{{"grad_norm", "norm"}}}
-	rateChart     = chartSpec{"Learning rate", "learning rate", false, [][2]string{{"lr", "rate"}}}
+	gradientChart = report.MetricsChart{Title: "Norm of the gradient", Unit: "norm before clipping", LogY: true, Curves: [][2]string{{"grad_norm", "norm"}}}
+	rateChart     = report.MetricsChart{Title: "Learning rate", Unit: "learning rate", Curves: [][2]string{{"lr", "rate"}}}
 )
-
-// charts draws the metrics of a stage. A curve without points, such as that of
-// a loss which the configuration turned off, is left out.
-func charts(stage string, lines []train.MetricsLine) []report.Chart {
-	var out []report.Chart
-	for _, spec := range stageCharts[stage] {
-		chart := report.Chart{Title: spec.title, XLabel: "step", YLabel: spec.unit, LogY: spec.log}
-		for _, curve := range spec.curves {
-			s := report.Series{Name: curve[1]}
-			for _, line := range lines {
-				y, ok := line.Value(curve[0])
-				if !ok {
-					continue
-				}
-				if spec.log && y <= 0 {
-					y = math.NaN() // a logarithm has no place for it: a gap
-				}
-				s.X, s.Y = append(s.X, float64(line.Step)), append(s.Y, y)
-			}
-			if len(s.X) > 0 {
-				chart.Series = append(chart.Series, s)
-			}
-		}
-		if len(chart.Series) > 0 {
-			out = append(out, chart)
-		}
-	}
-	return out
-}

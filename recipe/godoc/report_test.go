@@ -127,7 +127,7 @@ func written(t *testing.T, folder string) (outcomes []report.Outcome, html, text
 	if err != nil {
 		t.Fatal(err)
 	}
-	for name, into := range map[string]*string{ReportHTML: &html, ReportText: &text} {
+	for name, into := range map[string]*string{report.HTMLFile: &html, report.MarkdownFile: &text} {
 		data, err := os.ReadFile(filepath.Join(folder, name))
 		if err != nil {
 			t.Fatal(err)
@@ -160,7 +160,7 @@ func TestTheReportTellsWhatARunDid(t *testing.T) {
 		"go run ./cmd/alma chat", "tensorboard --logdir", "rankings.file=rankings.jsonl",
 		"Explained variance", "Entropy", "Clipped", "Calibration",
 	} {
-		for name, page := range map[string]string{ReportHTML: html, ReportText: text} {
+		for name, page := range map[string]string{report.HTMLFile: html, report.MarkdownFile: text} {
 			// Both escape some characters, which no fact here depends on.
 			plain := strings.NewReplacer("\\", "", "&#43;", "+").Replace(page)
 			if !strings.Contains(plain, fact) {
