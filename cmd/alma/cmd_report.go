@@ -5,6 +5,8 @@ import (
 	"os"
 
 	"github.com/spf13/cobra"
+
+	"github.com/seed-b72bdb6c/alma/recipe/classify"
 )
 
 func newReportCommand(c *call) *cobra.Command {
@@ -12,8 +14,8 @@ func newReportCommand(c *call) *cobra.Command {
 		Use:     "report RUN",
 		GroupID: groupUse,
 		Short:   "Build the report of a run again",
-		Long: `Build report.html and report.md of a run's folder again from what its stages
-left there: curves, samples before and after, configuration, hashes, compute.
+		Long: `Build report.html and report.md of a run's folder, or of a classifier's, again from
+what its stages left there: curves, samples before and after, configuration, hashes, compute.
 report.html is one file that opens offline. Nothing is trained or measured.`,
 		Example: examples("alma report runs/godoc"),
 		Args:    arguments(1, 1),
@@ -21,7 +23,12 @@ report.html is one file that opens offline. Nothing is trained or measured.`,
 			if _, err := os.Stat(args[0]); err != nil {
 				return fmt.Errorf("opening the run: %w", err)
 			}
-			return c.folder(args[0], nil, func() error { return c.report(args[0]) })
+			return c.folder(args[0], nil, func() error {
+				if classify.IsRun(args[0]) {
+					return classify.WriteReport(args[0])
+				}
+				return c.report(args[0])
+			})
 		},
 	}
 }

@@ -29,12 +29,14 @@ func newVerbs(c *call) []*cobra.Command {
 		newTokenizerCommand(c),
 		newPretrainCommand(c),
 		newSFTCommand(c),
+		newClassifyCommand(c),
 		newRewardCommand(c),
 		newPPOCommand(c),
 		newMergeCommand(c),
 
 		newSampleCommand(c),
 		newChatCommand(c),
+		newEmbedCommand(c),
 		newEvalCommand(c),
 		newReportCommand(c),
 

@@ -28,16 +28,7 @@ type sections godoc.Config
 // section's name out.
 func (c *call) configure(section string, seedGiven bool, args []string) (sections, error) {
 	s := sections(godoc.Defaults())
-	var options recipe.Options
-	for _, set := range c.set {
-		if !strings.HasPrefix(set, section+".") {
-			set = section + "." + set
-		}
-		options.Set = append(options.Set, set)
-	}
-	if seedGiven {
-		options.Set = append(options.Set, fmt.Sprintf("%s.seed=%d", section, c.seed))
-	}
+	options := c.stageOptions(section, seedGiven)
 	if c.precision == string(cpu.BF16) {
 		options.Set = append(options.Set, "precision="+c.precision)
 	}
@@ -51,6 +42,21 @@ func (c *call) configure(section string, seedGiven bool, args []string) (section
 	s = sections(godoc.Config(s).InPrecision())
 	c.precision = s.Precision
 	return s, err
+}
+
+// stageOptions are --set and --seed for the section of a stage.
+func (c *call) stageOptions(section string, seedGiven bool) recipe.Options {
+	var options recipe.Options
+	for _, set := range c.set {
+		if !strings.HasPrefix(set, section+".") {
+			set = section + "." + set
+		}
+		options.Set = append(options.Set, set)
+	}
+	if seedGiven {
+		options.Set = append(options.Set, fmt.Sprintf("%s.seed=%d", section, c.seed))
+	}
+	return options
 }
 
 // A stageFolder is where a stage writes, and what decides its content.

@@ -207,7 +207,7 @@ func load(tok *tokenizer.Tokenizer, c Config, in Inputs, context int) (d texts, 
 	if d.held, err = Encode(tok, heldFile, held, d.labels, d.limit); err != nil {
 		return d, err
 	}
-	d.length = rowLength(context, d.learned, d.held)
+	d.length = RowLength(context, d.learned.Tokens, d.held.Tokens)
 	return d, nil
 }
 

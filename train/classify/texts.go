@@ -44,19 +44,30 @@ func Labels(texts []dataset.Text) []string {
 	return labels
 }
 
-// Encode makes examples of labelled texts of at most limit tokens. A label that
-// is none of the labels is an error that names it, the file and the line.
-func Encode(tok *tokenizer.Tokenizer, path string, texts []dataset.Text, labels []string, limit int) (Examples, error) {
+// ClassesOf returns the class of each text, an index into the labels. A label
+// that is none of them is an error that names it, the file and the line.
+func ClassesOf(path string, texts []dataset.Text, labels []string) ([]int, error) {
 	classes := make(map[string]int, len(labels))
 	for i, label := range labels {
 		classes[label] = i
 	}
-	var e Examples
-	for _, t := range texts {
+	out := make([]int, len(texts))
+	for i, t := range texts {
 		class, ok := classes[t.Label]
 		if !ok {
-			return e, artifact.Errorf(artifact.ErrUsage, "reading texts %s:%d: label %q is not one that the model learns or knows: %s", path, t.Line, t.Label, quoted(labels))
+			return nil, artifact.Errorf(artifact.ErrUsage, "reading texts %s:%d: label %q is not one that the model learns or knows: %s", path, t.Line, t.Label, quoted(labels))
 		}
+		out[i] = class
+	}
+	return out, nil
+}
+
+// Encode makes examples of labelled texts, cut to at most limit tokens.
+func Encode(tok *tokenizer.Tokenizer, path string, texts []dataset.Text, labels []string, limit int) (e Examples, err error) {
+	if e.Classes, err = ClassesOf(path, texts, labels); err != nil {
+		return e, err
+	}
+	for _, t := range texts {
 		ids, cut, err := dataset.EncodeText(tok, t.Text, limit)
 		if err != nil {
 			return e, artifact.Errorf(artifact.ErrUsage, "reading texts %s:%d: %w", path, t.Line, err)
@@ -64,7 +75,7 @@ func Encode(tok *tokenizer.Tokenizer, path string, texts []dataset.Text, labels 
 		if cut {
 			e.Cut++
 		}
-		e.Tokens, e.Classes, e.Lines = append(e.Tokens, ids), append(e.Classes, class), append(e.Lines, t.Line)
+		e.Tokens, e.Lines = append(e.Tokens, ids), append(e.Lines, t.Line)
 	}
 	return e, nil
 }
@@ -164,13 +175,13 @@ func packTexts(texts [][]int32, which []int, length int) ([][]int, error) {
 	return rows, nil
 }
 
-// rowLength is the tokens of a packed row: as the longest text needs, at least
-// some texts' worth.
-func rowLength(context int, all ...Examples) int {
+// RowLength is the tokens of a packed row for texts: as the longest needs, at
+// least some texts' worth, at most the context.
+func RowLength(context int, texts ...[][]int32) int {
 	const step, least = 16, 64
 	longest := least
-	for _, e := range all {
-		for _, text := range e.Tokens {
+	for _, all := range texts {
+		for _, text := range all {
 			longest = max(longest, len(text))
 		}
 	}

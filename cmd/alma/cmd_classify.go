@@ -1,0 +1,285 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+
+	"github.com/seed-b72bdb6c/alma/artifact"
+	"github.com/seed-b72bdb6c/alma/compute/cpu"
+	"github.com/seed-b72bdb6c/alma/dataset"
+	"github.com/seed-b72bdb6c/alma/recipe"
+	recipes "github.com/seed-b72bdb6c/alma/recipe/classify"
+	"github.com/seed-b72bdb6c/alma/report"
+	"github.com/seed-b72bdb6c/alma/stats"
+	"github.com/seed-b72bdb6c/alma/tokenizer"
+	"github.com/seed-b72bdb6c/alma/train/classify"
+)
+
+func newClassifyCommand(c *call) *cobra.Command {
+	cmd := family(&cobra.Command{
+		Use:     "classify",
+		GroupID: groupMake,
+		Short:   "Train a classifier from a model, and name the classes of texts",
+		Long: `Train a classifier from any model: its output layer is left out, and a layer with
+one output per class, random at first, takes its place. The labels of the texts
+are the classes.`,
+	})
+	cmd.AddCommand(newClassifyTrainCommand(c), newClassifyPredictCommand(c), newClassifyEvalCommand(c))
+	return cmd
+}
+
+func newClassifyTrainCommand(c *call) *cobra.Command {
+	var in classify.Inputs
+	var out string
+	var checkpointSteps int
+	var freeze bool
+	cmd := &cobra.Command{
+		Use:   "train [RECIPE] --base DIR --texts FILE --out DIR",
+		Short: "Train a classifier on labelled texts",
+		Long: `Train a classifier on texts with labels: JSON Lines, CSV or TSV
+(docs/formats/texts.md).
+
+  {"text":"free prize, call now","label":"spam"}
+
+Without a file of validation texts, a share of the texts is held out by a hash of
+each, the same in every run. A text that is longer than the context is cut at its
+end, and counted.
+
+The configuration is that of the "classify" section of a recipe, or the defaults,
+with --set for single keys:
+
+` + describe(classify.Defaults()) + `
+The folder receives the model (config.json has the labels as id2label),
+validation.json, report.html, metrics.jsonl, TensorBoard events and checkpoints;
+given again, an interrupted command goes on from the last checkpoint with the same
+bits.`,
+		Example: examples(
+			"alma classify train --base minilm --texts train.csv --out spam",
+			"alma classify train recipes/classify-sms.yaml --base minilm --texts SMSSpamCollection.tsv --out spam",
+			"alma classify train --base base --texts train.jsonl --validation held-out.jsonl --freeze-body --out topics --set epochs=5"),
+		Args: arguments(0, 1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := required(cmd, "base", "texts", "out"); err != nil {
+				return err
+			}
+			config, err := c.configureClassify(cmd.Flags().Changed("seed"), freeze, args)
+			if err != nil {
+				return err
+			}
+			env, engine, err := c.environment()
+			if err != nil {
+				return err
+			}
+			defer engine.Close()
+			env.CheckpointSteps = checkpointSteps
+			f := stageFolder{out, "classify", config, map[string]string{"base": in.Base, "texts": in.Texts}}
+			if in.Validation != "" {
+				f.inputs["validation"] = in.Validation
+			}
+			manifest, err := c.stage(f, func() (*artifact.Manifest, error) {
+				manifest, err := classify.Run(cmd.Context(), env, config, in, out)
+				if err == nil {
+					err = recipes.WriteReport(out)
+				}
+				return manifest, err
+			})
+			if err := c.finish(out, manifest, err); err != nil || c.json {
+				return err
+			}
+			c.printf("report  %s\n", filepath.Join(out, report.HTMLFile))
+			return nil
+		},
+	}
+	cmd.Flags().StringVar(&in.Base, "base", "", "`DIR` of the model to start from, with its tokenizer")
+	cmd.Flags().StringVar(&in.Texts, "texts", "", "`FILE` of labelled texts to learn")
+	cmd.Flags().StringVar(&in.Validation, "validation", "", "`FILE` of labelled texts to measure on; without it a share of the texts")
+	cmd.Flags().StringVar(&out, "out", "", "`DIR` for the model")
+	cmd.Flags().BoolVar(&freeze, "freeze-body", false, "train the new layers alone, as --set freeze_body=true")
+	c.stageFlags(cmd, &checkpointSteps)
+	return cmd
+}
+
+// configureClassify resolves the configuration of the stage, as configure does
+// for those of the godoc recipe.
+func (c *call) configureClassify(seedGiven, freeze bool, args []string) (classify.Config, error) {
+	config := recipes.Defaults()
+	options := c.stageOptions("classify", seedGiven)
+	if freeze {
+		options.Set = append(options.Set, "classify.freeze_body=true")
+	}
+	var err error
+	if len(args) > 0 {
+		_, err = recipe.Load(args[0], &config, options)
+	} else {
+		_, err = recipe.Parse("defaults", nil, &config, options)
+	}
+	if c.precision != string(cpu.FP32) {
+		config.Classify.Precision = c.precision
+	}
+	return config.Classify, err
+}
+
+// textFlags are the flags that say how a file of texts is read.
+func textFlags(cmd *cobra.Command, o *dataset.TextOptions) {
+	cmd.Flags().StringVar((*string)(&o.Format), "format", "", "of the texts: jsonl, csv, tsv, lines; by default what the file's name says")
+	cmd.Flags().StringVar(&o.Header, "header", "auto", "whether a table's first record names the columns: auto, yes, no")
+	cmd.Flags().StringVar(&o.TextColumn, "text-column", "", "key, column or number of the text; by default the usual names")
+}
+
+// classified is a file's texts with the probabilities of their classes.
+type classified struct {
+	labels        []string
+	texts         []dataset.Text
+	probabilities [][]float64 // [N][K]
+	cut           int
+}
+
+// classifyRows is how many packed rows go through the model at one time. It
+// changes no result.
+const classifyRows = 8
+
+// classifyFile names the classes of a file's texts.
+func (c *call) classifyFile(ctx context.Context, folder, file string, o dataset.TextOptions) (*classified, error) {
+	texts, err := dataset.ReadTexts(file, o)
+	if err != nil {
+		return nil, err
+	}
+	engine, err := c.newEngine()
+	if err != nil {
+		return nil, err
+	}
+	defer engine.Close()
+	m, tok, err := openModel(engine, folder)
+	if err != nil {
+		return nil, err
+	}
+	ids, cut, err := encodeTexts(tok, file, texts, m.Context)
+	if err != nil {
+		return nil, err
+	}
+	classifier, err := classify.NewClassifier(m, classifyRows, classify.RowLength(m.Context, ids))
+	if err != nil {
+		return nil, err
+	}
+	probabilities, err := classifier.Probabilities(ctx, ids)
+	return &classified{m.Labels, texts, probabilities, cut}, err
+}
+
+// encodeTexts makes tokens of texts, at most limit of each, and counts those that
+// were cut.
+func encodeTexts(tok *tokenizer.Tokenizer, file string, texts []dataset.Text, limit int) (ids [][]int32, cut int, err error) {
+	ids = make([][]int32, len(texts))
+	for i, t := range texts {
+		var short bool
+		if ids[i], short, err = dataset.EncodeText(tok, t.Text, limit); err != nil {
+			return nil, 0, artifact.Errorf(artifact.ErrUsage, "reading texts %s:%d: %w", file, t.Line, err)
+		}
+		if short {
+			cut++
+		}
+	}
+	return ids, cut, nil
+}
+
+func newClassifyPredictCommand(c *call) *cobra.Command {
+	var o dataset.TextOptions
+	cmd := &cobra.Command{
+		Use:   "predict MODEL FILE",
+		Short: "Write the class of each text of a file, with its probabilities",
+		Long: `Write the class of each text of a file (docs/formats/texts.md) as JSON Lines, in the
+order of the file: the label, the probability of every class, and the text's id if
+it has one.
+
+  {"id":7,"text":"free prize, call now","label":"spam","probabilities":{"ham":0.01,"spam":0.99}}
+
+A text that is longer than the model's context is cut at its end.`,
+		Example: examples("alma classify predict spam messages.jsonl", "alma classify predict spam messages.txt > labelled.jsonl"),
+		Args:    arguments(2, 2),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			p, err := c.classifyFile(cmd.Context(), args[0], args[1], o)
+			if err != nil {
+				return err
+			}
+			for i, t := range p.texts {
+				line := struct {
+					ID            json.RawMessage    `json:"id,omitempty"`
+					Text          string             `json:"text"`
+					Label         string             `json:"label"`
+					Probabilities map[string]float64 `json:"probabilities"` // written in the order of the labels as text
+				}{t.ID, t.Text, p.labels[stats.Likeliest(p.probabilities[i])], make(map[string]float64, len(p.labels))}
+				for k, label := range p.labels {
+					line.Probabilities[label] = p.probabilities[i][k]
+				}
+				if err := c.printJSON(line); err != nil {
+					return err
+				}
+			}
+			return nil
+		},
+	}
+	textFlags(cmd, &o)
+	c.engineFlags(cmd)
+	return cmd
+}
+
+func newClassifyEvalCommand(c *call) *cobra.Command {
+	o := dataset.TextOptions{Labels: true}
+	cmd := &cobra.Command{
+		Use:   "eval MODEL FILE",
+		Short: "Measure a classifier on labelled texts",
+		Long: `Measure a classifier on texts with labels: accuracy, macro-F1, precision, recall and
+F1 of each class, the confusion matrix, and whether its probabilities are kept
+(calibration).`,
+		Example: examples("alma classify eval spam held-out.csv", "alma classify eval spam held-out.tsv --text-column 2 --label-column 1 --json"),
+		Args:    arguments(2, 2),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			p, err := c.classifyFile(cmd.Context(), args[0], args[1], o)
+			if err != nil {
+				return err
+			}
+			truth, err := classify.ClassesOf(args[1], p.texts, p.labels)
+			if err != nil {
+				return err
+			}
+			measures := stats.Classify(p.labels, p.probabilities, truth)
+			if c.json {
+				return c.printJSON(measures)
+			}
+			c.printf("accuracy           %v\nmacro-F1           %.3f\n−log likelihood    %.3f nats a text\ncalibration error  %.3f\n(%d texts, %d cut at the model's context)\n",
+				measures.Accuracy, measures.MacroF1, measures.NLL, measures.ECE, measures.N, p.cut)
+			for _, table := range recipes.Tables(&measures) {
+				c.printTable(table)
+			}
+			return nil
+		},
+	}
+	textFlags(cmd, &o)
+	cmd.Flags().StringVar(&o.LabelColumn, "label-column", "", "key, column or number of the label; by default the usual names")
+	c.engineFlags(cmd)
+	c.jsonFlag(cmd)
+	return cmd
+}
+
+// printTable prints a table in columns, the first to the left and the others to
+// the right.
+func (c *call) printTable(t report.Table) {
+	widths := make([]int, len(t.Columns))
+	rows := append([][]string{t.Columns}, t.Rows...)
+	for _, row := range rows {
+		for i, cell := range row {
+			widths[i] = max(widths[i], len([]rune(cell)))
+		}
+	}
+	c.printf("\n%s\n", t.Title)
+	for _, row := range rows {
+		line := fmt.Sprintf("  %-*s", widths[0], row[0])
+		for i, cell := range row[1:] {
+			line += fmt.Sprintf("  %*s", widths[i+1], cell)
+		}
+		c.printf("%s\n", line)
+	}
+}

@@ -1,0 +1,119 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"github.com/seed-b72bdb6c/alma/dataset"
+	"github.com/seed-b72bdb6c/alma/embed"
+)
+
+// embedRows is how many packed rows are embedded at one time, embedTexts how many
+// texts before their vectors are written. They change no vector.
+const (
+	embedRows  = 8
+	embedTexts = 4096
+)
+
+func newEmbedCommand(c *call) *cobra.Command {
+	var o dataset.TextOptions
+	var pooling string
+	var settings embed.Settings
+	cmd := &cobra.Command{
+		Use:     "embed MODEL [FILE]",
+		GroupID: groupUse,
+		Short:   "Turn texts into vectors",
+		Long: `Write a vector for each text of a file, or of standard input, as JSON Lines in the
+order of the texts (docs/formats/texts.md): one vector pooled from the model's
+hidden states, as sentence-transformers do.
+
+  {"id":7,"text":"…"}  becomes  {"id":7,"vector":[0.0123,…]}
+
+What the folder says is the default: 1_Pooling/config.json the pooling,
+sentence_bert_config.json the tokens of a text; else the mean over the model's
+context. Vectors have length 1 unless --normalize=false. A text that is longer is
+cut at its end. A vector depends on its text alone, not on those beside it.
+
+Standard input is JSON Lines unless --format says otherwise.`,
+		Example: examples("alma embed minilm texts.jsonl > vectors.jsonl", "alma embed encoder words.txt --pooling cls", "echo 'some text' | alma embed minilm --format lines"),
+		Args:    arguments(1, 2),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			file, texts, err := readTextsOrInput(args[1:], o)
+			if err != nil {
+				return err
+			}
+			engine, err := c.newEngine()
+			if err != nil {
+				return err
+			}
+			defer engine.Close()
+			m, tok, err := openModel(engine, args[0])
+			if err != nil {
+				return err
+			}
+			given, err := embed.ReadSettings(args[0], m.Context)
+			if err != nil && pooling == "" {
+				return err
+			}
+			given.Normalize = settings.Normalize
+			if pooling != "" {
+				given.Pooling = embed.Pooling(pooling)
+			}
+			if settings.Context != 0 {
+				given.Context = settings.Context
+			}
+			e, err := embed.New(m, embedRows, given)
+			if err != nil {
+				return err
+			}
+			ids, cut, err := encodeTexts(tok, file, texts, given.Context)
+			if err != nil {
+				return err
+			}
+			for at := 0; at < len(ids); at += embedTexts {
+				end := min(at+embedTexts, len(ids))
+				vectors, err := e.Embed(cmd.Context(), ids[at:end])
+				if err != nil {
+					return err
+				}
+				for i, vector := range vectors {
+					line := struct {
+						ID     json.RawMessage `json:"id,omitempty"`
+						Vector []float32       `json:"vector"`
+					}{texts[at+i].ID, vector}
+					if err := c.printJSON(line); err != nil {
+						return err
+					}
+				}
+			}
+			if cut > 0 {
+				fmt.Fprintf(os.Stderr, "warning: %d of %d texts were longer than %d tokens and were cut\n", cut, len(ids), given.Context)
+			}
+			return nil
+		},
+	}
+	textFlags(cmd, &o)
+	cmd.Flags().StringVar(&pooling, "pooling", "", "how a text's hidden states become one vector: mean, cls; by default what the folder says, else mean")
+	cmd.Flags().BoolVar(&settings.Normalize, "normalize", true, "divide each vector by its length")
+	cmd.Flags().IntVar(&settings.Context, "context", 0, "tokens at which a text is cut; 0: what the folder says, else the model's context")
+	c.engineFlags(cmd)
+	return cmd
+}
+
+// readTextsOrInput reads the file that may be the only argument, else standard
+// input.
+func readTextsOrInput(args []string, o dataset.TextOptions) (file string, texts []dataset.Text, err error) {
+	if len(args) > 0 && args[0] != "-" {
+		texts, err = dataset.ReadTexts(args[0], o)
+		return args[0], texts, err
+	}
+	if o.Format == "" {
+		o.Format = dataset.TextJSONL
+	}
+	const name = "standard input"
+	texts, err = dataset.DecodeTexts(os.Stdin, name, o)
+	return name, texts, err
+}
