@@ -11,10 +11,11 @@ import (
 	"github.com/seed-b72bdb6c/alma/tokenizer"
 )
 
-// LoadTokenizer opens the tokenizer of a model: of a folder as
-// [tokenizer.Load] does, of a GGUF file from its tokenizer.ggml keys.
+// LoadTokenizer opens the tokenizer of a model: of a folder, or of a file that
+// holds only a tokenizer, as [tokenizer.Load] does, of a GGUF file from its
+// tokenizer.ggml keys.
 func LoadTokenizer(path string) (*tokenizer.Tokenizer, error) {
-	if !IsGGUF(path) {
+	if tokenizer.IsFile(path) || !IsGGUF(path) {
 		return tokenizer.Load(path)
 	}
 	file, err := gguf.Open(path)

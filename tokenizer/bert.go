@@ -2,8 +2,8 @@ package tokenizer
 
 import (
 	"encoding/json"
+	"slices"
 	"strings"
-	"unicode"
 	"unicode/utf8"
 
 	"golang.org/x/text/unicode/norm"
@@ -54,7 +54,7 @@ func (b bertRules) normalize(s string) string {
 	}
 	if b.stripAccents {
 		s = strings.Map(func(r rune) rune {
-			if unicode.Is(unicode.Mn, r) {
+			if inRanges(bertAccents, r) {
 				return -1
 			}
 			return r
@@ -71,7 +71,7 @@ func (b bertRules) normalizeASCII(s string) string {
 	for i := range len(s) {
 		c := s[i]
 		if b.cleanText && (c < ' ' || c == 0x7f) {
-			if !isSpace(rune(c)) {
+			if c != '\t' && c != '\n' && c != '\r' {
 				continue
 			}
 			c = ' '
@@ -102,14 +102,29 @@ func isRemoved(r rune) bool {
 	case 0, utf8.RuneError:
 		return true
 	}
-	return unicode.In(r, unicode.Cc, unicode.Cf, unicode.Co)
+	return r < ' ' || r == 0x7f || inRanges(bertRemoved, r)
+}
+
+// inRanges reports whether sorted ranges hold r.
+func inRanges(ranges []runeRange, r rune) bool {
+	_, found := slices.BinarySearchFunc(ranges, r, func(x runeRange, r rune) int {
+		switch {
+		case x.hi < r:
+			return -1
+		case x.lo > r:
+			return 1
+		}
+		return 0
+	})
+	return found
 }
 
 // isChinese reports whether BERT takes a character for a word of its own: the
-// blocks of CJK ideographs that its tokenization.py lists.
+// blocks of CJK ideographs that its tokenization.py lists, of which Hugging Face
+// leaves out U+2B820 to U+2B91F.
 func isChinese(r rune) bool {
 	return 0x4e00 <= r && r <= 0x9fff || 0x3400 <= r && r <= 0x4dbf || 0x20000 <= r && r <= 0x2a6df ||
-		0x2a700 <= r && r <= 0x2b73f || 0x2b740 <= r && r <= 0x2b81f || 0x2b820 <= r && r <= 0x2ceaf ||
+		0x2a700 <= r && r <= 0x2b73f || 0x2b740 <= r && r <= 0x2b81f || 0x2b920 <= r && r <= 0x2ceaf ||
 		0xf900 <= r && r <= 0xfaff || 0x2f800 <= r && r <= 0x2fa1f
 }
 
@@ -120,7 +135,7 @@ func isPunctuation(r rune) bool {
 	if r < utf8.RuneSelf {
 		return '!' <= r && r <= '/' || ':' <= r && r <= '@' || '[' <= r && r <= '`' || '{' <= r && r <= '~'
 	}
-	return unicode.Is(unicode.P, r)
+	return inRanges(bertPunctuation, r)
 }
 
 // bertEnd cuts as BertPreTokenizer does: runs of white space (of which appendWord

@@ -182,7 +182,17 @@ func ignored(json.RawMessage) error { return nil }
 // oneString accepts {"String": text} or {"Regex": text}, as which says.
 func oneString(which, text string) rule {
 	return func(value json.RawMessage) error {
-		return checkObject("", value, map[string]rule{which: oneOf(quote(text))})
+		return checkObject("", value, map[string]rule{which: thisText(text)})
+	}
+}
+
+// thisText accepts one string, however its characters are escaped.
+func thisText(text string) rule {
+	return func(value json.RawMessage) error {
+		if begins(value, '"') && string(unquote(value)) == text {
+			return nil
+		}
+		return fmt.Errorf("only %s is supported", quote(text))
 	}
 }
 
@@ -326,8 +336,8 @@ func readMetaspace(where string, object json.RawMessage) (scheme string, split b
 	split = true
 	err = checkObject(where+".", object, map[string]rule{
 		"type":             ignored,
-		"replacement":      oneOf(quote(spaceMark)),
-		"str_rep":          oneOf(quote(spaceMark)),
+		"replacement":      thisText(spaceMark),
+		"str_rep":          thisText(spaceMark),
 		"add_prefix_space": func(value json.RawMessage) error { prefix = string(value); return anyBool(value) },
 		"prepend_scheme": func(value json.RawMessage) error {
 			scheme = string(unquote(value))
@@ -383,12 +393,12 @@ func compileDecoderSteps(where string, steps []json.RawMessage, d *decoderRules)
 		switch name {
 		case "Replace":
 			d.pieces = true
-			err = checkObject(at+".", step, map[string]rule{"type": ignored, "pattern": oneString("String", spaceMark), "content": oneOf(`" "`)})
+			err = checkObject(at+".", step, map[string]rule{"type": ignored, "pattern": oneString("String", spaceMark), "content": thisText(" ")})
 		case "ByteFallback", "Fuse":
 			err = checkObject(at+".", step, map[string]rule{"type": ignored})
 		case "Strip":
 			d.strip = true
-			err = checkObject(at+".", step, map[string]rule{"type": ignored, "content": oneOf(`" "`), "start": oneOf("1"), "stop": oneOf("0")})
+			err = checkObject(at+".", step, map[string]rule{"type": ignored, "content": thisText(" "), "start": oneOf("1"), "stop": oneOf("0")})
 		case "Metaspace", "ByteLevel":
 			err = compileDecoder(at, step, d)
 		default:

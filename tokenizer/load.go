@@ -108,6 +108,16 @@ func vocabularyOf(files map[string][]byte) (v vocabulary, err error) {
 	return v, nil
 }
 
+// IsFile reports whether a file's name says that it holds a tokenizer and nothing
+// else, which Load reads by itself.
+func IsFile(path string) bool {
+	switch filepath.Ext(path) {
+	case ".json", ".model", ".txt", ".tiktoken":
+		return true
+	}
+	return false
+}
+
 // loadFile reads the tokenizer that one file holds.
 func loadFile(path string) (*Tokenizer, error) {
 	root, err := os.OpenRoot(filepath.Dir(path))
