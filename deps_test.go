@@ -52,6 +52,7 @@ var floors = map[string]int{
 	"train/dpo":      4,
 	"train/grpo":     4,
 	"evaluate":       4,
+	"export":         4,
 	"report":         4,
 	"rank":           4,
 	"serve":          4,

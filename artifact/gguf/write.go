@@ -24,7 +24,7 @@ type Tensor struct {
 // Write writes a GGUF file of version 3 with alignment 32: metadata and
 // tensors in the order given. Values are rounded to the type of the tensor
 // (float16 and bfloat16 to the nearest, ties to even; Q8_0 as [QuantizeQ8_0]);
-// one that is finite and becomes infinite is an error.
+// one that is finite and becomes infinite is an [artifact.ErrUsage].
 func Write(w io.Writer, metadata []Entry, tensors []Tensor) error {
 	header, err := appendHeader(nil, metadata, tensors)
 	if err != nil {
@@ -224,7 +224,7 @@ func appendElements(b []byte, t Type, values []float32) ([]byte, error) {
 		case F16:
 			h := artifact.Float32ToFloat16(v)
 			if h&0x7fff == 0x7c00 && !math.IsInf(float64(v), 0) {
-				return nil, fmt.Errorf("%g is beyond the range of F16; write BF16 or F32", v)
+				return nil, artifact.Errorf(artifact.ErrUsage, "%g is beyond the range of F16; write BF16 or F32", v)
 			}
 			b = binary.LittleEndian.AppendUint16(b, h)
 		case BF16:
@@ -250,14 +250,14 @@ func appendQ8_0(b []byte, values []float32) ([]byte, error) {
 		largest := float32(0)
 		for _, v := range values[:32] {
 			if v != v {
-				return nil, fmt.Errorf("a value is not a number; no scale can hold it")
+				return nil, artifact.Errorf(artifact.ErrDiverged, "a value is not a number; no scale can hold it")
 			}
 			largest = max(largest, v, -v)
 		}
 		d := largest / 127
 		scale := artifact.Float32ToFloat16(d)
 		if scale&0x7fff == 0x7c00 {
-			return nil, fmt.Errorf("a value of magnitude %g is beyond the range of Q8_0; write BF16 or F32", largest)
+			return nil, artifact.Errorf(artifact.ErrUsage, "a value of magnitude %g is beyond the range of Q8_0; write BF16 or F32", largest)
 		}
 		inverse := float32(0)
 		if d > 0 {

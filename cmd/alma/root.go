@@ -26,6 +26,7 @@ func newVerbs(c *call) []*cobra.Command {
 	return []*cobra.Command{
 		newRunCommand(c),
 		newCorpusCommand(c),
+		newImportCommand(c),
 		newTokenizerCommand(c),
 		newPretrainCommand(c),
 		newSFTCommand(c),
@@ -39,6 +40,7 @@ func newVerbs(c *call) []*cobra.Command {
 		newEmbedCommand(c),
 		newEvalCommand(c),
 		newReportCommand(c),
+		newExportCommand(c),
 
 		newReplayCommand(c),
 		newBenchCommand(c),

@@ -1,0 +1,91 @@
+package main
+
+import (
+	"errors"
+
+	"github.com/spf13/cobra"
+
+	"github.com/seed-b72bdb6c/alma/export"
+	"github.com/seed-b72bdb6c/alma/train"
+)
+
+func newExportCommand(c *call) *cobra.Command {
+	var o export.Options
+	cmd := &cobra.Command{
+		Use:     "export MODEL --format hf|gguf --out PATH",
+		GroupID: groupUse,
+		Short:   "Write a model for the tools of others",
+		Long: `Write a model as a Hugging Face folder (transformers, vLLM) or as a GGUF file
+(llama.cpp, ollama), with a model card (README.md) that tells its data, training,
+evaluation and lineage, and a Modelfile for ollama. PATH is a folder; for GGUF also
+a path that ends in .gguf, beside which the other two files lie.
+
+What was written is opened again and compared with the model: every weight, the
+logits of a text, 64 greedy tokens, six conversations in its chat template. As f32
+all must be the same; otherwise the weights must be the model's rounded to the type,
+and the rest is reported. A difference is exit code 5.`,
+		Example: examples(
+			"alma export runs/godoc/ppo --format gguf --dtype q8_0 --out godoc.gguf",
+			"alma export model --format hf --dtype bf16 --out published"),
+		Args: arguments(1, 1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := required(cmd, "format", "out"); err != nil {
+				return err
+			}
+			o.Source = args[0]
+			if err := o.Check(); err != nil {
+				return err
+			}
+			engine, err := c.newEngine()
+			if err != nil {
+				return err
+			}
+			defer engine.Close()
+			m, tok, err := openModel(engine, o.Source)
+			if err != nil {
+				return err
+			}
+			report, err := export.Write(cmd.Context(), m, tok, o)
+			if report != nil {
+				err = errors.Join(err, c.printExport(report))
+			}
+			return err
+		},
+	}
+	cmd.Flags().StringVar(&o.Format, "format", "", "`hf|gguf`")
+	cmd.Flags().StringVar(&o.Type, "dtype", "f32", "type of the weights: `f32|f16|bf16`, and of GGUF also q8_0")
+	cmd.Flags().StringVar(&o.Out, "out", "", "`PATH` to write")
+	c.engineFlags(cmd)
+	c.jsonFlag(cmd)
+	return cmd
+}
+
+func (c *call) printExport(r *export.Report) error {
+	if c.json {
+		return c.printJSON(r)
+	}
+	c.printf("wrote %s (%s, %s, %s)\n", r.Path, r.Format, r.Type, train.FormatBytes(r.Bytes))
+	for _, note := range r.Notes {
+		c.printf("  note: %s\n", note)
+	}
+	k := r.Check
+	c.printf("opened again and compared with the model:\n  weights         %s\n", k.Weights)
+	if k.Logits > 0 {
+		equal := "equal"
+		if !k.LogitsEqual {
+			equal = "different"
+		}
+		c.printf("  logits          %s: of %s the largest difference is %.3g, the mean divergence %.3g nats, the most likely token the same at %.1f %% of positions\n",
+			equal, train.FormatCount(int64(k.Logits)), k.LargestLogit, k.KL, 100*k.TopEqual)
+		c.printf("  greedy tokens   %d of %d equal\n", k.GreedyEqual, k.Greedy)
+	}
+	c.printf("  conversations   %d of 6 rendered to the same bytes and ids", k.Conversations)
+	if k.Refused > 0 {
+		c.printf(", %d of them refused by the template in both", k.Refused)
+	}
+	c.printf("\n")
+	if r.Template != "" && r.Template != "written" {
+		c.printf("Modelfile: TEMPLATE %s\n", r.Template)
+	}
+	return nil
+}

@@ -1,0 +1,76 @@
+package main
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/seed-b72bdb6c/alma/export"
+)
+
+func TestAModelGoesOutAsGGUFAndComesBack(t *testing.T) {
+	f := fixtures(t)
+	dir := t.TempDir()
+	file, folder := filepath.Join(dir, "base.gguf"), filepath.Join(dir, "imported")
+	var r export.Report
+	if err := json.Unmarshal([]byte(succeed(t, "export", f.base, "--format", "gguf", "--out", file, "--json")), &r); err != nil {
+		t.Fatal(err)
+	}
+	if !r.Check.LogitsEqual || r.Check.Conversations != 6 || r.Path != file {
+		t.Errorf("the report is %+v", r)
+	}
+	succeed(t, "import", file, "--out", folder)
+	if o := alma(t, "import", file, "--out", folder); o.code != 0 || !strings.Contains(o.stderr, "unchanged") {
+		t.Errorf("importing again: exit code %d: %s", o.code, o.stderr)
+	}
+	// The model is the same whichever way it is opened.
+	sample := []string{"--plain", "--prompt", "The colour", "--temp", "0", "--max-tokens", "12"}
+	want := succeed(t, append([]string{"sample", f.base}, sample...)...)
+	for _, path := range []string{file, folder} {
+		if got := succeed(t, append([]string{"sample", path}, sample...)...); got != want {
+			t.Errorf("%s writes %q, want %q", path, got, want)
+		}
+	}
+	if got, want := succeed(t, "tokenizer", "encode", file, "The colour of house 7"), succeed(t, "tokenizer", "encode", f.base, "The colour of house 7"); got != want {
+		t.Errorf("the file's tokenizer gives %q, want %q", got, want)
+	}
+	// A stage reads the file as its base.
+	out := filepath.Join(dir, "sft")
+	succeed(t, "sft", "--base", file, "--dialogues", f.dialogues, "--out", out, "--set", "epochs=1", "--set", "batch_rows=2", "--set", "micro_rows=2", "--set", "context=64")
+
+	data, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(file, data[:len(data)/2], 0o666); err != nil {
+		t.Fatal(err)
+	}
+	for _, args := range [][]string{{"import", file, "--out", filepath.Join(dir, "cut")}, {"sample", file, "--prompt", "x"}} {
+		if o := alma(t, args...); o.code != 12 || !strings.Contains(o.stderr, "cut off") {
+			t.Errorf("alma %s of a file cut off: exit code %d: %s", args[0], o.code, o.stderr)
+		}
+	}
+}
+
+func TestExportsAskedForWronglyAreUsageErrors(t *testing.T) {
+	f := fixtures(t)
+	for _, c := range []struct {
+		args []string
+		code int
+		says string
+	}{
+		{[]string{"export", f.base, "--out", "x"}, 4, "--format is missing"},
+		{[]string{"export", f.base, "--format", "onnx", "--out", "x"}, 4, `format "onnx"`},
+		{[]string{"export", f.base, "--format", "hf", "--dtype", "q8_0", "--out", "x"}, 4, `no type "q8_0"`},
+		{[]string{"export", f.base, "--format", "hf", "--out", f.base}, 4, "is the model itself"},
+		{[]string{"export", "none", "--format", "hf", "--out", "x"}, 10, "none"},
+		{[]string{"import", "none.gguf", "--out", "x"}, 10, "none.gguf"},
+		{[]string{"import", f.base}, 4, "--out is missing"},
+	} {
+		if o := alma(t, c.args...); o.code != c.code || !strings.Contains(o.stderr, c.says) {
+			t.Errorf("alma %s: exit code %d: %s", strings.Join(c.args, " "), o.code, o.stderr)
+		}
+	}
+}

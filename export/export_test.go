@@ -1,0 +1,317 @@
+package export
+
+import (
+	"context"
+	"errors"
+	"iter"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/seed-b72bdb6c/alma/artifact"
+	"github.com/seed-b72bdb6c/alma/artifact/gguf"
+	"github.com/seed-b72bdb6c/alma/chat"
+	"github.com/seed-b72bdb6c/alma/compute/cpu"
+	"github.com/seed-b72bdb6c/alma/model"
+	"github.com/seed-b72bdb6c/alma/tokenizer"
+	"github.com/seed-b72bdb6c/alma/train"
+)
+
+// The program starts itself to render chat templates.
+func TestMain(m *testing.M) {
+	if len(os.Args) > 1 && os.Args[1] == chat.Verb {
+		if err := chat.Serve(); err != nil {
+			os.Exit(1)
+		}
+		os.Exit(0)
+	}
+	os.Exit(m.Run())
+}
+
+func words() iter.Seq2[string, error] {
+	return func(yield func(string, error) bool) {
+		for range 20 {
+			if !yield("The colour of the sky is blue; a second paragraph follows the first one with more words than it had, and 1 + 1 = 2.", nil) {
+				return
+			}
+		}
+	}
+}
+
+// source is a small model in a folder of a finished stage, whose input is
+// another, with the tokenizer that is given a chat template.
+func source(t *testing.T, family model.Family, template string) (*model.Model, *tokenizer.Tokenizer, string) {
+	t.Helper()
+	tok, _, err := tokenizer.Train(t.Context(), words(), tokenizer.Options{VocabSize: 300})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if template != "" {
+		folder := t.TempDir()
+		files, err := tok.Files()
+		if err != nil {
+			t.Fatal(err)
+		}
+		files[tokenizer.TemplateFile] = []byte(template)
+		delete(files, tokenizer.ConfigFile)
+		for name, data := range files {
+			if err := os.WriteFile(filepath.Join(folder, name), data, 0o666); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if tok, err = tokenizer.Load(folder); err != nil {
+			t.Fatal(err)
+		}
+	}
+	c := model.Config{
+		Family: family, Head: model.LanguageModel, Vocabulary: 300, Context: 128, Width: 32, Layers: 2, Heads: 4, KVHeads: 2, HeadDim: 8,
+		FeedForward: 64, Epsilon: 1e-5, RoPETheta: 10000, Tied: true, InitRange: .2, BOS: -1, EOS: 0, Pad: 3,
+	}
+	if family == model.GPT2 {
+		c.KVHeads, c.RoPETheta = 4, 0
+	}
+	engine := cpu.New(cpu.Options{Threads: 1})
+	t.Cleanup(func() { engine.Close() })
+	m, err := model.New(engine, c, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	run := t.TempDir()
+	text := filepath.Join(run, "text.jsonl")
+	if err := os.WriteFile(text, []byte("{}"), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	input, role := text, "dialogues"
+	folder := ""
+	for _, kind := range []string{"pretrain", "sft"} {
+		folder = filepath.Join(run, kind)
+		stage, err := artifact.Begin(folder, kind, map[string]int{"steps": 3})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := stage.AddInput(role, input); err != nil {
+			t.Fatal(err)
+		}
+		if err := train.SaveModel(folder, "", m, tok, 1); err != nil {
+			t.Fatal(err)
+		}
+		stage.Manifest.FLOPs, stage.Manifest.Tokens, stage.Manifest.Metrics = 1e9, 1000, artifact.Metrics{"validation/loss": 1.25}
+		if _, err := stage.Finish(); err != nil {
+			t.Fatal(err)
+		}
+		input, role = folder, "base"
+	}
+	return m, tok, folder
+}
+
+func TestWhatIsExportedOpensAgainWithTheSameResults(t *testing.T) {
+	for _, family := range []model.Family{model.Llama, model.GPT2} {
+		m, tok, from := source(t, family, "")
+		for format, kinds := range types {
+			for _, kind := range slices.Sorted(maps.Keys(kinds)) {
+				o := Options{Source: from, Format: format, Type: kind, Out: filepath.Join(t.TempDir(), "out")}
+				r, err := Write(context.Background(), m, tok, o)
+				if err != nil {
+					t.Fatalf("%s %s %s: %v", family, format, kind, err)
+				}
+				c := r.Check
+				if c.Conversations != 6 || c.Greedy != 64 || c.Logits == 0 {
+					t.Errorf("%s %s %s: compared %+v", family, format, kind, c)
+				}
+				if exact := kind == "f32"; exact != c.LogitsEqual || exact && c.GreedyEqual != 64 || c.KL > .01 {
+					t.Errorf("%s %s %s: compared %+v", family, format, kind, c)
+				}
+				for _, name := range []string{"README.md", "Modelfile"} {
+					if _, err := os.Stat(filepath.Join(o.Out, name)); err != nil {
+						t.Error(err)
+					}
+				}
+				if info, err := os.Stat(r.Path); err != nil || format == GGUF && info.Size() != r.Bytes {
+					t.Errorf("%s: %v, %d bytes reported", r.Path, err, r.Bytes)
+				}
+			}
+		}
+	}
+}
+
+func TestAnExportMayReplaceAnExportAndNothingElse(t *testing.T) {
+	m, tok, from := source(t, model.Llama, "")
+	folder := t.TempDir()
+	o := Options{Source: from, Format: GGUF, Type: "f16", Out: filepath.Join(folder, "small.gguf")}
+	for range 2 {
+		if _, err := Write(t.Context(), m, tok, o); err != nil {
+			t.Fatal(err)
+		}
+	}
+	readme := filepath.Join(folder, "README.md")
+	if err := os.WriteFile(readme, []byte("my own"), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Write(t.Context(), m, tok, o); !errors.Is(err, artifact.ErrUsage) || !strings.Contains(err.Error(), "README.md was not written by an export") {
+		t.Errorf("a README.md of somebody else: %v", err)
+	}
+	o = Options{Source: from, Format: HuggingFace, Type: "f32", Out: from}
+	if _, err := Write(t.Context(), m, tok, o); !errors.Is(err, artifact.ErrUsage) {
+		t.Errorf("the source's folder: %v", err)
+	}
+}
+
+func TestDifferencesAreChecksNotMet(t *testing.T) {
+	m, tok, from := source(t, model.Llama, "")
+	template, err := chat.For(tok)
+	if err != nil {
+		t.Fatal(err)
+	}
+	o := Options{Source: from, Format: GGUF, Type: "f32", Out: filepath.Join(t.TempDir(), "small.gguf")}
+	if _, err := Write(t.Context(), m, tok, o); err != nil {
+		t.Fatal(err)
+	}
+	name := m.Parameters()[3].Name
+	shape, _ := m.Store.Shape(name)
+	values := make([]float32, shape.Size())
+	if err := m.Store.Read(name, values); err != nil {
+		t.Fatal(err)
+	}
+	values[7] += .5
+	if err := m.Store.Write(name, values); err != nil {
+		t.Fatal(err)
+	}
+	for _, kind := range []string{"f32", "f16", "bf16", "q8_0"} {
+		o.Type = kind
+		c, err := check(t.Context(), m, tok, template, o)
+		if !errors.Is(err, artifact.ErrCheckNotMet) || !strings.Contains(err.Error(), "element 7 of parameter "+`"`+name) {
+			t.Errorf("%s: a weight that was changed: %v", kind, err)
+		}
+		if c.LogitsEqual {
+			t.Errorf("%s: the logits of another model are equal", kind)
+		}
+	}
+	data, err := os.ReadFile(o.Out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(o.Out, data[:len(data)-100], 0o666); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := check(t.Context(), m, tok, template, o); !errors.Is(err, artifact.ErrCheckNotMet) || !strings.Contains(err.Error(), "does not open again") {
+		t.Errorf("a file that was cut off: %v", err)
+	}
+}
+
+func TestAChatTemplateThatGotLostIsACheckNotMet(t *testing.T) {
+	m, tok, from := source(t, model.Llama, "{% for m in messages %}[{{ m.role }}] {{ m.content }}<|im_end|>{% endfor %}")
+	template, err := chat.For(tok)
+	if err != nil {
+		t.Fatal(err)
+	}
+	o := Options{Source: from, Format: HuggingFace, Type: "f32", Out: filepath.Join(t.TempDir(), "out")}
+	r, err := Write(t.Context(), m, tok, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.HasPrefix(r.Template, "left out: ") {
+		t.Errorf("a template of no known form: TEMPLATE %s", r.Template)
+	}
+	if err := os.WriteFile(filepath.Join(o.Out, tokenizer.TemplateFile), []byte("{{ messages[0].content }}"), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := check(t.Context(), m, tok, template, o); !errors.Is(err, artifact.ErrCheckNotMet) || !strings.Contains(err.Error(), "conversation 1 is rendered") {
+		t.Errorf("another template: %v", err)
+	}
+}
+
+func TestOllamasTemplateRendersAsTheModels(t *testing.T) {
+	const smol = "{% for message in messages %}{% if loop.first and messages[0]['role'] != 'system' %}{{ '<|im_start|>system\nBe kind.<|im_end|>\n' }}{% endif %}{{'<|im_start|>' + message['role'] + '\n' + message['content'] + '<|im_end|>' + '\n'}}{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
+	for name, c := range map[string]struct{ jinja, want string }{
+		"ChatML":                     {"", "<|im_start|>{{ .Role }}"},
+		"with a system prompt":       {smol, "system\nBe kind.<|im_end|>"},
+		"spaces trimmed":             {strings.ReplaceAll(smol, "message['content']", "message['content'] | trim"), ""},
+		"a template without a place": {"{{ messages[0].content }}", ""},
+	} {
+		_, tok, _ := source(t, model.Llama, c.jinja)
+		template, err := chat.For(tok)
+		if err != nil {
+			t.Fatal(err)
+		}
+		text, why := modelfile("./x.gguf", tok, template)
+		if c.want == "" {
+			if why == "" || strings.Contains(string(text), "TEMPLATE") {
+				t.Errorf("%s: wrote %s", name, text)
+			}
+			continue
+		}
+		if why != "" || !strings.Contains(string(text), c.want) || !strings.Contains(string(text), `PARAMETER stop "<|im_end|>"`) || !strings.Contains(string(text), "FROM ./x.gguf\n") {
+			t.Errorf("%s: wrote %s (%s)", name, text, why)
+		}
+	}
+}
+
+func TestTheCardTellsTheLineage(t *testing.T) {
+	m, tok, from := source(t, model.Llama, "")
+	o := Options{Source: from, Format: HuggingFace, Type: "bf16", Out: filepath.Join(t.TempDir(), "out")}
+	if _, err := Write(t.Context(), m, tok, o); err != nil {
+		t.Fatal(err)
+	}
+	data, err := os.ReadFile(filepath.Join(o.Out, "README.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	card := string(data)
+	if !strings.HasPrefix(card, "---\nlibrary_name: transformers\n") {
+		t.Errorf("the front matter begins %.60q", card)
+	}
+	for _, want := range []string{"| pretrain | 1000 | 1e+09 |", "| sft | 1000 |", "validation/loss 1.25", "- dialogues: `text.jsonl`, no stage of alma's", "| model | sft | `sft` |", "| base | pretrain | `pretrain` |", `"steps":3`} {
+		if !strings.Contains(card, want) {
+			t.Errorf("the card does not say %q:\n%s", want, card)
+		}
+	}
+	// What is not any more what was read is said to be so.
+	text := filepath.Join(filepath.Dir(from), "text.jsonl")
+	if err := os.WriteFile(text, []byte("{} "), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	if lines := lineage(from); lines[2].note != "changed since" {
+		t.Errorf("a changed input is noted as %q", lines[2].note)
+	}
+	if err := os.Remove(text); err != nil {
+		t.Fatal(err)
+	}
+	if lines := lineage(from); lines[2].note != "not there any more" {
+		t.Errorf("a removed input is noted as %q", lines[2].note)
+	}
+}
+
+func TestExportsThatCannotBeAreRefused(t *testing.T) {
+	m, tok, from := source(t, model.Llama, "")
+	out := filepath.Join(t.TempDir(), "out")
+	for name, c := range map[string]struct {
+		o    Options
+		says string
+	}{
+		"format":   {Options{from, "onnx", "f32", out}, `format "onnx"`},
+		"type":     {Options{from, HuggingFace, "q8_0", out}, `the format hf has no type "q8_0"; it has bf16, f16, f32`},
+		"no path":  {Options{from, GGUF, "f32", ""}, "no path"},
+		"no model": {Options{from + "x", GGUF, "f32", out}, "no such file"},
+	} {
+		if _, err := Write(t.Context(), m, tok, c.o); err == nil || !strings.Contains(err.Error(), c.says) {
+			t.Errorf("%s: %v, want an error that says %q", name, err, c.says)
+		}
+	}
+	p := m.Parameters()[0]
+	values := make([]float32, p.Shape[0]*p.Shape[1])
+	values[5] = 1e5
+	if err := m.Store.Write(p.Name, values); err != nil {
+		t.Fatal(err)
+	}
+	for format, says := range map[string]string{HuggingFace: "which F16 cannot", GGUF: "beyond the range of F16"} {
+		if _, err := Write(t.Context(), m, tok, Options{from, format, "f16", out}); !errors.Is(err, artifact.ErrUsage) || !strings.Contains(err.Error(), says) {
+			t.Errorf("%s: a weight beyond float16: %v", format, err)
+		}
+	}
+	if _, err := gguf.Open(filepath.Join(out, modelFile)); !errors.Is(err, artifact.ErrNotFound) {
+		t.Errorf("a file that could not be written is there: %v", err)
+	}
+}
