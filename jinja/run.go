@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 	"time"
 )
@@ -930,8 +931,6 @@ func repeatList(l *List, n int64) (any, error) {
 	if err := checkSize(n, 16*int64(len(l.Items))); err != nil {
 		return nil, err
 	}
-	for range n {
-		out.Items = append(out.Items, l.Items...)
-	}
+	out.Items = slices.Repeat(l.Items, int(n))
 	return out, nil
 }
