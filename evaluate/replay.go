@@ -11,7 +11,6 @@ import (
 
 	"github.com/seed-b72bdb6c/alma/artifact"
 	"github.com/seed-b72bdb6c/alma/compute"
-	"github.com/seed-b72bdb6c/alma/dataset"
 	"github.com/seed-b72bdb6c/alma/generate"
 	"github.com/seed-b72bdb6c/alma/model"
 	"github.com/seed-b72bdb6c/alma/train"
@@ -70,8 +69,8 @@ const greedyPrompt = 8
 // The folder holds config.json, model.safetensors, forward.safetensors
 // (input_ids, labels, optionally attention_mask and token_type_ids, logits,
 // loss), gradients.safetensors and golden.json. The loss is that of the model's
-// head: of the next token, of masked tokens, or of each row's class, for which
-// labels has one id a row.
+// head: of the next token, of masked tokens, or of each row as a whole, for which
+// labels holds the class of each, or real numbers for each output.
 func Replay(ctx context.Context, engine compute.Engine, folder string, each func(Comparison)) (ok bool, err error) {
 	r := replay{folder: folder, each: each, ok: true}
 	if r.model, err = model.Load(engine, folder); err != nil {
@@ -89,16 +88,13 @@ func Replay(ctx context.Context, engine compute.Engine, folder string, each func
 }
 
 type replay struct {
-	folder  string
-	each    func(Comparison)
-	ok      bool
-	golden  golden
-	model   *model.Model
-	rows    *dataset.Packed
-	types   []int32 // nil: all 0
-	readAt  []int32 // where each row's class is read
-	classes []int32 // of the rows
-	loss    compute.Executable
+	folder string
+	each   func(Comparison)
+	ok     bool
+	golden golden
+	model  *model.Model
+	batch  *goldenBatch
+	loss   compute.Executable
 }
 
 func (r *replay) compare(c Comparison) {
@@ -119,106 +115,20 @@ func (r *replay) read() error {
 	if g.B < 1 || g.T < 2 || g.B*g.T > 1<<20 {
 		return artifact.Errorf(artifact.ErrCorrupt, "reading %s: B %d and T %d are not a batch", path, g.B, g.T)
 	}
-	path = filepath.Join(r.folder, "forward.safetensors")
-	file, err := artifact.ReadSafetensors(path)
-	if err != nil {
-		return err
-	}
-	defer file.Close()
-	tokens, err := file.Int32("input_ids")
-	if err != nil {
-		return err
-	}
-	labels, err := file.Int32("labels")
-	if err != nil {
-		return err
-	}
-	var mask []int32
-	for name, values := range map[string]*[]int32{"attention_mask": &mask, "token_type_ids": &r.types} {
-		if _, ok := file.Info(name); ok {
-			if *values, err = file.Int32(name); err != nil {
-				return err
-			}
-		}
-	}
-	wanted := len(tokens)
-	if r.model.Head == model.Classes {
-		wanted = g.B
-	}
-	if len(tokens) != g.B*g.T || len(labels) != wanted || mask != nil && len(mask) != len(tokens) || r.types != nil && len(r.types) != len(tokens) {
-		return artifact.Errorf(artifact.ErrCorrupt, "reading %s: input_ids, attention_mask and token_type_ids must have %d×%d elements, labels %d", path, g.B, g.T, wanted)
-	}
-	if r.types != nil && r.model.Types == 0 {
-		return artifact.Errorf(artifact.ErrCorrupt, "reading %s: token_type_ids for a model without token types", path)
-	}
-	r.rows = dataset.NewPacked(g.B, g.T)
-	if err := r.rows.Fill(nil, nil, 0); err != nil { // all padding
-		return err
-	}
-	copy(r.rows.Tokens, tokens)
-	for i := range tokens {
-		at := i % g.T
-		r.rows.Positions[i] = int32(at)
-		if mask == nil || mask[i] != 0 {
-			r.rows.Segments[i] = 0
-		}
-		target := i // whose label the position predicts
-		if r.model.Head == model.LanguageModel {
-			target++
-		}
-		if r.model.Head != model.Classes && target/g.T == i/g.T {
-			r.rows.Targets[i] = labels[target]
-			if labels[target] >= 0 {
-				r.rows.Learned++
-			}
-		}
-	}
-	if r.model.Head == model.Classes {
-		r.readAt, r.classes = r.model.ReadAt(r.rows.Segments, g.T), labels
-		if len(r.readAt) != g.B {
-			return artifact.Errorf(artifact.ErrCorrupt, "reading %s: attention_mask leaves %d texts for %d rows", path, len(r.readAt), g.B)
-		}
-		for _, label := range labels {
-			if label >= 0 {
-				r.rows.Learned++
-			}
-		}
-	}
-	if r.rows.Learned == 0 {
-		return artifact.Errorf(artifact.ErrCorrupt, "reading %s: no label is a target", path)
-	}
-	return nil
-}
-
-// fill copies the batch to the inputs of a Program.
-func (r *replay) fill(x compute.Executable) {
-	copy(x.Ints("tokens"), r.rows.Tokens)
-	copy(x.Ints("positions"), r.rows.Positions)
-	copy(x.Ints("segments"), r.rows.Segments)
-	if r.types != nil {
-		copy(x.Ints("types"), r.types)
-	}
-	if r.model.Head == model.Classes {
-		copy(x.Ints("rows"), r.readAt)
-	}
+	r.batch, err = readGoldenBatch(r.model, filepath.Join(r.folder, "forward.safetensors"), g.B, g.T)
+	return err
 }
 
 func (r *replay) logits(context.Context) error {
 	m := r.model
 	p := compute.NewProgram("replay logits")
-	hidden := m.Hidden(p, m.NewBatch(p, r.rows.B, r.rows.T))
-	width := m.Vocabulary // of a row of logits
-	if m.Head == model.Classes {
-		p.Output("logits", m.ClassLogits(p, hidden, p.Input("rows", compute.Int32, r.rows.B)))
-		width = len(m.Labels)
-	} else {
-		p.Output("logits", m.Logits(p, hidden))
-	}
+	logits := r.batch.logits(m, p, m.Hidden(p, m.NewBatch(p, r.batch.b, r.batch.t)))
+	p.Output("logits", logits)
 	x, err := m.Engine.Compile(p, m.Store)
 	if err != nil {
 		return err
 	}
-	r.fill(x)
+	r.batch.fill(m, x)
 	if err := x.Run(); err != nil {
 		return err
 	}
@@ -226,14 +136,14 @@ func (r *replay) logits(context.Context) error {
 	if err != nil {
 		return err
 	}
-	got := x.Floats("logits")
+	got, width := x.Floats("logits"), logits.Shape.Last()
 	if len(got) != len(want) {
 		return artifact.Errorf(artifact.ErrCorrupt, "forward.safetensors: logits have %d elements, the model gives %d", len(want), len(got))
 	}
 	a, b := got, want
-	if m.Head != model.Classes { // what stands at padding means nothing
+	if !wholeTexts(m) { // what stands at padding means nothing
 		a, b = nil, nil
-		for i, segment := range r.rows.Segments {
+		for i, segment := range r.batch.segments {
 			if segment >= 0 {
 				a, b = append(a, got[i*width:(i+1)*width]...), append(b, want[i*width:(i+1)*width]...)
 			}
@@ -248,15 +158,9 @@ func (r *replay) logits(context.Context) error {
 func (r *replay) accumulate() (float64, error) {
 	m := r.model
 	if r.loss == nil {
+		m.Freeze(func(p model.Parameter) bool { return p.Name == model.ScoreBias }) // which transformers does not have
 		p := compute.NewProgram("replay loss")
-		hidden := m.Hidden(p, m.NewBatch(p, r.rows.B, r.rows.T))
-		var losses *compute.Tensor
-		if m.Head == model.Classes {
-			losses = m.ClassLosses(p, hidden, p.Input("rows", compute.Int32, r.rows.B), p.Input("targets", compute.Int32, r.rows.B))
-		} else {
-			losses = m.Losses(p, hidden, p.Input("targets", compute.Int32, r.rows.B, r.rows.T))
-		}
-		loss := compute.Scale(compute.Sum(losses), 1/float32(r.rows.Learned))
+		loss := r.batch.loss(m, p, m.Hidden(p, m.NewBatch(p, r.batch.b, r.batch.t)))
 		p.Output("loss", loss)
 		if err := train.Backward(p, m, loss); err != nil {
 			return 0, err
@@ -265,11 +169,8 @@ func (r *replay) accumulate() (float64, error) {
 		if r.loss, err = m.Engine.Compile(p, m.Store); err != nil {
 			return 0, err
 		}
-		r.fill(r.loss)
-		copy(r.loss.Ints("targets"), r.rows.Targets)
-		if m.Head == model.Classes {
-			copy(r.loss.Ints("targets"), r.classes)
-		}
+		r.batch.fill(m, r.loss)
+		r.batch.fillLabels(r.loss)
 	}
 	if err := r.loss.Run(); err != nil {
 		return 0, err
@@ -287,7 +188,7 @@ func (r *replay) gradients(context.Context) error {
 		return err
 	}
 	r.compare(Comparison{Name: "loss", Error: relativeNumber(loss, float64(want[0])), Tolerance: firstLossTolerance, Detail: fmt.Sprintf("%.7f", loss)})
-	for _, p := range r.model.Parameters() {
+	for _, p := range r.model.Trained() {
 		want, err := r.tensor("gradients.safetensors", p.Name)
 		if err != nil {
 			return err
@@ -364,7 +265,7 @@ func (r *replay) greedy(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	got, err := g.All(ctx, []generate.Request{{Prompt: r.rows.Tokens[:greedyPrompt]}}, generate.Sampling{MaxTokens: len(golden)})
+	got, err := g.All(ctx, []generate.Request{{Prompt: r.batch.tokens[:greedyPrompt]}}, generate.Sampling{MaxTokens: len(golden)})
 	if err != nil {
 		return err
 	}

@@ -40,6 +40,7 @@ GEMMA = LLAMA | dict(vocab_size=59, num_hidden_layers=3, num_attention_heads=3, 
                      layer_types=["sliding_attention", "full_attention", "sliding_attention"],
                      rope_parameters={"full_attention": {"rope_type": "linear", "factor": 8.0, "rope_theta": 5000.0},
                                       "sliding_attention": {"rope_type": "default", "rope_theta": 50.0}})
+ONE = {0: "points"}  # one output: a regression
 LABELS = {0: "none", 1: "some", 2: "all"}
 
 
@@ -75,6 +76,7 @@ MODELS = {
     "llama-linear": ("LlamaForCausalLM", LLAMA | dict(num_key_value_heads=5), dict(edit=old_rope({"type": "linear", "factor": 3.0}))),
     "llama-f16-sharded": ("LlamaForCausalLM", LLAMA | dict(num_attention_heads=6, num_key_value_heads=2), dict(dtype=torch.float16, shard="20KB")),
     "llama-classes": ("LlamaForSequenceClassification", LLAMA | dict(pad_token_id=0, id2label=LABELS), {}),
+    "llama-regression": ("LlamaForSequenceClassification", LLAMA | dict(pad_token_id=0, id2label=ONE), {}),
     "smollm2": ("LlamaForCausalLM", LLAMA | dict(num_attention_heads=3, head_dim=10, tie_word_embeddings=True), dict(edit=smollm)),
     "mistral": ("MistralForCausalLM", LLAMA | dict(num_attention_heads=6, num_key_value_heads=3, head_dim=8, sliding_window=5), {}),
     "mistral-classes": ("MistralForSequenceClassification", LLAMA | dict(sliding_window=4, pad_token_id=0, id2label=LABELS), {}),
@@ -89,6 +91,8 @@ MODELS = {
     "gemma3-classes": ("Gemma3TextForSequenceClassification", GEMMA | dict(pad_token_id=0, id2label=LABELS), {}),
     "bert-mlm": ("BertForMaskedLM", BERT, {}),
     "bert-mlm-untied": ("BertForMaskedLM", BERT | dict(tie_word_embeddings=False, hidden_act="gelu_new"), {}),
+    "bert-regression": ("BertForSequenceClassification", BERT | dict(id2label=ONE), {}),
+    "bert-multilabel": ("BertForSequenceClassification", BERT | dict(id2label=LABELS, problem_type="multi_label_classification"), {}),
     "bert-classes": ("BertForSequenceClassification", BERT | dict(id2label=LABELS), {}),
 }
 
@@ -129,6 +133,10 @@ def batch(model, architecture):
         inputs["token_type_ids"] = torch.randint(0, model.config.type_vocab_size, (rows, length))
     if "SequenceClassification" in architecture:
         inputs["labels"] = torch.tensor([2, 0, 1])
+        if model.config.num_labels == 1:
+            inputs["labels"] = torch.tensor([0.5, -1.0, 2.0])
+        elif model.config.problem_type == "multi_label_classification":
+            inputs["labels"] = torch.tensor([[1.0, 0.0, 1.0], [0.0, 0.0, 0.0], [0.0, 1.0, 1.0]])
     else:
         labels = inputs["input_ids"].clone()
         if causal:
@@ -142,7 +150,7 @@ def batch(model, architecture):
 
 
 def tensors_of(inputs, out):
-    held = {k: v.to(torch.int32).contiguous() for k, v in inputs.items()}
+    held = {k: (v if v.is_floating_point() else v.to(torch.int32)).contiguous() for k, v in inputs.items()}
     return held | {"logits": out.logits.detach().contiguous(), "loss": out.loss.detach().reshape(1)}
 
 

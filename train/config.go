@@ -74,7 +74,8 @@ func LoadModel(engine compute.Engine, folder string) (*model.Model, *tokenizer.T
 	}
 	if t.VocabSize() > m.Vocabulary {
 		return nil, nil, artifact.Errorf(artifact.ErrUsage,
-			"opening model %s: the tokenizer has %d tokens and the model's embedding %d rows; they do not belong together: take the tokenizer that the model was trained with", folder, t.VocabSize(), m.Vocabulary)
+			"opening model %s: the tokenizer has %d tokens and tensor %q has shape [%d %d], a row for each of %d tokens; they do not belong together: take the tokenizer that the model was trained with",
+			folder, t.VocabSize(), m.FileName(m.EmbeddingName()), m.Vocabulary, m.Width, m.Vocabulary)
 	}
 	return m, t, nil
 }
