@@ -101,10 +101,7 @@ func (bert) keys() configKeys { return &bertKeys{} }
 
 func (bert) fixed() map[string][]string {
 	return map[string][]string{
-		"is_decoder":              {"false"},
-		"add_cross_attention":     {"false"},
 		"position_embedding_type": {`"absolute"`},
-		"chunk_size_feed_forward": {"0"},
 	}
 }
 

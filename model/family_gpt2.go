@@ -88,7 +88,6 @@ func (gpt2) keys() configKeys { return &gpt2Keys{} }
 
 func (gpt2) fixed() map[string][]string {
 	return map[string][]string{
-		"add_cross_attention":             {"false"},
 		"reorder_and_upcast_attn":         {"false"},
 		"scale_attn_by_inverse_layer_idx": {"false"},
 		"scale_attn_weights":              {"true"},

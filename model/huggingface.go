@@ -24,7 +24,8 @@ var neutralKeys = map[string]bool{
 	"label2id": true, "task_specific_params": true, "pretraining_tp": true, "alma": true, "problem_type": true,
 	"output_attentions": true, "output_hidden_states": true, "return_dict": true, "gradient_checkpointing": true,
 	"tokenizer_class": true, "transformers.js_config": true, "cache_implementation": true, "finetuning_task": true,
-	"_attn_implementation_autoset": true,
+	"_attn_implementation_autoset": true, "_num_labels": true, "output_past": true, "unsloth_version": true, "unsloth_fixed": true,
+	"sep_token_id": true, "cls_token_id": true, "unk_token_id": true, "mask_token_id": true, "prefix": true, "torchscript": true,
 
 	"attn_pdrop": true, "embd_pdrop": true, "resid_pdrop": true, "attention_dropout": true, "hidden_dropout_prob": true,
 	"attention_probs_dropout_prob": true, "classifier_dropout": true, "summary_first_dropout": true,
@@ -32,6 +33,13 @@ var neutralKeys = map[string]bool{
 	"summary_activation": true, "summary_proj_to_labels": true, "summary_type": true, "summary_use_proj": true,
 	"directionality": true, "pooler_fc_size": true, "pooler_num_attention_heads": true, "pooler_num_fc_layers": true,
 	"pooler_size_per_head": true, "pooler_type": true,
+}
+
+// commonFixed lists keys of any family that older tools wrote in full, with the
+// JSON texts of the values that change nothing.
+var commonFixed = map[string][]string{
+	"is_encoder_decoder": {"false"}, "is_decoder": {"false"}, "add_cross_attention": {"false"}, "cross_attention_hidden_size": {"null"},
+	"tie_encoder_decoder": {"false"}, "chunk_size_feed_forward": {"0"}, "pruned_heads": {"{}"}, "quantization_config": {"null"},
 }
 
 // commonKeys are the keys of config.json that every family has.
@@ -203,7 +211,11 @@ func keyNames(t reflect.Type) []string {
 func checkKeys(raw map[string]json.RawMessage, fixed map[string][]string, read ...[]string) error {
 	known := slices.Concat(read...)
 	for _, key := range slices.Sorted(maps.Keys(raw)) {
-		if allowed, ok := fixed[key]; ok {
+		allowed, ok := fixed[key]
+		if !ok {
+			allowed, ok = commonFixed[key]
+		}
+		if ok {
 			if value := string(bytes.TrimSpace(raw[key])); !slices.Contains(allowed, value) {
 				return fmt.Errorf("key %q is %s; alma computes only %v", key, abbreviate(raw[key]), allowed)
 			}

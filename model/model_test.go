@@ -319,6 +319,8 @@ func TestConfigJSONFillsInWhatTransformersAssumes(t *testing.T) {
 		{Gemma3, map[string]any{"rope_parameters": nil, "head_dim": nil, "query_pre_attn_scalar": nil, "tie_word_embeddings": nil}, func(c Config) bool {
 			return c.RoPETheta == 1e6 && c.LocalTheta == 1e4 && c.HeadDim == 256 && c.QueryScalar == 256 && c.Tied
 		}},
+		// As older tools write it, in full.
+		{Llama, map[string]any{"is_encoder_decoder": false, "pruned_heads": map[string]any{}, "output_past": true, "unk_token_id": 0}, func(Config) bool { return true }},
 		{BERT, map[string]any{"architectures": []string{"BertForPreTraining"}}, func(c Config) bool { return c.Head == MaskedLanguageModel }},
 		{BERT, map[string]any{"layer_norm_eps": nil, "type_vocab_size": nil, "hidden_act": nil}, func(c Config) bool {
 			return c.Epsilon == 1e-12 && c.Types == 2 && c.ExactGELU
