@@ -29,7 +29,7 @@ import (
 // near 0 (Eisenstein et al. 2023).
 type rankingLoss struct {
 	programs map[int]*lossProgram // by the number of rows
-	pad      int                  // token of the padding, -1 for none
+	model    *model.Model
 }
 
 // lossProgram is the loss compiled for micro-batches of so many rows.
@@ -50,7 +50,7 @@ type stepSum struct {
 // Gradients are accumulated in the model's Store.
 func newLoss(m *model.Model, steps []stepPlan, rankings []ranking, c Config, length int) (*rankingLoss, error) {
 	texts, pairs, rows := capacities(steps, rankings)
-	l := &rankingLoss{programs: make(map[int]*lossProgram), pad: m.Pad}
+	l := &rankingLoss{programs: make(map[int]*lossProgram), model: m}
 	for _, n := range rows {
 		x, err := compileLoss(m, n, length, texts, pairs, c)
 		if err != nil {
@@ -140,10 +140,11 @@ func (l *rankingLoss) accumulate(sum *stepSum, rankings []ranking, micro microBa
 		}
 		texts = append(texts, rankings[r].texts...)
 	}
-	if err := layOut(x, program.packed, micro.rows, examples(texts), l.pad); err != nil {
+	if err := program.packed.FillTexts(micro.rows, texts, int32(max(l.model.Pad, 0))); err != nil {
 		return err
 	}
-	ends := lastTokens(program.packed)
+	program.packed.Feed(x)
+	ends := l.model.ReadAt(program.packed.Segments, program.packed.T)
 	for _, row := range micro.rows {
 		for _, i := range row {
 			last[i], ends = ends[0], ends[1:]

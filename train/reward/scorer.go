@@ -53,21 +53,23 @@ func (s *Scorer) Scores(ctx context.Context, texts [][]int32) ([]float32, error)
 	if err != nil {
 		return nil, err
 	}
-	laidOut := examples(texts)
 	scores := make([]float32, len(texts))
 	for at := 0; at < len(rows); at += s.rows {
 		if ctx.Err() != nil {
 			return nil, context.Cause(ctx)
 		}
 		batch := rows[at:min(at+s.rows, len(rows))]
-		if err := layOut(s.x, s.packed, batch, laidOut, s.model.Pad); err != nil {
+		// A pad token below 0, which stands for none, is laid out as token 0:
+		// attention does not see padding.
+		if err := s.packed.FillTexts(batch, texts, int32(max(s.model.Pad, 0))); err != nil {
 			return nil, err
 		}
+		s.packed.Feed(s.x)
 		if err := s.x.Run(); err != nil {
 			return nil, fmt.Errorf("scoring texts: %w", err)
 		}
 		s.flops += s.x.FLOPs()
-		rewards, last := s.x.Floats("rewards"), lastTokens(s.packed)
+		rewards, last := s.x.Floats("rewards"), s.model.ReadAt(s.packed.Segments, s.packed.T)
 		for _, row := range batch {
 			for _, i := range row {
 				scores[i], last = rewards[last[0]], last[1:]
@@ -82,44 +84,3 @@ func (s *Scorer) Scores(ctx context.Context, texts [][]int32) ([]float32, error)
 
 // FLOPs is the count of all work so far.
 func (s *Scorer) FLOPs() int64 { return s.flops }
-
-// examples returns texts in the form that packing takes. Nothing in them is
-// trained on as a target.
-func examples(texts [][]int32) []dataset.Example {
-	longest := 0
-	for _, t := range texts {
-		longest = max(longest, len(t))
-	}
-	untrained := make([]bool, longest)
-	out := make([]dataset.Example, len(texts))
-	for i, t := range texts {
-		out[i] = dataset.Example{Tokens: t, Trained: untrained[:len(t)]}
-	}
-	return out
-}
-
-// layOut fills the inputs tokens, positions and segments with packed rows of
-// texts. A pad token below 0, which stands for none, is laid out as token 0:
-// attention does not see padding.
-func layOut(x compute.Executable, packed *dataset.Packed, rows [][]int, texts []dataset.Example, pad int) error {
-	if err := packed.Fill(rows, texts, int32(max(pad, 0))); err != nil {
-		return err
-	}
-	copy(x.Ints("tokens"), packed.Tokens)
-	copy(x.Ints("positions"), packed.Positions)
-	copy(x.Ints("segments"), packed.Segments)
-	return nil
-}
-
-// lastTokens lists the last position of every segment, row by row, numbered
-// through the rows. Padding has no segment, so no reward is ever read from it.
-func lastTokens(p *dataset.Packed) []int32 {
-	var last []int32
-	for i, segment := range p.Segments {
-		ends := (i+1)%p.T == 0 || p.Segments[i+1] != segment
-		if segment >= 0 && ends {
-			last = append(last, int32(i))
-		}
-	}
-	return last
-}
