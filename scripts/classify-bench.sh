@@ -11,20 +11,21 @@
 # DATA has sms-spam/SMSSpamCollection.tsv, sentiment-vader/movieReviewSnippets.tsv
 # and cold-zh-toxicity/dev.csv; WORK receives everything. ALMA_MINILM is the folder
 # of the model, as scripts/real-encoder.sh finds it; without it MiniLM is left out.
-# Given again, what is finished is kept.
+# METHODS chooses among tfidf, alma and minilm. Given again, what is finished is kept.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 data=$1 work=$2
 shift 2
 sets=${*:-sms movie cold}
-texts=${TEXTS:-1000} tests=${TESTS:-1000}
+texts=${TEXTS:-1000} tests=${TESTS:-1000} methods=${METHODS:-tfidf alma minilm}
 mkdir -p "$work"
 go build -o "$work/alma" ./cmd/alma
 alma=$work/alma
 
-split() { # FILE with a header, NAME, SUFFIX: test and train
+split() { # FILE with a header, NAME, SUFFIX: the test set, the rest, and what is learned
   awk -v n="$tests" 'NR==1 || (NR-1)%5==0 && ++k<=n' "$1" > "$work/$2-test.$3"
-  awk -v n="$texts" 'NR==1 || (NR-1)%5!=0 && ++k<=n' "$1" > "$work/$2-train.$3"
+  awk 'NR==1 || (NR-1)%5!=0' "$1" > "$work/$2-rest.$3"
+  awk -v n="$texts" 'NR<=n+1' "$work/$2-rest.$3" > "$work/$2-train.$3"
 }
 
 prepare() { # NAME: the files, the options of reading them, the recipe
@@ -53,10 +54,10 @@ measure() { # NAME BASE OUT SETTINGS…
     python3 -c 'import json,sys; c=json.load(sys.stdin); print("accuracy %.4f, macro-F1 %.4f, ECE %.4f on %d texts" % (c["accuracy"]["value"], c["macro_f1"], c["ece"], c["n"]))'
 }
 
-pretrain() { # NAME: a small encoder from the training texts without their labels
+pretrain() { # NAME: a small encoder from the texts that are not for the test, without labels
   local name=$1
   mkdir -p "$work/$name-text"
-  python3 - "$work/$name-train.$suffix" "${columns[1]}" "$work/$name-text/texts.jsonl" <<'PY'
+  python3 - "$work/$name-rest.$suffix" "${columns[1]}" "$work/$name-text/texts.jsonl" <<'PY'
 import csv, json, sys
 path, column, out = sys.argv[1:]
 with open(path, encoding="utf-8-sig", newline="") as f:
@@ -73,13 +74,19 @@ PY
 
 for name in $sets; do
   prepare "$name"
-  if [ -n "${ALMA_SKLEARN:-}" ]; then
-    "$ALMA_SKLEARN" scripts/classify-baseline.py "$work/$name-train.$suffix" "$work/$name-test.$suffix" "${columns[1]}" "${columns[3]}"
-  fi
-  pretrain "$name"
-  measure "$name" "$work/$name-encoder" "$name-from-alma" --set lr=1e-3 --set epochs=6
-  if [ -n "${ALMA_MINILM:-}" ] && [ "$name" != cold ]; then
-    measure "$name" "$ALMA_MINILM" "$name-from-minilm"
-    measure "$name" "$ALMA_MINILM" "$name-from-minilm-frozen" --freeze-body --set lr=3e-3 --set epochs=3
-  fi
+  for method in $methods; do
+    case $method in
+    tfidf)
+      [ -z "${ALMA_SKLEARN:-}" ] ||
+        "$ALMA_SKLEARN" scripts/classify-baseline.py "$work/$name-train.$suffix" "$work/$name-test.$suffix" "${columns[1]}" "${columns[3]}" ;;
+    alma)
+      pretrain "$name"
+      measure "$name" "$work/$name-encoder" "$name-from-alma" --set lr=1e-3 --set epochs=6 ;;
+    minilm)
+      if [ -n "${ALMA_MINILM:-}" ] && [ "$name" != cold ]; then
+        measure "$name" "$ALMA_MINILM" "$name-from-minilm"
+        measure "$name" "$ALMA_MINILM" "$name-from-minilm-frozen" --freeze-body --set lr=3e-3 --set epochs=3
+      fi ;;
+    esac
+  done
 done

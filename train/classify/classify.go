@@ -140,6 +140,7 @@ func Run(ctx context.Context, env train.Environment, c Config, in Inputs, out st
 	totals.Fill(&stage.Manifest)
 	stage.Manifest.Metrics["texts"], stage.Manifest.Metrics["held_out"] = float64(len(data.learned.Tokens)), float64(len(data.held.Tokens))
 	stage.Manifest.Metrics["classes"], stage.Manifest.Metrics["cut"] = float64(len(data.labels)), float64(data.learned.Cut+data.held.Cut)
+	stage.Manifest.Metrics["padding"] = padding(steps, data.learned, data.length)
 	if loop.Done != nil {
 		if err := early.restore(); err != nil {
 			return nil, err

@@ -151,6 +151,9 @@ func TestAnyBodyLearnsClassesThatCanBeSeen(t *testing.T) {
 		if got := manifest.Metrics["validation/macro_f1"]; got < .9 {
 			t.Errorf("%s: macro-F1 %.3f of classes that a word tells", body, got)
 		}
+		if padding := manifest.Metrics["padding"]; padding <= 0 || padding > .25 {
+			t.Errorf("%s: %.2f of the rows is padding", body, padding)
+		}
 		if manifest.Metrics["texts"]+manifest.Metrics["held_out"] != 240 || manifest.Metrics["classes"] != 3 || manifest.Tokens == 0 || manifest.FLOPs == 0 {
 			t.Errorf("%s: the manifest says %d tokens, %g FLOPs, %v", body, manifest.Tokens, manifest.FLOPs, manifest.Metrics)
 		}

@@ -157,6 +157,20 @@ func plan(e Examples, c Config, length int) ([]stepPlan, error) {
 	return steps, nil
 }
 
+// padding is the share of the steps' rows that holds no text.
+func padding(steps []stepPlan, e Examples, length int) float64 {
+	texts, rows := 0, 0
+	for _, s := range steps {
+		rows += len(s.rows)
+		for _, row := range s.rows {
+			for _, i := range row {
+				texts += len(e.Tokens[i])
+			}
+		}
+	}
+	return 1 - float64(texts)/float64(rows*length)
+}
+
 // packTexts puts some of the texts into rows of length tokens.
 func packTexts(texts [][]int32, which []int, length int) ([][]int, error) {
 	lengths := make([]int, len(which))
