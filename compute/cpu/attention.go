@@ -24,47 +24,61 @@ func (c *compiler) segmentsOf(n *compute.Node, input int) *storage {
 
 // attention has one task for each head of each row.
 func (c *compiler) attention(n *compute.Node, o compute.AttentionOp) {
-	q, k, v, segments := c.in(n.Inputs[0]), c.in(n.Inputs[1]), c.in(n.Inputs[2]), c.segmentsOf(n, 3)
+	in, jobs := c.attentionInputs(n.Inputs[:3]...)
+	jobs = c.sameStride(&in[1], &in[2], n.Inputs[1].Shape, jobs)
+	q, k, v, segments := in[0], in[1], in[2], c.segmentsOf(n, 3)
 	out, lse := c.out(n, 0), c.out(n, 1)
 	at := attentionOf(o, n.Inputs[0].Shape, n.Inputs[1].Shape)
+	at.QStride, at.KVStride = q.stride, k.stride
 	forward, scratch := at.Forward, at.ForwardScratch()
 	if at.Window > 0 && !at.Causal {
 		forward, scratch = windowed{at}.forward, at.Positions
 	}
 	c.needScratch(scratch)
-	in, jobs := c.rounded(q, k, v)
-	q, k, v = in[0], in[1], in[2]
 	engine := c.engine
 	c.emit(n, append(jobs, &job{at.Batch * at.Heads, func(task, worker int) {
-		forward(out.f, lse.f, q.f, k.f, v.f, segments.i, task/at.Heads, task%at.Heads, engine.scratch[worker])
+		forward(out.f, lse.f, q.floats(), k.floats(), v.floats(), segments.i, task/at.Heads, task%at.Heads, engine.scratch[worker])
 	}})...)
 }
 
 // attentionGrad has one task for each key head of each row: the query heads
 // that share it add to the same dk and dv.
 func (c *compiler) attentionGrad(n *compute.Node, o compute.AttentionOp) {
-	q, k, v := c.in(n.Inputs[0]), c.in(n.Inputs[1]), c.in(n.Inputs[2])
-	out, lse, do, segments := c.in(n.Inputs[3]), c.in(n.Inputs[4]), c.in(n.Inputs[5]), c.segmentsOf(n, 6)
-	dq, dk, dv := c.out(n, 0), c.out(n, 1), c.out(n, 2)
+	in, jobs := c.attentionInputs(n.Inputs[0], n.Inputs[1], n.Inputs[2], n.Inputs[5])
+	jobs = c.sameStride(&in[1], &in[2], n.Inputs[1].Shape, jobs)
+	q, k, v, do := in[0], in[1], in[2], in[3]
+	out, lse, segments := c.in(n.Inputs[3]), c.in(n.Inputs[4]), c.segmentsOf(n, 6)
 	at := attentionOf(o, n.Inputs[0].Shape, n.Inputs[1].Shape)
 	c.needScratch(at.BackwardScratch())
-	in, jobs := c.rounded(q, k, v, do)
-	q, k, v, do = in[0], in[1], in[2], in[3]
 	engine := c.engine
+	if at.Window > 0 && !at.Causal {
+		dq, dk, dv := c.out(n, 0), c.out(n, 1), c.out(n, 2)
+		c.emit(n, append(jobs, &job{at.Batch * at.KVHeads, func(task, _ int) {
+			windowed{at}.backward(dq.f, dk.f, dv.f, q.f, k.f, v.f, out.f, lse.f, do.f, segments.i, task/at.KVHeads, task%at.KVHeads)
+		}})...)
+		return
+	}
+	dq, dkv := c.outViews(n, 0)[0], c.outViews(n, 1, 2)
+	at.QStride, at.KVStride = strideOf(q, at.Heads*at.HeadDim), strideOf(k, at.KVHeads*at.HeadDim)
+	at.DQStride, at.DKVStride = strideOf(dq, at.Heads*at.HeadDim), strideOf(dkv[0], at.KVHeads*at.HeadDim)
 	c.emit(n, append(jobs, &job{at.Batch * at.KVHeads, func(task, worker int) {
-		b, g := task/at.KVHeads, task%at.KVHeads
-		if at.Window > 0 && !at.Causal {
-			windowed{at}.backward(dq.f, dk.f, dv.f, q.f, k.f, v.f, out.f, lse.f, do.f, segments.i, b, g)
-			return
-		}
-		at.Backward(dq.f, dk.f, dv.f, q.f, k.f, v.f, out.f, lse.f, do.f, segments.i, b, g, engine.scratch[worker])
+		at.Backward(dq.floats(), dkv[0].floats(), dkv[1].floats(), q.floats(), k.floats(), v.floats(),
+			out.f, lse.f, do.floats(), segments.i, task/at.KVHeads, task%at.KVHeads, engine.scratch[worker])
 	}})...)
+}
+
+// strideOf is the distance of a view's rows, which have the given width.
+func strideOf(v view, width int) int {
+	if v.stride == 0 {
+		return width
+	}
+	return v.stride
 }
 
 // cachedAttention writes the new keys and values of all rows, then has one
 // task for each key head of each row.
 func (c *compiler) cachedAttention(n *compute.Node, o compute.CachedAttentionOp) {
-	q, k, v := c.in(n.Inputs[0]), c.in(n.Inputs[1]), c.in(n.Inputs[2])
+	k, v := c.in(n.Inputs[1]), c.in(n.Inputs[2])
 	oldKeys, oldValues := c.in(n.Inputs[3]), c.in(n.Inputs[4])
 	slots, starts, counts := c.in(n.Inputs[5]), c.in(n.Inputs[6]), c.in(n.Inputs[7])
 	out, keys, values := c.out(n, 0), c.out(n, 1), c.out(n, 2)
@@ -95,8 +109,8 @@ func (c *compiler) cachedAttention(n *compute.Node, o compute.CachedAttentionOp)
 		}
 	})
 	group := at.Heads / at.KVHeads * at.HeadDim
-	in, jobs := c.rounded(q)
-	q = in[0]
+	in, jobs := c.attentionInputs(n.Inputs[0])
+	q := in[0]
 	engine := c.engine
 	attend := &job{rows * at.KVHeads, func(task, worker int) {
 		r, g := task/at.KVHeads, task%at.KVHeads

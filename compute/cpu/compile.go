@@ -30,6 +30,7 @@ type compiler struct {
 	scratch  int                      // floats that each worker needs
 	updated  map[*array]bool          // arrays of all updates
 	sums     map[*compute.Tensor]addends
+	views    map[*compute.Tensor]view // tensors that are columns of another's storage
 	trains   bool                     // the Program computes gradients of weights
 	kept     map[*compute.Tensor]kept // what a vocabulary operator leaves to its gradient, by its log-sum-exps
 }
@@ -90,6 +91,7 @@ func (e *Engine) Compile(p *compute.Program, s compute.Store) (compute.Executabl
 		kept:     map[*compute.Tensor]kept{},
 		updated:  map[*array]bool{},
 		sums:     map[*compute.Tensor]addends{},
+		views:    map[*compute.Tensor]view{},
 		adds:     map[int][]compute.Update{},
 		replaced: map[*array]bool{},
 		packed:   map[sequences]*storage{},
@@ -414,7 +416,8 @@ func (c *compiler) out(n *compute.Node, index int) *storage {
 func (c *compiler) takeOver(n *compute.Node, output int) *storage {
 	for i, in := range n.Inputs {
 		s := c.in(in)
-		if !s.arena || s.last != c.step || s.first == c.step || !worksInPlace(n, i, output) {
+		if s == nil || !s.arena || // nil: columns of another tensor, see sliceInPlace
+			s.last != c.step || s.first == c.step || !worksInPlace(n, i, output) {
 			continue
 		}
 		// Another output, or the same operand twice in an operator that is

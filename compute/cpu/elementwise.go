@@ -368,6 +368,9 @@ func (c *compiler) moves(n *compute.Node, moves []move) {
 }
 
 func (c *compiler) slice(n *compute.Node, o compute.SliceOp) {
+	if c.sliceInPlace(n, o) {
+		return
+	}
 	full := n.Inputs[0].Shape
 	inner := full[o.Axis+1:].Size()
 	length := (o.End - o.Start) * inner
@@ -383,6 +386,10 @@ func (c *compiler) concat(n *compute.Node, o compute.ConcatOp) {
 	start := 0
 	for _, in := range n.Inputs {
 		length := in.Shape[o.Axis] * inner
+		if v, ok := c.views[root(in)]; ok && v.storage == y { // it is there
+			start += length
+			continue
+		}
 		moves = append(moves, move{y, c.in(in), full[:o.Axis].Size(), length,
 			start, full[o.Axis] * inner, 0, length})
 		start += length

@@ -84,18 +84,3 @@ func productsOf(p Precision) products {
 func words(f []float32) []uint32 {
 	return unsafe.Slice((*uint32)(unsafe.Pointer(unsafe.SliceData(f))), len(f))
 }
-
-// rounded returns tensors as attention reads them in the engine's precision,
-// and the jobs that round them: copies for the node being lowered alone.
-func (c *compiler) rounded(tensors ...*storage) ([]*storage, []*job) {
-	if c.engine.precision != BF16 {
-		return tensors, nil
-	}
-	out, jobs := make([]*storage, len(tensors)), make([]*job, len(tensors))
-	for i, x := range tensors {
-		y := c.temporary(x.size)
-		out[i] = y
-		jobs[i] = chunked(x.size, func(lo, hi int) { kernel.RoundBF16(y.f[lo:hi], x.f[lo:hi]) })
-	}
-	return out, jobs
-}

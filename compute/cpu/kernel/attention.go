@@ -36,10 +36,12 @@ type Attention struct {
 	Window int     // with Causal, i sees only j > i − Window; 0 means no limit
 	Scale  float32 // usually 1/√HeadDim
 
-	// Floats between the starts of two positions in q and dq, and in k, v,
-	// dk and dv; 0 means Heads·HeadDim and KVHeads·HeadDim. They let the
-	// three be columns of one matrix.
+	// Floats between the starts of two positions in q, and in k and v; 0 means
+	// Heads·HeadDim and KVHeads·HeadDim. They let the three be columns of one
+	// matrix.
 	QStride, KVStride int
+	// The same in dq, and in dk and dv; 0 means QStride and KVStride.
+	DQStride, DKVStride int
 }
 
 // Tile sizes. Both blocks are multiples of the register tile's 6 rows and 16
@@ -108,6 +110,26 @@ func (at Attention) kvStride() int {
 		return at.KVStride
 	}
 	return at.KVHeads * at.HeadDim
+}
+
+func (at Attention) dqStride() int {
+	if at.DQStride != 0 {
+		return at.DQStride
+	}
+	return at.qStride()
+}
+
+func (at Attention) dkvStride() int {
+	if at.DKVStride != 0 {
+		return at.DKVStride
+	}
+	return at.kvStride()
+}
+
+// gradients is the shape of dq, dk and dv.
+func (at Attention) gradients() Attention {
+	at.QStride, at.KVStride = at.dqStride(), at.dkvStride()
+	return at
 }
 
 // paddedDim is HeadDim filled up to whole column panels.
@@ -294,8 +316,10 @@ func (at Attention) BackwardScratch() int {
 func (at Attention) Backward(dq, dk, dv, q, k, v, o, lse, do []float32, segments []int32, b, g int, scratch []float32) {
 	at.validate("Attention.Backward")
 	at.checkTensors("Attention.Backward", segments, lse, o, q, k, v)
-	at.checkTensors("Attention.Backward", segments, lse, do, dq, dk, dv)
+	at.gradients().validate("Attention.Backward")
+	at.gradients().checkTensors("Attention.Backward", segments, lse, do, dq, dk, dv)
 	dim, qs, kvs := at.HeadDim, at.qStride(), at.kvStride()
+	dqs, dkvs := at.dqStride(), at.dkvStride()
 	group := at.Heads / at.KVHeads
 	h := g * group
 	os := at.Heads * dim
@@ -303,12 +327,13 @@ func (at Attention) Backward(dq, dk, dv, q, k, v, o, lse, do []float32, segments
 		e, padding := at.run(segments, b, s)
 		first := b*at.Positions + s
 		qAt, kvAt, oAt := first*qs+h*dim, first*kvs+g*dim, first*os+h*dim
-		clearRows(dq[qAt:], qs, e-s, group*dim)
+		dqAt, dkvAt := first*dqs+h*dim, first*dkvs+g*dim
+		clearRows(dq[dqAt:], dqs, e-s, group*dim)
 		if padding {
-			clearRows(dk[kvAt:], kvs, e-s, dim)
-			clearRows(dv[kvAt:], kvs, e-s, dim)
+			clearRows(dk[dkvAt:], dkvs, e-s, dim)
+			clearRows(dv[dkvAt:], dkvs, e-s, dim)
 		} else {
-			at.backwardRun(dq[qAt:], dk[kvAt:], dv[kvAt:], q[qAt:], k[kvAt:], v[kvAt:], o[oAt:],
+			at.backwardRun(dq[dqAt:], dk[dkvAt:], dv[dkvAt:], q[qAt:], k[kvAt:], v[kvAt:], o[oAt:],
 				lse[(b*at.Heads+h)*at.Positions+s:], do[oAt:], e-s, scratch)
 		}
 		s = e
@@ -320,6 +345,7 @@ func (at Attention) backwardRun(dq, dk, dv, q, k, v, o, lse, do []float32, n int
 	kern := vec()
 	dim, pad, group := at.HeadDim, at.paddedDim(), at.Heads/at.KVHeads
 	qs, kvs, os := at.qStride(), at.kvStride(), at.Heads*at.HeadDim
+	dqs, dkvs := at.dqStride(), at.dkvStride()
 
 	take := func(size int) []float32 {
 		piece := scratch[:size:size]
@@ -396,13 +422,13 @@ func (at Attention) backwardRun(dq, dk, dv, q, k, v, o, lse, do []float32, n int
 					}
 				}
 				for r := range rows {
-					at0 := (i0+r)*qs + h*dim
+					at0 := (i0+r)*dqs + h*dim
 					kern.addScaled(dq[at0:at0+dim], dqp[r*pad:r*pad+dim], at.Scale)
 				}
 			}
 		}
 		for j := range keys {
-			at0 := (k0 + j) * kvs
+			at0 := (k0 + j) * dkvs
 			kern.scale(dk[at0:at0+dim], dkAcc[j*pad:j*pad+dim], at.Scale)
 			copy(dv[at0:at0+dim], dvAcc[j*pad:j*pad+dim])
 		}
