@@ -75,8 +75,12 @@ func orElse(v *float64, standard float64) {
 	}
 }
 
-// maxSize is the largest size that a configuration may have.
-const maxSize = 1 << 24
+// Limits of what a configuration may ask for. Of layers there is a list (see
+// Windowed), so that a short config.json must not ask for many.
+const (
+	maxSize   = 1 << 24
+	maxLayers = 1 << 12
+)
 
 // Validate checks that the sizes are possible and fit each other.
 func (c Config) Validate() error {
@@ -90,11 +94,14 @@ func (c Config) Validate() error {
 	if _, ok := a.names()[c.Head]; !ok {
 		return refuse("head %q is not one that %s has: %q", c.Head, c.Family, headsOf(a))
 	}
+	if c.Layers < 1 || c.Layers > maxLayers {
+		return refuse("layers is %d, want 1 to %d", c.Layers, maxLayers)
+	}
 	for _, v := range []struct {
 		name  string
 		value int
 	}{
-		{"vocabulary", c.Vocabulary}, {"context", c.Context}, {"width", c.Width}, {"layers", c.Layers},
+		{"vocabulary", c.Vocabulary}, {"context", c.Context}, {"width", c.Width},
 		{"heads", c.Heads}, {"key-value heads", c.KVHeads}, {"head size", c.HeadDim}, {"feed-forward size", c.FeedForward},
 	} {
 		if v.value < 1 || v.value > maxSize {

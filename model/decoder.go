@@ -223,7 +223,7 @@ func (c *Config) setWindows(window int, types []string, windowed func(layer int)
 	if types != nil && len(types) != c.Layers {
 		return fmt.Errorf(`key "layer_types" names %d layers, num_hidden_layers is %d`, len(types), c.Layers)
 	}
-	if c.Layers < 1 || c.Layers > maxSize {
+	if c.Layers < 1 || c.Layers > maxLayers {
 		return nil // Validate says so
 	}
 	list := make([]bool, c.Layers)

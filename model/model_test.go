@@ -144,6 +144,7 @@ func TestConfigurationsAreRefusedWithTheSizeAtFault(t *testing.T) {
 		{func(c *Config) { c.Vocabulary = 0 }, "vocabulary is 0"},
 		{func(c *Config) { c.Context = -1 }, "context is -1"},
 		{func(c *Config) { c.Width = 1 << 25 }, "width is 33554432"},
+		{func(c *Config) { c.Layers = 1 << 13 }, "layers is 8192"},
 		{func(c *Config) { c.KVHeads = 3 }, "4 query heads are not a multiple of 3"},
 		{func(c *Config) { c.HeadDim = 3 }, "even head size"},
 		{func(c *Config) { c.RoPETheta = 0 }, "positive theta"},
@@ -450,7 +451,7 @@ func TestLoadNamesTheTensorThatDoesNotFit(t *testing.T) {
 func TestConfigJSONThatAsksForFarMoreThanTheFileHoldsAllocatesNothing(t *testing.T) {
 	m := newModel(t, reference.New(), tiny(Llama), 1)
 	folder := save(t, m, nil)
-	for _, keys := range []map[string]any{{"num_hidden_layers": 1 << 24}, {"hidden_size": 1 << 24, "vocab_size": 1 << 24}} {
+	for _, keys := range []map[string]any{{"num_hidden_layers": maxLayers}, {"hidden_size": 1 << 24, "vocab_size": 1 << 24}} {
 		if err := os.WriteFile(filepath.Join(folder, "config.json"), edited(t, tiny(Llama), keys), 0o666); err != nil {
 			t.Fatal(err)
 		}

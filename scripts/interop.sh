@@ -14,7 +14,7 @@ output=$(ALMA_INTEROP_PYTHON="$venv/bin/python" go test ./evaluate ./chat -run I
 printf '%s\n' "$output"
 {
   printf '# What other tools open\n\nWritten by `scripts/interop.sh`, which takes torch, transformers and peft from PyPI.\n'
-  printf 'alma makes models of each family and head, writes them as folders, and\ntransformers opens them: the logits, a greedy continuation and the tokens of a\ntext must be the same. PEFT opens the adapters\nthat alma writes: logits and gradients must be the same.\n\n```\n'
+  printf 'alma makes models of each family and head, writes them as folders, and\ntransformers opens them: the logits, a greedy continuation and the tokens of a\ntext must be the same. PEFT opens the adapters that alma writes: logits and\ngradients must be the same.\n\n```\n'
   printf '%s\n' "$output" | grep -v '^=== ' | sed -E 's/\([0-9.]+s\)//; s/\t[0-9.]+s$//; s/^    //'
   printf '```\n'
 } > docs/interop.md
