@@ -81,7 +81,7 @@ for name in $sets; do
         "$ALMA_SKLEARN" scripts/classify-baseline.py "$work/$name-train.$suffix" "$work/$name-test.$suffix" "${columns[1]}" "${columns[3]}" ;;
     alma)
       pretrain "$name"
-      measure "$name" "$work/$name-encoder" "$name-from-alma" --set lr=1e-3 --set epochs=6 ;;
+      measure "$name" "$work/$name-encoder" "$name-from-alma" --set lr=5e-4 --set epochs=6 ;;
     minilm)
       if [ -n "${ALMA_MINILM:-}" ] && [ "$name" != cold ]; then
         measure "$name" "$ALMA_MINILM" "$name-from-minilm"

@@ -13,12 +13,11 @@ import (
 	"github.com/seed-b72bdb6c/alma/stats"
 )
 
-// Classifier computes the classes of texts.
+// Classifier computes the classes of texts: the body gives a state for each,
+// the new layers the classes of the states.
 type Classifier struct {
-	model  *model.Model
-	x      compute.Executable
-	packed *dataset.Packed
-	flops  int64
+	body *body
+	top  *top
 }
 
 // NewClassifier compiles the forward pass of a model with classes for batches of
@@ -31,69 +30,139 @@ func NewClassifier(m *model.Model, rows, length int) (*Classifier, error) {
 	if rows < 1 || length < 1 || length > m.Context {
 		return nil, artifact.Errorf(artifact.ErrUsage, "preparing to classify texts: %d rows of %d tokens; want at least 1 row of 1 to %d tokens, the model's context", rows, length, m.Context)
 	}
-	p := compute.NewProgram("classes")
-	hidden := m.Hidden(p, m.NewBatch(p, rows, length))
-	p.Output("logits", m.ClassLogits(p, hidden, p.Input("at", compute.Int32, rows*length))) // [rows·length, K], of which a text takes one
-	x, err := m.Engine.Compile(p, m.Store)
+	b, err := newBody(m, rows, length)
 	if err != nil {
 		return nil, err
 	}
-	return &Classifier{model: m, x: x, packed: dataset.NewPacked(rows, length)}, nil
+	t, err := newTop(m)
+	return &Classifier{b, t}, err
 }
 
 // Probabilities returns the probability of each class for each text [N][K]. Any
 // number of texts may be given, each of 1 to length tokens; what a text gets does
 // not depend on the texts beside it. When ctx ends, its cause is returned.
 func (c *Classifier) Probabilities(ctx context.Context, texts [][]int32) ([][]float64, error) {
-	all := make([]int, len(texts))
-	for i, t := range texts {
-		all[i] = i
-		if len(t) < 1 || len(t) > c.packed.T {
-			return nil, artifact.Errorf(artifact.ErrUsage, "classifying text %d: it has %d tokens, want 1 to %d; cut it, or leave it out", i, len(t), c.packed.T)
+	out := make([][]float64, 0, len(texts))
+	for some := range slices.Chunk(texts, textsAtOnce) {
+		states, err := c.body.states(ctx, some)
+		if err != nil {
+			return nil, err
 		}
+		probabilities, err := c.top.probabilities(states)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, probabilities...)
 	}
-	rows, err := packTexts(texts, all, c.packed.T)
+	return out, nil
+}
+
+// textsAtOnce bounds the states that are held at one time. It changes no result.
+const textsAtOnce = 4096
+
+// body computes the states of texts, which the new layers read: the hidden state
+// of an encoder's first token or a decoder's last.
+type body struct {
+	model  *model.Model
+	x      compute.Executable
+	packed *dataset.Packed
+}
+
+func newBody(m *model.Model, rows, length int) (*body, error) {
+	p := compute.NewProgram("states of texts")
+	hidden := m.Hidden(p, m.NewBatch(p, rows, length))
+	at := p.Input("at", compute.Int32, rows*length) // of which a text takes one
+	p.Output("states", compute.GatherRows(hidden, at))
+	x, err := m.Engine.Compile(p, m.Store)
 	if err != nil {
 		return nil, err
 	}
-	out := make([][]float64, len(texts))
-	for batch := range slices.Chunk(rows, c.packed.B) {
+	return &body{m, x, dataset.NewPacked(rows, length)}, nil
+}
+
+// states returns the state [D] of each text.
+func (b *body) states(ctx context.Context, texts [][]int32) ([][]float32, error) {
+	all := make([]int, len(texts))
+	for i, t := range texts {
+		all[i] = i
+		if len(t) < 1 || len(t) > b.packed.T {
+			return nil, artifact.Errorf(artifact.ErrUsage, "classifying text %d: it has %d tokens, want 1 to %d; cut it, or leave it out", i, len(t), b.packed.T)
+		}
+	}
+	rows, err := packTexts(texts, all, b.packed.T)
+	if err != nil {
+		return nil, err
+	}
+	out := make([][]float32, len(texts))
+	for batch := range slices.Chunk(rows, b.packed.B) {
 		if ctx.Err() != nil {
 			return nil, context.Cause(ctx)
 		}
-		if err := c.batch(batch, texts, out); err != nil {
+		if err := b.packed.FillTexts(batch, texts, int32(max(b.model.Pad, 0))); err != nil {
 			return nil, err
+		}
+		b.packed.Feed(b.x)
+		at := b.x.Ints("at")
+		for i := copy(at, b.model.ReadAt(b.packed.Segments, b.packed.T)); i < len(at); i++ {
+			at[i] = -1
+		}
+		if err := b.x.Run(); err != nil {
+			return nil, fmt.Errorf("classifying texts: %w", err)
+		}
+		states, d := b.x.Floats("states"), b.model.Width
+		for _, row := range batch {
+			for _, i := range row {
+				out[i], states = slices.Clone(states[:d]), states[d:]
+			}
 		}
 	}
 	return out, nil
 }
 
-func (c *Classifier) batch(rows [][]int, texts [][]int32, out [][]float64) error {
-	if err := c.packed.FillTexts(rows, texts, int32(max(c.model.Pad, 0))); err != nil {
-		return err
-	}
-	c.packed.Feed(c.x)
-	at := c.x.Ints("at")
-	for i := copy(at, c.model.ReadAt(c.packed.Segments, c.packed.T)); i < len(at); i++ {
-		at[i] = -1
-	}
-	if err := c.x.Run(); err != nil {
-		return fmt.Errorf("classifying texts: %w", err)
-	}
-	c.flops += c.x.FLOPs()
-	logits, k := c.x.Floats("logits"), len(c.model.Labels)
-	for _, row := range rows {
-		for _, i := range row {
-			out[i] = make([]float64, k)
-			stats.Softmax(out[i], logits[:k])
-			if math.IsNaN(out[i][0]) {
-				return artifact.Errorf(artifact.ErrDiverged, "classifying text %d: its classes have no probabilities; the model's weights have diverged", i)
-			}
-			logits = logits[k:]
-		}
-	}
-	return nil
+// top computes the classes of states.
+type top struct {
+	model *model.Model
+	x     compute.Executable
 }
 
-// FLOPs is the count of all work so far.
-func (c *Classifier) FLOPs() int64 { return c.flops }
+// topStates is how many states go through the new layers at one time.
+const topStates = 64
+
+func newTop(m *model.Model) (*top, error) {
+	p := compute.NewProgram("classes of states")
+	states := p.Input("states", compute.Float32, topStates, m.Width)
+	p.Output("logits", m.ClassLogits(p, states, p.Input("at", compute.Int32, topStates))) // [topStates, K]
+	x, err := m.Engine.Compile(p, m.Store)
+	if err != nil {
+		return nil, err
+	}
+	return &top{m, x}, nil
+}
+
+// probabilities returns the probability of each class for each state.
+func (t *top) probabilities(states [][]float32) ([][]float64, error) {
+	out := make([][]float64, 0, len(states))
+	for batch := range slices.Chunk(states, topStates) {
+		at, in := t.x.Ints("at"), t.x.Floats("states")
+		for i := range at {
+			at[i] = -1
+			if i < len(batch) {
+				at[i] = int32(i)
+				copy(in[i*t.model.Width:], batch[i])
+			}
+		}
+		if err := t.x.Run(); err != nil {
+			return nil, fmt.Errorf("classifying texts: %w", err)
+		}
+		logits, k := t.x.Floats("logits"), len(t.model.Labels)
+		for range batch {
+			p := make([]float64, k)
+			stats.Softmax(p, logits[:k])
+			if math.IsNaN(p[0]) {
+				return nil, artifact.Errorf(artifact.ErrDiverged, "classifying text %d: its classes have no probabilities; the model's weights have diverged", len(out))
+			}
+			out, logits = append(out, p), logits[k:]
+		}
+	}
+	return out, nil
+}

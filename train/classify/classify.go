@@ -28,6 +28,9 @@ type Inputs struct {
 // ([stats.Classification]), absent where nothing was held out.
 const ValidationFile = "validation.json"
 
+// usualNorm is about the norm of the gradients while a classifier still learns.
+const usualNorm = 2
+
 // Run trains a classifier from the base model into the folder out, continuing
 // where an earlier run stopped.
 func Run(ctx context.Context, env train.Environment, c Config, in Inputs, out string) (*artifact.Manifest, error) {
@@ -74,14 +77,6 @@ func Run(ctx context.Context, env train.Environment, c Config, in Inputs, out st
 	if c.FreezeBody {
 		m.Freeze(m.InBody)
 	}
-	loss, err := newLoss(m, steps, data.learned, c, data.length)
-	if err != nil {
-		return nil, err
-	}
-	optimizer, err := train.NewOptimizer(m, c.AdamW())
-	if err != nil {
-		return nil, err
-	}
 	classifier, err := NewClassifier(m, c.MicroRows, data.length)
 	if err != nil {
 		return nil, err
@@ -90,11 +85,28 @@ func Run(ctx context.Context, env train.Environment, c Config, in Inputs, out st
 		len(data.labels), train.FormatCount(int64(len(data.learned.Tokens))), train.FormatCount(int64(len(data.held.Tokens))),
 		train.FormatCount(int64(data.learned.Cut+data.held.Cut)), data.limit, train.FormatCount(int64(len(steps))), c.BatchTexts)
 
+	measure := func(ctx context.Context) (stats.Classification, error) { return Measure(ctx, classifier, data.held) }
+	var states [][]float32
+	if c.FreezeBody {
+		if states, measure, err = frozen(ctx, classifier, data); err != nil {
+			return nil, err
+		}
+	}
+	loss, err := newLoss(m, steps, data.learned, states, c, data.length)
+	if err != nil {
+		return nil, err
+	}
+	optimizer, err := train.NewOptimizer(m, c.AdamW())
+	if err != nil {
+		return nil, err
+	}
 	extra, err := tok.Files()
 	if err != nil {
 		return nil, err
 	}
 	guard := c.Guard()
+	// Once most texts are told apart the norm is near 0, and one hard text a leap.
+	guard.Least = usualNorm
 	loop := &train.Loop{
 		Stage: "classify", Folder: out, Steps: len(steps), Config: train.Identity(c, stage), Guard: guard, Log: env.Log, CheckpointSteps: env.CheckpointSteps,
 		States: []train.State{train.ModelState{Model: m, Optimizer: optimizer, Extra: extra, EOS: train.EndTokens(tok)}},
@@ -123,7 +135,7 @@ func Run(ctx context.Context, env train.Environment, c Config, in Inputs, out st
 	early := newBest(m, c.Patience)
 	if len(data.held.Tokens) > 0 {
 		loop.Evaluate = func(ctx context.Context, step int) ([]train.Metric, error) {
-			measures, err := Measure(ctx, classifier, data.held)
+			measures, err := measure(ctx)
 			if err == nil && c.Patience > 0 {
 				err = early.measured(measures.MacroF1, step)
 			}
@@ -148,7 +160,7 @@ func Run(ctx context.Context, env train.Environment, c Config, in Inputs, out st
 		stage.Manifest.Metrics["best_step"] = float64(early.Step)
 	}
 	if len(data.held.Tokens) > 0 {
-		measures, err := Measure(ctx, classifier, data.held)
+		measures, err := measure(ctx)
 		if err != nil {
 			return nil, err
 		}
@@ -165,6 +177,23 @@ func Run(ctx context.Context, env train.Environment, c Config, in Inputs, out st
 		return nil, err
 	}
 	return stage.Finish()
+}
+
+// frozen runs a body that does not change once over all texts, and returns the
+// states of those to learn and how to measure on the others.
+func frozen(ctx context.Context, c *Classifier, d texts) ([][]float32, func(context.Context) (stats.Classification, error), error) {
+	learned, err := c.body.states(ctx, d.learned.Tokens)
+	if err != nil {
+		return nil, nil, err
+	}
+	held, err := c.body.states(ctx, d.held.Tokens)
+	return learned, func(context.Context) (stats.Classification, error) {
+		probabilities, err := c.top.probabilities(held)
+		if err != nil {
+			return stats.Classification{}, err
+		}
+		return stats.Classify(c.body.model.Labels, probabilities, d.held.Classes), nil
+	}, err
 }
 
 // texts is what the stage learns from and measures on.
@@ -230,7 +259,7 @@ func Measure(ctx context.Context, c *Classifier, e Examples) (stats.Classificati
 	if err != nil {
 		return stats.Classification{}, err
 	}
-	return stats.Classify(c.model.Labels, probabilities, e.Classes), nil
+	return stats.Classify(c.body.model.Labels, probabilities, e.Classes), nil
 }
 
 // metrics are the measures for metrics.jsonl.

@@ -207,6 +207,62 @@ func read(t testing.TB, m *model.Model, p model.Parameter) []float32 {
 	return data
 }
 
+// A frozen body runs once over the texts; the steps are those of a run in which
+// it takes part in each.
+func TestStatesOfAFrozenBodyGiveTheGradientsOfTheWholeModel(t *testing.T) {
+	for body := range bodies {
+		m, e := newLab(t, newCPU(t, 2), body, 9)
+		m.Freeze(m.InBody)
+		c := small()
+		c.BatchTexts, c.Epochs = 9, 1
+		steps, err := plan(e, c, modelContext)
+		if err != nil {
+			t.Fatal(err)
+		}
+		classifier, err := NewClassifier(m, 2, modelContext)
+		if err != nil {
+			t.Fatal(err)
+		}
+		states, err := classifier.body.states(t.Context(), e.Tokens)
+		if err != nil {
+			t.Fatal(err)
+		}
+		gradients := func(states [][]float32) (loss float64, g [][]float32) {
+			l, err := newLoss(m, steps, e, states, c, modelContext)
+			if err != nil {
+				t.Fatal(err)
+			}
+			o, err := train.NewOptimizer(m, c.AdamW())
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := o.Zero(); err != nil {
+				t.Fatal(err)
+			}
+			for rows := range slices.Chunk(steps[0].rows, c.MicroRows) {
+				part, _, _, err := l.accumulate(rows, l.weight(steps[0]))
+				if err != nil {
+					t.Fatal(err)
+				}
+				loss += part
+			}
+			for _, p := range m.Trained() {
+				values, err := train.Gradient(m, p)
+				if err != nil {
+					t.Fatal(err)
+				}
+				g = append(g, values)
+			}
+			return loss, g
+		}
+		loss, want := gradients(nil)
+		again, got := gradients(states)
+		if loss != again || !slices.EqualFunc(got, want, func(a, b []float32) bool { return slices.Equal(a, b) }) {
+			t.Errorf("%s: losses %v and %v, same gradients: %v", body, again, loss, slices.EqualFunc(got, want, func(a, b []float32) bool { return slices.Equal(a, b) }))
+		}
+	}
+}
+
 // newLab is a model with classes and encoded texts.
 func newLab(t testing.TB, engine compute.Engine, body string, texts int) (*model.Model, Examples) {
 	t.Helper()
@@ -239,7 +295,7 @@ func TestLossIsTheWeightedMeanOverTheTexts(t *testing.T) {
 		if err != nil || len(steps) != 1 {
 			t.Fatalf("%d steps, %v", len(steps), err)
 		}
-		loss, err := newLoss(m, steps, e, c, modelContext)
+		loss, err := newLoss(m, steps, e, nil, c, modelContext)
 		if err != nil {
 			t.Fatal(err)
 		}

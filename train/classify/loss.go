@@ -16,11 +16,13 @@ import (
 // the mean of PyTorch's CrossEntropyLoss with class weights. The sum of the
 // weights is that of the whole step, so micro-batches add up to it.
 type classLoss struct {
+	model    *model.Model
 	programs map[int]*lossProgram // by the number of rows
 	examples Examples
 	weights  []float64 // [K]
-	pad      int32
-	places   func(segments []int32, t int) []int32
+	// states [N][D] of all examples, where the body is frozen: it then runs once,
+	// and a step through the new layers alone. nil: the body takes part.
+	states [][]float32
 }
 
 // lossProgram is the loss compiled for micro-batches of so many rows, with room
@@ -33,11 +35,8 @@ type lossProgram struct {
 
 // newLoss compiles the loss for every number of rows that the steps have.
 // Gradients are accumulated in the model's Store.
-func newLoss(m *model.Model, steps []stepPlan, e Examples, c Config, length int) (*classLoss, error) {
-	l := &classLoss{
-		programs: make(map[int]*lossProgram), examples: e, weights: c.weights(e, len(m.Labels)),
-		pad: int32(max(m.Pad, 0)), places: m.ReadAt,
-	}
+func newLoss(m *model.Model, steps []stepPlan, e Examples, states [][]float32, c Config, length int) (*classLoss, error) {
+	l := &classLoss{model: m, programs: make(map[int]*lossProgram), examples: e, weights: c.weights(e, len(m.Labels)), states: states}
 	slots := 0
 	var counts []int
 	for _, s := range steps {
@@ -50,7 +49,7 @@ func newLoss(m *model.Model, steps []stepPlan, e Examples, c Config, length int)
 	}
 	slices.Sort(counts)
 	for _, rows := range slices.Compact(counts) {
-		x, err := compileLoss(m, rows, length, slots)
+		x, err := l.compile(rows, length, slots)
 		if err != nil {
 			return nil, err
 		}
@@ -59,14 +58,19 @@ func newLoss(m *model.Model, steps []stepPlan, e Examples, c Config, length int)
 	return l, nil
 }
 
-// compileLoss builds the loss over rows of length tokens with at most slots
-// texts each. A free slot reads position −1, which gathers zeros, has no target,
-// and weighs 0.
-func compileLoss(m *model.Model, rows, length, slots int) (compute.Executable, error) {
+// compile builds the loss over rows of length tokens with at most slots texts
+// each. A free slot reads position −1, which gathers zeros, has no target, and
+// weighs 0.
+func (l *classLoss) compile(rows, length, slots int) (compute.Executable, error) {
+	m, n := l.model, rows*slots
 	p := compute.NewProgram("classification loss")
-	hidden := m.Hidden(p, m.NewBatch(p, rows, length)) // [rows·length, D]
-	at, targets := p.Input("at", compute.Int32, rows*slots), p.Input("targets", compute.Int32, rows*slots)
-	weights := p.Input("weights", compute.Float32, rows*slots)
+	var hidden *compute.Tensor
+	if l.states != nil {
+		hidden = p.Input("states", compute.Float32, n, m.Width) // slot i reads row i
+	} else {
+		hidden = m.Hidden(p, m.NewBatch(p, rows, length)) // [rows·length, D]
+	}
+	at, targets, weights := p.Input("at", compute.Int32, n), p.Input("targets", compute.Int32, n), p.Input("weights", compute.Float32, n)
 	loss := compute.Sum(compute.Mul(weights, m.ClassLosses(p, hidden, at, targets)))
 	p.Output("loss", loss)
 	if err := train.Backward(p, m, loss); err != nil {
@@ -90,21 +94,28 @@ func (l *classLoss) weight(s stepPlan) float64 {
 // total to the model's, and returns its part of the loss.
 func (l *classLoss) accumulate(rows [][]int, total float64) (loss float64, tokens, flops int64, err error) {
 	p := l.programs[len(rows)]
-	if err := p.packed.FillTexts(rows, l.examples.Tokens, l.pad); err != nil {
-		return 0, 0, 0, err
-	}
-	p.packed.Feed(p.x)
 	at, targets, weights := p.x.Ints("at"), p.x.Ints("targets"), p.x.Floats("weights")
 	for i := range at {
 		at[i], targets[i], weights[i] = -1, compute.IgnoreTarget, 0
 	}
-	places := l.places(p.packed.Segments, p.packed.T)
+	var places []int32
+	if l.states == nil {
+		if err := p.packed.FillTexts(rows, l.examples.Tokens, int32(max(l.model.Pad, 0))); err != nil {
+			return 0, 0, 0, err
+		}
+		p.packed.Feed(p.x)
+		places = l.model.ReadAt(p.packed.Segments, p.packed.T)
+	}
 	for r, row := range rows {
 		for s, i := range row {
-			class := l.examples.Classes[i]
-			slot := r*p.slots + s
-			at[slot], targets[slot], weights[slot] = places[0], int32(class), float32(l.weights[class]/total)
-			places = places[1:]
+			class, slot := l.examples.Classes[i], r*p.slots+s
+			targets[slot], weights[slot] = int32(class), float32(l.weights[class]/total)
+			if l.states == nil {
+				at[slot], places = places[0], places[1:]
+			} else {
+				at[slot] = int32(slot)
+				copy(p.x.Floats("states")[slot*l.model.Width:], l.states[i])
+			}
 			tokens += int64(len(l.examples.Tokens[i]))
 		}
 	}
