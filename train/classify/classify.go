@@ -28,9 +28,6 @@ type Inputs struct {
 // ([stats.Classification]), absent where nothing was held out.
 const ValidationFile = "validation.json"
 
-// usualNorm is about the norm of the gradients while a classifier still learns.
-const usualNorm = 2
-
 // Run trains a classifier from the base model into the folder out, continuing
 // where an earlier run stopped.
 func Run(ctx context.Context, env train.Environment, c Config, in Inputs, out string) (*artifact.Manifest, error) {
@@ -106,7 +103,7 @@ func Run(ctx context.Context, env train.Environment, c Config, in Inputs, out st
 	}
 	guard := c.Guard()
 	// Once most texts are told apart the norm is near 0, and one hard text a leap.
-	guard.Least = usualNorm
+	guard.Least = c.Clip
 	loop := &train.Loop{
 		Stage: "classify", Folder: out, Steps: len(steps), Config: train.Identity(c, stage), Guard: guard, Log: env.Log, CheckpointSteps: env.CheckpointSteps,
 		States: []train.State{train.ModelState{Model: m, Optimizer: optimizer, Extra: extra, EOS: train.EndTokens(tok)}},
