@@ -96,9 +96,12 @@ func compileStrip(where string, object json.RawMessage) (func(string) string, er
 	}, err
 }
 
-// manySpaces is the one regular expression that Replace is known with:
-// SentencePiece's removal of extra white space.
-const manySpaces = " {2,}"
+// The regular expressions that Replace is known with: SentencePiece's removal of
+// extra white space.
+const (
+	manySpaces = " {2,}"
+	endSpaces  = `\A +|[ ▁]+\z` // at the end also those that are ▁ already
+)
 
 func compileReplace(where string, object json.RawMessage) (func(string) string, error) {
 	var pattern struct{ String, Regex *string }
@@ -109,9 +112,9 @@ func compileReplace(where string, object json.RawMessage) (func(string) string, 
 			if err := json.Unmarshal(value, &pattern); err != nil {
 				return err
 			}
-			if (pattern.String == nil) == (pattern.Regex == nil) || pattern.Regex != nil && *pattern.Regex != manySpaces ||
+			if (pattern.String == nil) == (pattern.Regex == nil) || pattern.Regex != nil && *pattern.Regex != manySpaces && *pattern.Regex != endSpaces ||
 				pattern.String != nil && *pattern.String == "" {
-				return fmt.Errorf(`only {"String": …} and {"Regex": %q} are supported`, manySpaces)
+				return fmt.Errorf(`only {"String": …} and {"Regex": %q or %q} are supported`, manySpaces, endSpaces)
 			}
 			return nil
 		},
@@ -121,8 +124,12 @@ func compileReplace(where string, object json.RawMessage) (func(string) string, 
 		return nil, err
 	case pattern.String != nil:
 		return func(s string) string { return strings.ReplaceAll(s, *pattern.String, content) }, nil
-	case pattern.Regex != nil:
+	case pattern.Regex != nil && *pattern.Regex == manySpaces:
 		return func(s string) string { return replaceRuns(s, content) }, nil
+	case pattern.Regex != nil && content == "":
+		return func(s string) string { return strings.TrimRight(strings.TrimLeft(s, " "), " "+spaceMark) }, nil
+	case pattern.Regex != nil:
+		return nil, fmt.Errorf("%s.content is %q: with this pattern only \"\" is supported", where, content)
 	}
 	return nil, fmt.Errorf("%s.pattern is missing", where)
 }

@@ -96,7 +96,7 @@ func (m *spm) describe() description {
 		steps = append(steps, `{"type":"Precompiled","precompiled_charsmap":"`+base64.StdEncoding.EncodeToString(m.charsmap)+`"}`)
 	}
 	if m.extraSpaces {
-		steps = append(steps, `{"type":"Strip","strip_left":true,"strip_right":true}`, `{"type":"Replace","pattern":{"Regex":" {2,}"},"content":" "}`)
+		steps = append(steps, `{"type":"Replace","pattern":{"Regex":`+quote(endSpaces)+`},"content":""}`, `{"type":"Replace","pattern":{"Regex":" {2,}"},"content":" "}`)
 	}
 	d := sentencePieceDescription(m.dummyPrefix)
 	if m.dummyPrefix {

@@ -17,18 +17,21 @@ import (
 
 // tokenizerComparison is what tokenizer compare says of one text.
 type tokenizerComparison struct {
-	File   string `json:"file"`
-	Bytes  int    `json:"bytes"`
-	Tokens [2]int `json:"tokens"` // of the first tokenizer, and of the second or of the ids
-	Equal  bool   `json:"equal"`
-	// Where the ids first differ: the number of the token, the byte of the text at
-	// which the first tokenizer's begins, and the text there.
-	Token   int     `json:"token,omitempty"`
-	Byte    int     `json:"byte,omitempty"`
-	Near    string  `json:"near,omitempty"`
-	IDs     []int32 `json:"ids,omitempty"`   // the first tokenizer's there, at most 8
-	Other   []int32 `json:"other,omitempty"` // and the other's
-	Seconds float64 `json:"seconds"`         // that the first took to encode
+	File       string           `json:"file"`
+	Bytes      int              `json:"bytes"`
+	Tokens     [2]int           `json:"tokens"` // of the first tokenizer, and of the second or of the ids
+	Equal      bool             `json:"equal"`
+	Difference *tokenDifference `json:"difference,omitempty"`
+	Seconds    float64          `json:"seconds"` // that the first took to encode
+}
+
+// tokenDifference is where the ids of two tokenizers first differ.
+type tokenDifference struct {
+	Token int     `json:"token"` // its number
+	Byte  int     `json:"byte"`  // of the text at which the first tokenizer's token begins
+	Near  string  `json:"near"`  // the text there
+	IDs   []int32 `json:"ids"`   // the first tokenizer's there, at most 8
+	Other []int32 `json:"other"` // and the other's
 }
 
 func newTokenizerCompareCommand(c *call) *cobra.Command {
@@ -151,15 +154,15 @@ func compareText(t *tokenizer.Tokenizer, file string, special bool, other func(f
 		r.Equal = true
 		return r, nil
 	}
-	r.Token = same
 	before, err := t.Decode(ours[:same])
 	if err != nil {
 		return r, err
 	}
-	r.Byte = min(len(before), len(text)) // of kinds that normalize, about
-	r.Near = text[r.Byte:min(len(text), r.Byte+40)]
-	r.IDs = ours[same:min(len(ours), same+8)]
-	r.Other = theirs[same:min(len(theirs), same+8)]
+	at := min(len(before), len(text)) // of kinds that normalize, about
+	r.Difference = &tokenDifference{
+		Token: same, Byte: at, Near: text[at:min(len(text), at+40)],
+		IDs: append([]int32{}, ours[same:min(len(ours), same+8)]...), Other: append([]int32{}, theirs[same:min(len(theirs), same+8)]...),
+	}
 	return r, nil
 }
 
@@ -168,6 +171,7 @@ func (r *tokenizerComparison) line() string {
 	if r.Equal {
 		return line + ", equal\n"
 	}
+	d := r.Difference
 	return line + fmt.Sprintf(", the other %s tokens (%.2f bytes each)\n  they part at token %d, byte %d: %q\n  ids %v, the other %v\n",
-		train.FormatCount(int64(r.Tokens[1])), float64(r.Bytes)/float64(max(1, r.Tokens[1])), r.Token, r.Byte, r.Near, r.IDs, r.Other)
+		train.FormatCount(int64(r.Tokens[1])), float64(r.Bytes)/float64(max(1, r.Tokens[1])), d.Token, d.Byte, d.Near, d.IDs, d.Other)
 }

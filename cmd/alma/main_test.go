@@ -196,6 +196,7 @@ func TestExitCodesAndRemedies(t *testing.T) {
 	if err := os.Remove(filepath.Join(wrongVocabulary, "artifact.json")); err != nil {
 		t.Fatal(err)
 	}
+	ids := write(t, at("ids.i32"), "\x01\x00\x00\x00")
 
 	for _, c := range []struct {
 		name string
@@ -238,6 +239,9 @@ func TestExitCodesAndRemedies(t *testing.T) {
 		{"prompt without room", []string{"sample", f.base, "--prompt", strings.Repeat("long ", 100)}, 4, "context of 64"},
 		{"two kinds of prompts", []string{"sample", f.base, "--prompt", "x", "--prompts", "y"}, 4, "either"},
 		{"ids that are none", []string{"tokenizer", "decode", f.tokenizer, "1", "x"}, 4, `"x"`},
+		{"comparing on no text", []string{"tokenizer", "compare", f.tokenizer, f.tokenizer}, 4, "no text is given"},
+		{"comparing with other ids", []string{"tokenizer", "compare", f.tokenizer, f.dialogues, "--ids", ids}, 5, "1 of 1 texts have other ids"},
+		{"allowing what is no special token", []string{"tokenizer", "encode", f.tokenizer, "--allow", "<x>", "a"}, 4, "no special token of this name"},
 		{"ids outside the vocabulary", []string{"tokenizer", "decode", f.tokenizer, "5000"}, 4, "5000"},
 		{"model to time that is none", []string{"bench", "train", "--model", "large"}, 4, "LAYERSxWIDTH"},
 		{"product to time that is none", []string{"bench", "gemm", "--shape", "256,768"}, 4, "M,N,K"},
