@@ -34,8 +34,9 @@ prepare() { # NAME: the files, the options of reading them, the recipe
     split "$data/sms-spam/SMSSpamCollection.tsv" sms tsv
     suffix=tsv recipe=classify-sms columns=(--text-column SMS --label-column Label) ;;
   movie)
-    # The label is the sign of the mean rating.
-    awk -F'\t' 'BEGIN{print "label\ttext"} {print ($2>0 ? "positive" : "negative")"\t"$3}' "$data/sentiment-vader/movieReviewSnippets.tsv" > "$work/movie.tsv"
+    # The label is the sign of the mean rating; the file has the positive ones first.
+    { printf 'label\ttext\n'; awk -F'\t' '{print ($2>0 ? "positive" : "negative")"\t"$3}' "$data/sentiment-vader/movieReviewSnippets.tsv" |
+      LC_ALL=C sort -R --random-source=<(yes 2> /dev/null); } > "$work/movie.tsv"
     split "$work/movie.tsv" movie tsv
     suffix=tsv recipe=classify-sentiment columns=(--text-column text --label-column label) ;;
   cold)

@@ -14,6 +14,9 @@ import (
 func TestAKilledStageGoesOnAndEndsWithTheSameBits(t *testing.T) {
 	needSignals(t)
 	f := fixtures(t)
+	texts := filepath.Join(t.TempDir(), "texts.jsonl")
+	jsonl, _ := labelled(40)
+	write(t, texts, jsonl)
 	for _, stage := range []struct {
 		name string
 		args func(out string) []string
@@ -24,6 +27,10 @@ func TestAKilledStageGoesOnAndEndsWithTheSameBits(t *testing.T) {
 		{"sft", func(out string) []string {
 			return []string{"sft", "--base", f.base, "--dialogues", f.dialogues, "--out", out, "--checkpoint-steps", "2",
 				"--set", "epochs=9", "--set", "batch_rows=1", "--set", "micro_rows=1"}
+		}},
+		{"classify", func(out string) []string {
+			return []string{"classify", "train", "--base", f.base, "--texts", texts, "--out", out, "--checkpoint-steps", "2",
+				"--set", "epochs=3", "--set", "batch_texts=8", "--set", "eval_every=2", "--set", "patience=9"}
 		}},
 	} {
 		t.Run(stage.name, func(t *testing.T) {

@@ -568,7 +568,7 @@ func TestWhatCannotBeLearnedIsRefusedWithPlaceAndRemedy(t *testing.T) {
 func TestABadBatchNamesTheLinesOfItsTexts(t *testing.T) {
 	w := newWorkplace(t, "decoder", 30)
 	c := small()
-	c.LR, c.Warmup, c.Decay, c.Clip, c.Epochs = 1e30, 0, "constant", 0, 6
+	c.LR, c.Warmup, c.Decay, c.Clip, c.Epochs, c.OnBadBatch = 1e30, 0, "constant", 0, 6, "stop"
 	_, err := Run(t.Context(), environment(w.engine), c, w.inputs, filepath.Join(w.folder, "out"))
 	if artifact.ExitCode(err) != 20 || !strings.Contains(err.Error(), "the texts of lines [") || !strings.Contains(err.Error(), w.inputs.Texts) {
 		t.Errorf("got %v", err)

@@ -35,6 +35,8 @@ func Defaults() Config {
 		Epochs: 3, BatchTexts: 32, MicroRows: 8, ClassWeights: "none",
 		OptimizerConfig: train.DefaultOptimizer(1e-4), Validation: .1, EvalEvery: 50, Header: "auto",
 	}
+	// A label that is wrong makes a batch leap; it is named and left out.
+	c.OnBadBatch = "skip"
 	c.Warmup, c.Decay, c.WeightDecay, c.Beta2 = .1, "linear", .01, .999
 	return c
 }
