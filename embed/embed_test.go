@@ -192,3 +192,13 @@ func TestSettingsAreThoseOfTheFolder(t *testing.T) {
 		}
 	}
 }
+
+func TestAModelInOneFileHasTheUsualSettings(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "model.gguf")
+	if err := os.WriteFile(file, []byte("GGUF"), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	if s, err := ReadSettings(file, 512); err != nil || s != (Settings{Mean, true, 512}) {
+		t.Errorf("%+v, %v", s, err)
+	}
+}

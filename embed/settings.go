@@ -20,6 +20,9 @@ import (
 // error that names the key.
 func ReadSettings(folder string, context int) (Settings, error) {
 	s := Settings{Pooling: Mean, Normalize: true, Context: context}
+	if info, err := os.Stat(folder); err == nil && !info.IsDir() {
+		return s, nil // a model in one file says nothing of vectors
+	}
 	var modes map[string]json.RawMessage
 	path := filepath.Join(folder, "1_Pooling", "config.json")
 	if found, err := readJSON(path, &modes); err != nil {

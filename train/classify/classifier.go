@@ -66,6 +66,7 @@ type body struct {
 	model  *model.Model
 	x      compute.Executable
 	packed *dataset.Packed
+	flops  int64 // of all work so far
 }
 
 func newBody(m *model.Model, rows, length int) (*body, error) {
@@ -77,7 +78,7 @@ func newBody(m *model.Model, rows, length int) (*body, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &body{m, x, dataset.NewPacked(rows, length)}, nil
+	return &body{model: m, x: x, packed: dataset.NewPacked(rows, length)}, nil
 }
 
 // states returns the state [D] of each text.
@@ -109,6 +110,7 @@ func (b *body) states(ctx context.Context, texts [][]int32) ([][]float32, error)
 		if err := b.x.Run(); err != nil {
 			return nil, fmt.Errorf("classifying texts: %w", err)
 		}
+		b.flops += b.x.FLOPs()
 		states, d := b.x.Floats("states"), b.model.Width
 		for _, row := range batch {
 			for _, i := range row {

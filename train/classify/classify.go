@@ -146,6 +146,9 @@ func Run(ctx context.Context, env train.Environment, c Config, in Inputs, out st
 	if err != nil {
 		return nil, err
 	}
+	if c.FreezeBody {
+		totals.FLOPs += classifier.body.flops // it ran before the steps
+	}
 	totals.Fill(&stage.Manifest)
 	stage.Manifest.Metrics["texts"], stage.Manifest.Metrics["held_out"] = float64(len(data.learned.Tokens)), float64(len(data.held.Tokens))
 	stage.Manifest.Metrics["classes"], stage.Manifest.Metrics["cut"] = float64(len(data.labels)), float64(data.learned.Cut+data.held.Cut)
