@@ -2,6 +2,7 @@ package dataset
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/seed-b72bdb6c/alma/compute"
 	"github.com/seed-b72bdb6c/alma/tokenizer"
@@ -80,7 +81,7 @@ func Pack(lengths []int, T int) ([][]int, error) {
 	first := 0     // the first row that is open
 	for i, n := range lengths {
 		if n < 1 || n > T {
-			return nil, fmt.Errorf("packing example %d: %d tokens for a row of %d; leave out those that do not fit", i, n, T)
+			return nil, tooLong(i, n, T)
 		}
 		row := first
 		for row < len(rows) && room[row] < n {
@@ -95,6 +96,42 @@ func Pack(lengths []int, T int) ([][]int, error) {
 		room[row] -= n
 	}
 	return rows, nil
+}
+
+// PackLongest is Pack with the longest examples first, each in the fullest row
+// that has room for it (best fit, over all rows), which leaves little empty. It is
+// for work whose result does not depend on the order.
+func PackLongest(lengths []int, T int) ([][]int, error) {
+	order := make([]int, len(lengths))
+	for i := range order {
+		order[i] = i
+	}
+	slices.SortStableFunc(order, func(a, b int) int { return lengths[b] - lengths[a] })
+	var rows [][]int
+	byRoom := make([][]int, T+1) // rows by the room that they have
+	for _, i := range order {
+		n := lengths[i]
+		if n < 1 || n > T {
+			return nil, tooLong(i, n, T)
+		}
+		room := n
+		for room < T && len(byRoom[room]) == 0 {
+			room++
+		}
+		row := len(rows)
+		if same := byRoom[room]; len(same) > 0 {
+			row, byRoom[room] = same[len(same)-1], same[:len(same)-1]
+		} else {
+			room, rows = T, append(rows, nil)
+		}
+		rows[row] = append(rows[row], i)
+		byRoom[room-n] = append(byRoom[room-n], row)
+	}
+	return rows, nil
+}
+
+func tooLong(example, n, T int) error {
+	return fmt.Errorf("packing example %d: %d tokens for a row of %d; leave out those that do not fit", example, n, T)
 }
 
 // PackEpoch is Pack with the examples in an order of their own for each

@@ -245,3 +245,36 @@ func TestDialoguesAndPromptsThatDoNotFitAreLeftOutAndNamed(t *testing.T) {
 		t.Errorf("a dialogue without an answer: %v", err)
 	}
 }
+
+func TestPackingTheLongestFirstLeavesLittleEmpty(t *testing.T) {
+	lengths := make([]int, 3000)
+	total := 0
+	for i := range lengths {
+		lengths[i] = 3 + int(compute.Bits(1, 0, uint64(i))%60)
+		total += lengths[i]
+	}
+	rows, err := PackLongest(lengths, 64)
+	if err != nil {
+		t.Fatal(err)
+	}
+	seen := make([]bool, len(lengths))
+	for _, row := range rows {
+		length := 0
+		for _, i := range row {
+			if seen[i] {
+				t.Fatalf("example %d is packed twice", i)
+			}
+			seen[i] = true
+			length += lengths[i]
+		}
+		if length > 64 {
+			t.Fatalf("a row of %d", length)
+		}
+	}
+	if slices.Contains(seen, false) {
+		t.Error("an example is left out")
+	}
+	if empty := 1 - float64(total)/float64(64*len(rows)); empty > .03 {
+		t.Errorf("%.3f of the rows is empty", empty)
+	}
+}

@@ -78,7 +78,7 @@ func New(m *model.Model, rows int, settings Settings) (*Embedder, error) {
 
 // Embed returns the vector [D] of each text. Any number of texts may be given,
 // each of 1 to Context tokens; a vector does not depend on the texts beside it.
-// Short texts share a row. When ctx ends, its cause is returned.
+// Texts of like length share rows. When ctx ends, its cause is returned.
 func (e *Embedder) Embed(ctx context.Context, texts [][]int32) ([][]float32, error) {
 	lengths := make([]int, len(texts))
 	for i, t := range texts {
@@ -86,7 +86,7 @@ func (e *Embedder) Embed(ctx context.Context, texts [][]int32) ([][]float32, err
 			return nil, artifact.Errorf(artifact.ErrUsage, "embedding text %d: it has %d tokens, want 1 to %d; cut it, or leave it out", i, len(t), e.packed.T)
 		}
 	}
-	rows, err := dataset.Pack(lengths, e.packed.T)
+	rows, err := dataset.PackLongest(lengths, e.packed.T)
 	if err != nil {
 		return nil, err
 	}

@@ -83,14 +83,13 @@ func newBody(m *model.Model, rows, length int) (*body, error) {
 
 // states returns the state [D] of each text.
 func (b *body) states(ctx context.Context, texts [][]int32) ([][]float32, error) {
-	all := make([]int, len(texts))
+	lengths := make([]int, len(texts))
 	for i, t := range texts {
-		all[i] = i
-		if len(t) < 1 || len(t) > b.packed.T {
+		if lengths[i] = len(t); len(t) < 1 || len(t) > b.packed.T {
 			return nil, artifact.Errorf(artifact.ErrUsage, "classifying text %d: it has %d tokens, want 1 to %d; cut it, or leave it out", i, len(t), b.packed.T)
 		}
 	}
-	rows, err := packTexts(texts, all, b.packed.T)
+	rows, err := dataset.PackLongest(lengths, b.packed.T)
 	if err != nil {
 		return nil, err
 	}
