@@ -1,0 +1,57 @@
+"""What is compared."""
+
+from dataclasses import dataclass, field
+
+
+@dataclass
+class Row:
+    name: str
+    work: str  # train, decode, prefill or ppo
+    model: str
+    batch: int
+    seq: int
+    vocab: int
+    new: int = 0
+    steps: int = 2  # of a round, after one to warm up
+    # Whether torch.compile is faster than eager execution, by precision, as
+    # `run.sh --tune` tells.
+    compile: dict = field(default_factory=dict)
+    # Whether PyTorch is measured as installed, too.
+    installed: bool = False
+    # Whether PyTorch's bf16 is measured where the processor has no instructions
+    # for it: it is ten times slower than its fp32 there.
+    emulated: bool = False
+
+    @property
+    def unit(self) -> str:
+        return {"train": "a step", "decode": "a token of each sequence", "prefill": "tokens/s", "ppo": "an iteration"}[self.work]
+
+    def peers(self) -> list:
+        """The names of the other sides, PyTorch as installed apart."""
+        return {"train": ["torch"], "decode": ["torch", "llama.cpp"], "prefill": ["torch", "llama.cpp"], "ppo": ["trl"]}[self.work]
+
+    def arguments(self, precision: str, steps: int) -> list:
+        """The flags that alma and the peers share."""
+        out = [self.work, "--model", self.model, "--batch", self.batch, "--seq", self.seq, "--vocab", self.vocab]
+        if self.new:
+            out += ["--new", self.new]
+        return [str(a) for a in out + ["--precision", precision, "--steps", steps, "--threads", 2]]
+
+
+GPT2 = dict(model="gpt2-124m", vocab=50257)
+
+ROWS = [
+    Row("train GPT-2 124M, 4 × 64", "train", batch=4, seq=64, steps=4, installed=True, **GPT2),
+    Row("train GPT-2 124M, 4 × 256", "train", batch=4, seq=256, installed=True, **GPT2),
+    Row("train GPT-2 124M, 1 × 1024", "train", batch=1, seq=1024, **GPT2),
+    Row("train Llama-shaped 12×768, 4 × 256", "train", "llama:12x768", 4, 256, 50257),
+    Row("train 4×128, vocabulary 65, 12 × 64", "train", "4x128", 12, 64, 65, steps=50, installed=True, emulated=True),
+    Row("train 6×384, vocabulary 65, 8 × 256", "train", "6x384", 8, 256, 65, steps=5, installed=True),
+    Row("train 8×512, vocabulary 8192, 4 × 512", "train", "8x512", 4, 512, 8192, steps=2),
+    Row("decode GPT-2 124M, batch 1, 64 + 64", "decode", batch=1, seq=64, new=64, steps=3, emulated=True, installed=True, **GPT2),
+    Row("decode GPT-2 124M, batch 16, 64 + 64", "decode", batch=16, seq=64, new=64, steps=2, installed=True, **GPT2),
+    Row("prefill GPT-2 124M, 512 tokens", "prefill", batch=1, seq=512, new=1, steps=4, installed=True, **GPT2),
+    Row("PPO iteration 6×384, vocabulary 4096, 32 × (16 + 48)", "ppo", "6x384", 32, 16, 4096, new=48, steps=1),
+]
+
+PRECISIONS = ["fp32", "bf16"]
