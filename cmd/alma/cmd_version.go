@@ -7,6 +7,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/seed-b72bdb6c/alma/artifact"
+	"github.com/seed-b72bdb6c/alma/compute/cpu/kernel"
 )
 
 type versions struct {
@@ -15,10 +16,11 @@ type versions struct {
 	Modified bool   `json:"modified,omitempty"` // the working tree had changes
 	Go       string `json:"go"`
 	Platform string `json:"platform"`
+	Kernels  string `json:"kernels"` // the instruction set that computes
 }
 
 func readVersions() versions {
-	v := versions{Alma: artifact.Version(), Go: runtime.Version(), Platform: runtime.GOOS + "/" + runtime.GOARCH}
+	v := versions{Alma: artifact.Version(), Go: runtime.Version(), Platform: runtime.GOOS + "/" + runtime.GOARCH, Kernels: kernel.Name()}
 	if info, ok := debug.ReadBuildInfo(); ok {
 		for _, s := range info.Settings {
 			switch s.Key {
@@ -40,7 +42,7 @@ func (v versions) String() string {
 	if v.Modified {
 		text += " with changes"
 	}
-	return text + ", " + v.Go + " " + v.Platform
+	return text + ", " + v.Go + " " + v.Platform + ", kernels " + v.Kernels
 }
 
 func newVersionCommand(c *call) *cobra.Command {
@@ -49,7 +51,7 @@ func newVersionCommand(c *call) *cobra.Command {
 		GroupID: groupCheck,
 		Short:   "Print the version",
 		Long: `Print the version of alma, the commit that it was built from, the version of Go
-that built it, and the platform.`,
+that built it, the platform, and the kernels that run on it.`,
 		Example: examples("alma version", "alma version --json"),
 		Args:    arguments(0, 0),
 		RunE: func(*cobra.Command, []string) error {
