@@ -122,7 +122,7 @@ if [ -z "$all" ]; then
 fi
 perplexity 'perplexity of the float32 file, alma and llama.cpp' .5 "$work/f32.gguf" --context 512 --max-tokens "$tokens"
 # llama.cpp rounds what it multiplies by 4-bit weights to 8 bits; alma does not.
-perplexity 'perplexity of the Q4_1 file, alma and llama.cpp' 1 "$model" --context 512 --max-tokens "$tokens"
+perplexity 'perplexity of the Q4_1 file, alma and llama.cpp' .5 "$model" --context 512 --max-tokens "$tokens"
 ours=$(value "$work/ours.json" perplexity)
 
 echo "== a Hugging Face folder in transformers"
