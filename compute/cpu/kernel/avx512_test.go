@@ -137,6 +137,22 @@ func TestAVX512GivesTheBitsOfAVX2(t *testing.T) {
 	}
 }
 
+func TestStripsOfAVX512CoverTheRowsAndAreNotNarrow(t *testing.T) {
+	for rows := 1; rows <= 3*rowBlock; rows++ {
+		covered := 0
+		for covered < rows {
+			r, strips := wideStrips(rows - covered)
+			if r < 1 || r > wideRows || strips < 1 || r < 4 && rows >= 4 {
+				t.Fatalf("of %d rows, %d strips of %d begin at %d", rows, strips, r, covered)
+			}
+			covered += r * strips
+		}
+		if covered != rows {
+			t.Fatalf("strips cover %d of %d rows", covered, rows)
+		}
+	}
+}
+
 // Go's assembler does not know VDPBF16PS, so the kernels hold it as bytes, each
 // under a comment that says what it means. Another assembler says whether.
 func TestDotProductsAreEncodedAsAnotherAssemblerDoes(t *testing.T) {
