@@ -202,3 +202,28 @@ func TestAModelInOneFileHasTheUsualSettings(t *testing.T) {
 		t.Errorf("%+v, %v", s, err)
 	}
 }
+
+func TestSettingsGoWithTheModel(t *testing.T) {
+	from, to := t.TempDir(), t.TempDir()
+	for name, text := range map[string]string{"1_Pooling/config.json": `{"pooling_mode_cls_token": true}`, "sentence_bert_config.json": `{"max_seq_length": 99}`, "other.json": `{}`} {
+		path := filepath.Join(from, filepath.FromSlash(name))
+		if err := os.MkdirAll(filepath.Dir(path), 0o777); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(text), 0o666); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := CopySettings(from, to); err != nil {
+		t.Fatal(err)
+	}
+	if s, err := ReadSettings(to, 512); err != nil || s != (Settings{CLS, true, 99}) {
+		t.Errorf("settings %+v, %v", s, err)
+	}
+	if _, err := os.Stat(filepath.Join(to, "other.json")); err == nil {
+		t.Error("a file of no known meaning was copied")
+	}
+	if err := CopySettings(filepath.Join(from, "other.json"), to); err != nil {
+		t.Errorf("a model in one file: %v", err)
+	}
+}

@@ -16,6 +16,7 @@ import (
 	"github.com/seed-b72bdb6c/alma/artifact"
 	"github.com/seed-b72bdb6c/alma/artifact/gguf"
 	"github.com/seed-b72bdb6c/alma/chat"
+	"github.com/seed-b72bdb6c/alma/embed"
 	"github.com/seed-b72bdb6c/alma/model"
 	"github.com/seed-b72bdb6c/alma/tokenizer"
 	"github.com/seed-b72bdb6c/alma/train"
@@ -129,7 +130,9 @@ func Write(ctx context.Context, m *model.Model, tok *tokenizer.Tokenizer, o Opti
 		from = "./" + file
 		err = r.writeGGUF(m, tok, o, nameOf(o.Source, lines))
 	} else {
-		files, err = r.writeFolder(m, tok, template, o)
+		if files, err = r.writeFolder(m, tok, template, o); err == nil {
+			err = embed.CopySettings(o.Source, o.Out)
+		}
 	}
 	if err != nil {
 		return nil, fmt.Errorf("exporting %s: %w", o.Source, err)

@@ -7,6 +7,7 @@ import (
 
 	"github.com/seed-b72bdb6c/alma/artifact"
 	"github.com/seed-b72bdb6c/alma/chat"
+	"github.com/seed-b72bdb6c/alma/embed"
 	"github.com/seed-b72bdb6c/alma/model"
 	"github.com/seed-b72bdb6c/alma/train"
 )
@@ -56,6 +57,9 @@ import does the checking once, dequantises once, and keeps a copy.`,
 					return nil, fmt.Errorf("%s: %w", source, err)
 				}
 				if err := train.SaveModel(out, source, m, tok, 1, ends(m, template)...); err != nil {
+					return nil, err
+				}
+				if err := embed.CopySettings(source, out); err != nil {
 					return nil, err
 				}
 				stage.Manifest.Metrics = artifact.Metrics{
