@@ -30,6 +30,7 @@ type compiler struct {
 	scratch  int                      // floats that each worker needs
 	updated  map[*array]bool          // arrays of all updates
 	sums     map[*compute.Tensor]addends
+	fused    map[*compute.Node]bool   // nodes that run with the product that they read
 	views    map[*compute.Tensor]view // tensors that are columns of another's storage
 	trains   bool                     // the Program computes gradients of weights
 	kept     map[*compute.Tensor]kept // what a vocabulary operator leaves to its gradient, by its log-sum-exps
@@ -91,6 +92,7 @@ func (e *Engine) Compile(p *compute.Program, s compute.Store) (compute.Executabl
 		kept:     map[*compute.Tensor]kept{},
 		updated:  map[*array]bool{},
 		sums:     map[*compute.Tensor]addends{},
+		fused:    map[*compute.Node]bool{},
 		views:    map[*compute.Tensor]view{},
 		adds:     map[int][]compute.Update{},
 		replaced: map[*array]bool{},
@@ -133,7 +135,7 @@ func (c *compiler) compile(p *compute.Program, store *Store) error {
 	}
 	for i, n := range c.nodes {
 		c.step = i
-		if c.readers[n.ID] < 0 {
+		if c.readers[n.ID] < 0 || c.fused[n] {
 			continue
 		}
 		if err := c.lower(n); err != nil {

@@ -177,20 +177,32 @@ func (a *array) panelsOf(k, n int, transposed bool) *panels {
 }
 
 func (c *compiler) linear(n *compute.Node, o compute.LinearOp) {
-	x, y := c.in(n.Inputs[0]), c.out(n, 0)
 	m, k, width := n.Inputs[0].Shape.Rows(), n.Inputs[0].Shape.Last(), n.Outputs[0].Shape.Last()
+	after, fused := c.fuse(n.Outputs[0])
+	x, y := c.in(n.Inputs[0]), c.out(n, 0)
 	var done func(m0, m1, lo, hi int)
-	if o.Bias {
-		bias := c.in(n.Inputs[2])
+	if o.Bias || fused {
+		var bias *storage
+		if o.Bias {
+			bias = c.in(n.Inputs[2])
+		}
 		done = func(m0, m1, lo, hi int) {
 			for i := m0; i < m1; i++ {
-				row := y.f[i*width+lo : i*width+hi]
-				kernel.Add(row, row, bias.f[lo:hi])
+				if bias != nil {
+					row := y.f[i*width+lo : i*width+hi]
+					kernel.Add(row, row, bias.f[lo:hi])
+				}
+				if fused {
+					after.apply(i*width+lo, i*width+hi)
+				}
 			}
 		}
 	}
 	product := c.productOf(n.Inputs[1], m, k, width, o.OutIn, done)
 	c.emitFunc(n, func() { product.do(y.f, width, x.f, k, m) })
+	if fused {
+		c.x.steps[len(c.x.steps)-1].flops += after.node.Op.FLOPs(after.node)
+	}
 }
 
 // linearWeightGrad computes Xᵀ·dY, or dYᵀ·X with OutIn, one sequence after the

@@ -464,3 +464,43 @@ func BenchmarkCachedAttention(b *testing.B) {
 		}
 	}
 }
+
+// dq, dk and dv may lie in another matrix than q, k and v.
+func TestAttentionGradientsLieAtStridesOfTheirOwn(t *testing.T) {
+	at := Attention{Batch: 2, Positions: 53, Heads: 4, KVHeads: 2, HeadDim: 12, Causal: true, Scale: 0.3}
+	width, kvWidth, rows := at.Heads*at.HeadDim, at.KVHeads*at.HeadDim, at.Batch*at.Positions
+	segments := repeated(0, 40, 1, 9, -1, 57)
+	onEachSet(t, func(t *testing.T) {
+		q, do := newBuffer(1, rows, width, 0, 0).x, newBuffer(2, rows, width, 0, 0).x
+		k, v := newBuffer(3, rows, kvWidth, 0, 0).x, newBuffer(4, rows, kvWidth, 0, 0).x
+		o, lse := make([]float32, rows*width), make([]float32, rows*at.Heads)
+		scratch := make([]float32, max(at.ForwardScratch(), at.BackwardScratch()))
+		backward := func(at Attention, dq, dk, dv []float32) {
+			for b := range at.Batch {
+				for g := range at.KVHeads {
+					at.Backward(dq, dk, dv, q, k, v, o, lse, do, segments, b, g, scratch)
+				}
+			}
+		}
+		for b := range at.Batch {
+			for h := range at.Heads {
+				at.Forward(o, lse, q, k, v, segments, b, h, scratch)
+			}
+		}
+		want := [3]buffer{newBuffer(5, rows, width, 0, 0), newBuffer(5, rows, kvWidth, 0, 0), newBuffer(5, rows, kvWidth, 0, 0)}
+		backward(at, want[0].x, want[1].x, want[2].x)
+		got := [3]buffer{newBuffer(6, rows, width, 7, 3), newBuffer(6, rows, kvWidth, 5, 1), newBuffer(6, rows, kvWidth, 5, 2)}
+		apart := at
+		apart.DQStride, apart.DKVStride = width+7, kvWidth+5
+		backward(apart, got[0].x, got[1].x, got[2].x)
+		for i, name := range []string{"dq", "dk", "dv"} {
+			got[i].check(t, name)
+			for r := range rows {
+				cols := want[i].cols
+				if a, b := got[i].x[r*got[i].stride:][:cols], want[i].x[r*cols:(r+1)*cols]; !slices.Equal(a, b) {
+					t.Fatalf("%s of row %d has other bits at a stride of its own", name, r)
+				}
+			}
+		}
+	})
+}
