@@ -94,11 +94,17 @@ class Comparison:
             for row in rows:
                 if not first and self.elapsed() + self.cost(row, precision) > self.options.budget:
                     continue
+                if first and self.elapsed() > self.options.budget:
+                    self.samples.append({"row": row.name, "precision": precision, "side": "alma", "failure": "the time was spent before its turn"})
+                    continue
                 steps = 1 if self.options.quick else row.steps
                 emulates = precision == "bf16" and not self.native and not row.emulated
                 sides = ["alma", *(p for p in row.peers() if not emulates or p == "llama.cpp")]
                 if first and not emulates and row.installed and not self.options.quick:
                     sides.append("torch as installed")
+                if precision == "bf16" and not self.native:
+                    # What is emulated takes its time.
+                    steps = min(steps, 5)
                 for side in sides:
                     compiled = side == "torch" and row.compile.get(precision, False)
                     if first or not self.failed(row, precision, side):
@@ -179,7 +185,7 @@ def main():
     p.add_argument("--preload", default="", help="libraries of PyTorch's best settings")
     p.add_argument("--rows", default="", help="only rows whose name holds this, by a regular expression")
     p.add_argument("--precisions", nargs="+", choices=PRECISIONS, default=PRECISIONS)
-    p.add_argument("--budget", type=float, default=13.5, help="minutes that all rounds may take")
+    p.add_argument("--budget", type=float, default=13, help="minutes that the rounds may take")
     p.add_argument("--limit", type=float, default=150, help="seconds of one measurement")
     p.add_argument("--quick", action="store_true", help="one round of one step, printed only")
     p.add_argument("--tune", action="store_true", help="compare PyTorch's settings, printed only")
@@ -210,9 +216,10 @@ def main():
         return target
 
     c.round(rows, first=True)
+    keep()
     if not o.no_tables:
         data.update(c.tables())
-    keep()
+        keep()
     while not o.quick and c.elapsed() + min(c.cost(r, x) for r in rows for x in o.precisions) < o.budget:
         before = len(c.samples)
         c.round(rows, first=False)

@@ -46,7 +46,7 @@ def comparison(data, precision):
         if not rounds_of(data, row, precision):
             continue
         percent = median_of(data, row, precision, "alma", "percent_of_peak")
-        times = {PEERS[p] if x == precision else f"{PEERS[p]} in {x}": median_of(data, row, x, p) for p in row.peers() for x in {precision, "fp32"}}
+        times = {PEERS[p] if x == precision else f"{PEERS[p]} in {x}": median_of(data, row, x, p) for p in row.peers() for x in dict.fromkeys((precision, "fp32"))}
         measured = {p: t for p, t in times.items() if t is not None}
         installed = median_of(data, row, precision, "torch as installed")
         best = min(measured, key=measured.get) if measured else None
@@ -141,7 +141,7 @@ def write_page(data, path):
         "- PPO: a rollout, the rewards of a model, and four epochs of one optimizer step each; reward model and critic are as large as the policy.",
         "- bf16: alma rounds the operands of products and attention and keeps sums and weights in 32 bits. PyTorch trains under autocast and decodes with bf16 weights;"
         " llama.cpp has a BF16 file; TRL has accelerate's mixed precision. A peer that is faster in fp32 counts with its fp32.",
-        *([] if "avx512_bf16" in m["sets"] else ["- This processor has no instructions for bf16. PyTorch's bf16 is ten times slower than its fp32 there, so it is measured in two rows only; in the others its fp32 stands beside alma's bf16."]),
+        *([] if "avx512_bf16" in m["sets"] else ["- This processor has no instructions for bf16. PyTorch emulates them, many times slower than its fp32, so its bf16 is measured in two rows only; in the others its fp32 stands beside alma's bf16."]),
         "",
         "## Settings of the peers",
         "",

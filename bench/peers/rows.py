@@ -19,7 +19,7 @@ class Row:
     # Whether PyTorch is measured as installed, too.
     installed: bool = False
     # Whether PyTorch's bf16 is measured where the processor has no instructions
-    # for it: it is ten times slower than its fp32 there.
+    # for it: it is many times slower than its fp32 there.
     emulated: bool = False
 
     @property
