@@ -356,3 +356,41 @@ func TestLlama3sFactorsAreRecognised(t *testing.T) {
 		t.Errorf("scaling %+v, want %+v", m.RoPEScaling, c.RoPEScaling)
 	}
 }
+
+// FuzzGGUFModel holds the door to this: whatever a sound GGUF file's metadata and
+// tensors say, opening its model and its tokenizer gives an error or a model of
+// just these tensors.
+func FuzzGGUFModel(f *testing.F) {
+	engine, tok := newCPU(f), letters(f)
+	for _, family := range []Family{GPT2, Llama, Qwen3} {
+		data, err := os.ReadFile(saveGGUF(f, newModel(f, engine, tiny(family), 1), tok, gguf.F16))
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(data)
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		file, err := gguf.Parse("fuzz.gguf", bytes.NewReader(data), int64(len(data)))
+		if err != nil {
+			return
+		}
+		if parts, err := partsOfGGUF(file); err == nil {
+			if tok, err := tokenizer.NewFromParts(parts); err == nil && tok.VocabSize() != len(parts.Tokens) {
+				t.Errorf("%d tokens, want %d", tok.VocabSize(), len(parts.Tokens))
+			}
+		}
+		c, a, err := configOfGGUF(file)
+		if err != nil {
+			return
+		}
+		names, err := a.match(c, file)
+		if err != nil {
+			return
+		}
+		for i, p := range c.Parameters() {
+			if values, err := file.Float32(names[i]); err != nil || len(a.fromFile(c, p, values)) != compute.Shape(p.Shape).Size() {
+				t.Errorf("%s: %d values, %v", p.Name, len(values), err)
+			}
+		}
+	})
+}
