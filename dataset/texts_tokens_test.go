@@ -21,9 +21,12 @@ func TestATextIsCutInsideItsSpecialTokens(t *testing.T) {
 			t.Errorf("limit %d: %v, cut %v, %v; want %v", c.limit, ids, cut, err, want)
 		}
 	}
-	for text, limit := range map[string]int{"": 10, "hide": 1} {
-		if ids, _, err := EncodeText(tok, text, limit); err == nil || !strings.Contains(err.Error(), "no tokens") {
-			t.Errorf("%q in %d tokens: %v, %v", text, limit, ids, err)
+	for _, c := range []struct {
+		text, want string
+		limit      int
+	}{{"", "no tokens", 10}, {"hide", "no room for text beside the 1 special", 1}} {
+		if ids, _, err := EncodeText(tok, c.text, c.limit); err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%q in %d tokens: %v, %v; want %s", c.text, c.limit, ids, err, c.want)
 		}
 	}
 }

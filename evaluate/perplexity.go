@@ -38,6 +38,9 @@ const tokensAtOnce = 2048
 // that each id stands for. progress, if not nil, is told of the windows done.
 func MeasurePerplexity(ctx context.Context, m *model.Model, tokens []int32, window int, bos int32, lengths []int32, progress func(done, all int)) (Perplexity, error) {
 	result := Perplexity{Context: window, Windows: len(tokens) / max(1, window)}
+	if m.Head != model.LanguageModel {
+		return result, artifact.Errorf(artifact.ErrUsage, "measuring perplexity: the model has a %q head, which foretells no next token; give a language model", m.Head)
+	}
 	if window < 4 || window > m.Context {
 		return result, artifact.Errorf(artifact.ErrUsage, "measuring perplexity: a window of %d tokens is outside 4 to %d, the model's context", window, m.Context)
 	}

@@ -112,7 +112,8 @@ func (r *replay) read() error {
 		return artifact.Mark(artifact.ErrCorrupt, fmt.Errorf("reading %s: %w", path, err))
 	}
 	g := r.golden
-	if g.B < 1 || g.T < 2 || g.B*g.T > 1<<20 {
+	const most = 1 << 20
+	if g.B < 1 || g.T < 2 || g.B > most || g.T > most || g.B*g.T > most {
 		return artifact.Errorf(artifact.ErrCorrupt, "reading %s: B %d and T %d are not a batch", path, g.B, g.T)
 	}
 	r.batch, err = readGoldenBatch(r.model, filepath.Join(r.folder, "forward.safetensors"), g.B, g.T)
@@ -187,6 +188,9 @@ func (r *replay) gradients(context.Context) error {
 	if err != nil {
 		return err
 	}
+	if len(want) != 1 {
+		return artifact.Errorf(artifact.ErrCorrupt, "forward.safetensors: loss has %d elements, want 1", len(want))
+	}
 	r.compare(Comparison{Name: "loss", Error: relativeNumber(loss, float64(want[0])), Tolerance: firstLossTolerance, Detail: fmt.Sprintf("%.7f", loss)})
 	for _, p := range r.model.Trained() {
 		want, err := r.tensor("gradients.safetensors", p.Name)
@@ -255,6 +259,9 @@ func (r *replay) steps(ctx context.Context) error {
 func (r *replay) greedy(ctx context.Context) error {
 	if r.model.Head != model.LanguageModel || len(r.golden.Greedy) <= greedyPrompt {
 		return nil
+	}
+	if r.batch.t < greedyPrompt {
+		return artifact.Errorf(artifact.ErrCorrupt, "golden.json: greedy goes on from %d tokens and the rows have %d", greedyPrompt, r.batch.t)
 	}
 	golden := r.golden.Greedy[greedyPrompt:]
 	m, err := model.Load(r.model.Engine, r.folder)

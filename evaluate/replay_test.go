@@ -115,6 +115,7 @@ func TestReplayNamesWhatTheBatchLacks(t *testing.T) {
 		{"golden.json", func([]byte) []byte { return []byte("{") }, "golden.json"},
 		{"golden.json", func([]byte) []byte { return []byte(`{"B":0,"T":5}`) }, "B 0 and T 5"},
 		{"golden.json", func([]byte) []byte { return []byte(`{"B":3,"T":5}`) }, "must have 3×5 elements"},
+		{"golden.json", func([]byte) []byte { return []byte(`{"B":4294967296,"T":4294967296}`) }, "are not a batch"},
 		{"forward.safetensors", func(data []byte) []byte { return data[:len(data)-4] }, "forward.safetensors"},
 	} {
 		folder := copyFolder(t, from, map[string]func([]byte) []byte{test.file: test.change})

@@ -77,7 +77,7 @@ func (g *Generator) prefillShape(batch []*text) shape {
 // second generator on the same model must have the same sizes.
 func New(m *model.Model, slots, length int) (*Generator, error) {
 	if m.Head != model.LanguageModel {
-		return nil, artifact.Errorf(artifact.ErrUsage, "preparing to generate: the model has a %q head, not a language model's", m.Head)
+		return nil, artifact.Errorf(artifact.ErrUsage, "preparing to generate: the %s model has a %q head, not a language model's, so it writes no text; give a language model", m.Family, m.Head)
 	}
 	if slots < 1 || length < 2 {
 		return nil, artifact.Errorf(artifact.ErrUsage, "preparing to generate: %d slots for texts of %d tokens; give at least one slot and two tokens, one of a prompt and one to write", slots, length)

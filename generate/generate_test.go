@@ -290,6 +290,16 @@ func TestGeneratingRefusesWhatItCannotDo(t *testing.T) {
 	}
 }
 
+func TestOnlyALanguageModelGenerates(t *testing.T) {
+	m, err := newModel(t, newCPU(t, 1), model.Llama).WithHead(model.Classes, 1, "no", "yes")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := New(m, 1, 8); artifact.ExitCode(err) != 4 || !strings.Contains(err.Error(), `"classes" head`) || !strings.Contains(err.Error(), "give a language model") {
+		t.Errorf("%v, want exit code 4, the head and the remedy", err)
+	}
+}
+
 func TestLogitsThatAreNoNumbersEndTheWork(t *testing.T) {
 	for _, temperature := range []float64{0, 1} {
 		m := newModel(t, newCPU(t, 1), model.Llama)

@@ -43,6 +43,9 @@ type Config struct {
 	Pooler bool // a layer over the first token's hidden state (BERT)
 
 	Labels []string // the classes' names, in the order of the outputs
+	// Problem is what the outputs of classes mean, where they are not the logits
+	// of one class of several: another of [Problems].
+	Problem string
 
 	Adapter *Adapter // low-rank adaptation of the body's linear layers; nil: none
 
@@ -75,11 +78,12 @@ func orElse(v *float64, standard float64) {
 	}
 }
 
-// Limits of what a configuration may ask for. Of layers there is a list (see
-// Windowed), so that a short config.json must not ask for many.
+// Limits of what a configuration may ask for. Of layers and labels there are
+// lists (see Windowed, Labels), so that a short config.json must not ask for many.
 const (
-	maxSize   = 1 << 24
-	maxLayers = 1 << 12
+	maxSize    = 1 << 24
+	maxLayers  = 1 << 12
+	maxUnnamed = 1 << 12 // labels without names
 )
 
 // Validate checks that the sizes are possible and fit each other.
@@ -113,6 +117,9 @@ func (c Config) Validate() error {
 	}
 	if (c.Window > 0) != (len(c.Windowed) > 0) || c.Window < 0 || len(c.Windowed) > 0 && len(c.Windowed) != c.Layers {
 		return refuse("a window of %d positions and a list of %d windowed layers for %d layers", c.Window, len(c.Windowed), c.Layers)
+	}
+	if c.Problem != "" && (c.Head != Classes || !slices.Contains(Problems, c.Problem)) {
+		return refuse("problem type %q with head %q; %q has one of %q, the others none", c.Problem, c.Head, Classes, Problems)
 	}
 	if (c.Head == Classes) != (len(c.Labels) > 0) {
 		return refuse("head %q with %d labels; %q wants at least one, the others none", c.Head, len(c.Labels), Classes)

@@ -19,6 +19,13 @@ const (
 	NoHead              Head = "none"    // the body alone, as encoders are published
 )
 
+// Problems are config.json's names of what the outputs of [Classes] may mean
+// beside the logits of one class of several, as which an empty name and
+// "single_label_classification" are read: each a yes or no of its own, or numbers.
+var Problems = []string{"multi_label_classification", "regression"}
+
+const singleLabel = "single_label_classification"
+
 // headsOf lists the heads of a family in a fixed order.
 func headsOf(a architecture) []Head {
 	var has []Head
@@ -97,9 +104,9 @@ func (c Config) InBody(p Parameter) bool {
 }
 
 // WithHead is the configuration of the same body under another head. Labels
-// are the names of the classes, for [Classes] alone.
+// are the names of the classes, for [Classes] alone, of which a text has one.
 func (c Config) WithHead(head Head, labels ...string) Config {
-	c.Head, c.Labels = head, slices.Clone(labels)
+	c.Head, c.Labels, c.Problem = head, slices.Clone(labels), ""
 	c.Pooler = c.Pooler || head == Classes && c.Family.Encoder()
 	return c
 }

@@ -21,7 +21,7 @@ import (
 // (dropout is not applied here).
 var neutralKeys = map[string]bool{
 	"dtype": true, "torch_dtype": true, "transformers_version": true, "_name_or_path": true, "use_cache": true,
-	"label2id": true, "task_specific_params": true, "pretraining_tp": true, "alma": true, "problem_type": true,
+	"label2id": true, "task_specific_params": true, "pretraining_tp": true, "alma": true,
 	"output_attentions": true, "output_hidden_states": true, "return_dict": true, "gradient_checkpointing": true,
 	"tokenizer_class": true, "transformers.js_config": true, "cache_implementation": true, "finetuning_task": true,
 	"_attn_implementation_autoset": true, "_num_labels": true, "output_past": true, "unsloth_version": true, "unsloth_fixed": true,
@@ -54,6 +54,7 @@ type commonKeys struct {
 	Pad           *int              `json:"pad_token_id"`
 	NumLabels     *int              `json:"num_labels"`
 	Labels        map[string]string `json:"id2label"`
+	Problem       *string           `json:"problem_type"`
 }
 
 // tokenIDs is one id, a list of them, or null.
@@ -159,6 +160,9 @@ func (k *commonKeys) setHead(c *Config, a architecture) error {
 		return nil
 	}
 	c.Labels = labels
+	if k.Problem != nil && *k.Problem != singleLabel {
+		c.Problem = *k.Problem
+	}
 	return nil
 }
 
@@ -177,6 +181,9 @@ func (k *commonKeys) labels() ([]string, error) {
 	}
 	if n < 1 || n > maxSize {
 		return nil, fmt.Errorf("%d labels, want 1 to %d", n, maxSize)
+	}
+	if k.Labels == nil && n > maxUnnamed {
+		return nil, fmt.Errorf(`key "num_labels" is %d; more than %d need names in key "id2label"`, n, maxUnnamed)
 	}
 	labels := make([]string, n)
 	for i := range labels {
@@ -280,6 +287,9 @@ func MarshalConfig(c Config, dtype string) ([]byte, error) {
 			names[strconv.Itoa(i)], ids[label] = label, i
 		}
 		m["num_labels"], m["id2label"], m["label2id"] = len(labels), names, ids
+	}
+	if c.Problem != "" {
+		m["problem_type"] = c.Problem
 	}
 	a.write(c, m)
 	return marshalIndented(m)

@@ -91,7 +91,14 @@ func (p Parameter) initial(seed uint64) []float32 {
 }
 
 // Clone copies the model into a Store of its own.
-func (m *Model) Clone() (*Model, error) { return m.WithHead(m.Head, 0, m.Labels...) }
+func (m *Model) Clone() (*Model, error) {
+	out, err := m.WithHead(m.Head, 0, m.Labels...)
+	if err != nil {
+		return nil, err
+	}
+	out.Problem = m.Problem
+	return out, nil
+}
 
 // WithHead copies the model into a Store of its own with another head, labels
 // being the names of the classes for [Classes]. The body keeps its weights, and
@@ -135,6 +142,9 @@ func Load(engine compute.Engine, folder string) (*Model, error) {
 	path := filepath.Join(folder, "config.json")
 	data, err := os.ReadFile(path)
 	if err != nil {
+		if _, is := os.Stat(filepath.Join(folder, AdapterConfigFile)); is == nil {
+			return nil, notFound(fmt.Errorf("opening model folder %s: %w; it holds an adapter alone: merge it into its model first (alma merge)", folder, err))
+		}
 		return nil, notFound(fmt.Errorf("opening model folder %s: %w; a model folder holds config.json and model.safetensors", folder, err))
 	}
 	c, err := ParseConfig(path, data)

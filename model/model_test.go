@@ -248,6 +248,8 @@ func TestConfigJSONNamesWhatItRefuses(t *testing.T) {
 		{Llama, map[string]any{"eos_token_id": "</s>"}, "eos_token_id"},
 		{Llama, map[string]any{"architectures": []string{"LlamaForSequenceClassification"}, "id2label": map[string]string{"0": "a", "2": "b"}}, "none for 1"},
 		{Llama, map[string]any{"architectures": []string{"LlamaForSequenceClassification"}, "id2label": map[string]string{"0": "a"}, "num_labels": 3}, `"num_labels" is 3`},
+		{Llama, map[string]any{"architectures": []string{"LlamaForSequenceClassification"}, "num_labels": 1 << 13}, `"num_labels" is 8192`},
+		{BERT, map[string]any{"architectures": []string{"BertForSequenceClassification"}, "problem_type": "guessing"}, `problem type "guessing"`},
 		{Mistral, map[string]any{"attention_bias": true}, `key "attention_bias" is true`},
 		{Mistral, map[string]any{"layer_types": []string{"full_attention", "full_attention"}}, `key "layer_types"`},
 		{Qwen2, map[string]any{"attention_bias": true}, `key "attention_bias" is true`},
@@ -458,6 +460,16 @@ func TestConfigJSONThatAsksForFarMoreThanTheFileHoldsAllocatesNothing(t *testing
 		if _, err := Load(reference.New(), folder); artifact.ExitCode(err) != 12 {
 			t.Errorf("%v: %v, want exit code 12", keys, err)
 		}
+	}
+}
+
+func TestAnAdaptersFolderIsNoModelAndTheRemedyIsNamed(t *testing.T) {
+	folder := t.TempDir()
+	if err := os.WriteFile(filepath.Join(folder, AdapterConfigFile), []byte(peftExample), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Load(reference.New(), folder); artifact.ExitCode(err) != 10 || !strings.Contains(err.Error(), "alma merge") {
+		t.Errorf("%v, want exit code 10 and alma merge", err)
 	}
 }
 

@@ -27,6 +27,9 @@ func NewClassifier(m *model.Model, rows, length int) (*Classifier, error) {
 	if m.Head != model.Classes {
 		return nil, artifact.Errorf(artifact.ErrUsage, "preparing to classify texts: the model has a %q head, classes need %q; give a folder that alma classify train wrote", m.Head, model.Classes)
 	}
+	if err := checkClasses(m.Config); err != nil {
+		return nil, err
+	}
 	if rows < 1 || length < 1 || length > m.Context {
 		return nil, artifact.Errorf(artifact.ErrUsage, "preparing to classify texts: %d rows of %d tokens; want at least 1 row of 1 to %d tokens, the model's context", rows, length, m.Context)
 	}
@@ -36,6 +39,28 @@ func NewClassifier(m *model.Model, rows, length int) (*Classifier, error) {
 	}
 	t, err := newTop(m)
 	return &Classifier{b, t}, err
+}
+
+// checkClasses refuses outputs that are not the logits of one class of several,
+// each of a name of its own.
+func checkClasses(c model.Config) error {
+	refuse := func(format string, args ...any) error {
+		return artifact.Errorf(artifact.ErrUsage, "preparing to classify texts: "+format, args...)
+	}
+	if c.Problem != "" {
+		return refuse("config.json's problem_type is %q; alma chooses one class of several", c.Problem)
+	}
+	if len(c.Labels) < 2 {
+		return refuse("the model has one output, a number and no class; alma chooses one class of several")
+	}
+	seen := make(map[string]int, len(c.Labels))
+	for i, label := range c.Labels {
+		if first, ok := seen[label]; ok {
+			return refuse("config.json's id2label gives the classes %d and %d one name, %q; give each its own", first, i, label)
+		}
+		seen[label] = i
+	}
+	return nil
 }
 
 // Probabilities returns the probability of each class for each text [N][K]. Any

@@ -584,7 +584,21 @@ func TestClassifierRefusesWhatItCannotClassify(t *testing.T) {
 	if _, err := NewClassifier(base, 1, 8); !errors.Is(err, artifact.ErrUsage) || !strings.Contains(err.Error(), "alma classify train") {
 		t.Errorf("a model without classes: %v", err)
 	}
+	for want, labels := range map[string][]string{"one output": {"a"}, `the classes 0 and 2 one name, "a"`: {"a", "b", "a"}} {
+		m, err := base.WithHead(model.Classes, 1, labels...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := NewClassifier(m, 1, 8); !errors.Is(err, artifact.ErrUsage) || !strings.Contains(err.Error(), want) {
+			t.Errorf("labels %q: %v, want %s", labels, err, want)
+		}
+	}
 	m, _ := newLab(t, w.engine, "encoder", 1)
+	m.Problem = model.Problems[0]
+	if _, err := NewClassifier(m, 1, 8); !errors.Is(err, artifact.ErrUsage) || !strings.Contains(err.Error(), m.Problem) {
+		t.Errorf("several labels of a text: %v", err)
+	}
+	m.Problem = ""
 	if _, err := NewClassifier(m, 1, modelContext+1); !errors.Is(err, artifact.ErrUsage) {
 		t.Errorf("rows longer than the context: %v", err)
 	}

@@ -227,6 +227,9 @@ func Run(ctx context.Context, env train.Environment, c Config, in Inputs, out st
 	if err != nil {
 		return nil, err
 	}
+	if policy.Head != model.LanguageModel {
+		return nil, artifact.Errorf(artifact.ErrUsage, "configuring ppo: the policy %s has a %q head; give a language model", in.Policy, policy.Head)
+	}
 	critic, err := model.Load(env.Engine, in.Critic)
 	if err != nil {
 		return nil, err

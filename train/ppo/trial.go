@@ -23,7 +23,7 @@ func NewTrial(c Config, policy, critic *model.Model, prompts [][]int32, reward R
 	if c.PretrainCoef != 0 {
 		return nil, artifact.Errorf(artifact.ErrUsage, "preparing a trial of ppo: pretrain_coefficient is %g, and a trial has no pretraining text; set it to 0", c.PretrainCoef)
 	}
-	reference, err := policy.Clone()
+	reference, err := c.addAdapters(policy, critic)
 	if err != nil {
 		return nil, err
 	}
