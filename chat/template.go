@@ -181,9 +181,9 @@ func (t *Template) guarded(c Conversation) (text, mark string, err error) {
 // RenderPrompt renders messages and the beginning of the assistant's next turn,
 // with prefill as its first words; "" for none: what the model's answer goes on
 // from. Before a prefill stands what the template writes before an answer: a
-// space, or empty thoughts. The ids are those that RenderChat's row for the answered dialogue begins
-// with, as long as no token there lies on both sides of an earlier turn's
-// beginning or end.
+// space, or empty thoughts. The ids are those that RenderChat's row for the
+// answered dialogue begins with, as long as no token there lies on both sides of an
+// earlier turn's beginning or end.
 func (t *Template) RenderPrompt(messages []tokenizer.Message, prefill string) ([]int32, error) {
 	if !t.Jinja() {
 		return t.tok.RenderPrompt(messages, prefill)

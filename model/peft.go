@@ -34,7 +34,7 @@ type peftConfig struct {
 	Rank       int             `json:"r"`
 	Alpha      float64         `json:"lora_alpha"`
 	RSLoRA     bool            `json:"use_rslora"`
-	FanInOut   bool            `json:"fan_in_fan_out"`
+	Init       json.RawMessage `json:"init_lora_weights"`
 	Targets    json.RawMessage `json:"target_modules"`
 	SavedParts []string        `json:"modules_to_save"`
 }
@@ -43,8 +43,8 @@ type peftConfig struct {
 // say how it was.
 var peftNeutral = map[string]bool{
 	"base_model_name_or_path": true, "peft_type": true, "r": true, "lora_alpha": true, "use_rslora": true,
-	"fan_in_fan_out": true, "target_modules": true, "modules_to_save": true,
-	"task_type": true, "inference_mode": true, "lora_dropout": true, "init_lora_weights": true, "revision": true,
+	"fan_in_fan_out": true, "target_modules": true, "modules_to_save": true, "init_lora_weights": true,
+	"task_type": true, "inference_mode": true, "lora_dropout": true, "revision": true,
 	"auto_mapping": true, "peft_version": true, "megatron_core": true, "runtime_config": true,
 	"ephemeral_gpu_offload": true, "qalora_group_size": true,
 }
@@ -88,6 +88,10 @@ func ParseAdapterConfig(path string, data []byte) (a Adapter, base string, whole
 	}
 	if c.RSLoRA {
 		return fail("key %q is true; alma scales by lora_alpha/r", "use_rslora")
+	}
+	// The others (PiSSA, OLoRA, LoftQ, …) change the base's weights as they begin.
+	if given(c.Init) && !slices.Contains([]string{"true", "false", `"gaussian"`, `"eva"`}, string(c.Init)) {
+		return fail("key %q is %s, after which the adapter belongs to changed weights; alma has those that begin as true, false, gaussian and eva", "init_lora_weights", abbreviate(c.Init))
 	}
 	a = Adapter{Rank: c.Rank, Alpha: c.Alpha}
 	var one string

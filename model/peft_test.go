@@ -18,6 +18,7 @@ func TestAdapterConfigIsRefusedByTheKeyThatAlmaDoesNotHave(t *testing.T) {
 		{`"bias":"none"`, `"bias":"all"`, `key "bias"`},
 		{`"rank_pattern":{}`, `"rank_pattern":{"q_proj":2}`, `key "rank_pattern"`},
 		{`"use_dora":false`, `"use_rslora":true`, `key "use_rslora" is true`},
+		{`"use_dora":false`, `"init_lora_weights":"pissa"`, `key "init_lora_weights" is "pissa"`},
 		{`"LORA"`, `"IA3"`, `peft_type is "IA3"; alma has LORA`},
 		{`["q_proj"]`, `7`, `target_modules is 7`},
 		{`"use_dora":false`, `"new_thing":[1]`, `key "new_thing"`},

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"os"
 	"path/filepath"
 
 	"github.com/spf13/cobra"
@@ -135,7 +136,8 @@ type classified struct {
 	labels        []string
 	texts         []dataset.Text
 	probabilities [][]float64 // [N][K]
-	cut           int
+	cut           int         // texts that were longer than context
+	context       int
 }
 
 // classifyRows is how many packed rows go through the model at one time. It
@@ -166,7 +168,7 @@ func (c *call) classifyFile(ctx context.Context, folder, file string, o dataset.
 		return nil, err
 	}
 	probabilities, err := classifier.Probabilities(ctx, ids)
-	return &classified{m.Labels, texts, probabilities, cut}, err
+	return &classified{m.Labels, texts, probabilities, cut, m.Context}, err
 }
 
 // encodeTexts makes tokens of texts, at most limit of each, and counts those that
@@ -183,6 +185,13 @@ func encodeTexts(tok *tokenizer.Tokenizer, file string, texts []dataset.Text, li
 		}
 	}
 	return ids, cut, nil
+}
+
+// warnCut says on standard error how many texts were cut, if any were.
+func warnCut(cut, all, limit int) {
+	if cut > 0 {
+		fmt.Fprintf(os.Stderr, "warning: %d of %d texts were longer than %d tokens and were cut\n", cut, all, limit)
+	}
 }
 
 func newClassifyPredictCommand(c *call) *cobra.Command {
@@ -218,6 +227,7 @@ A text that is longer than the model's context is cut at its end.`,
 					return err
 				}
 			}
+			warnCut(p.cut, len(p.texts), p.context)
 			return nil
 		},
 	}

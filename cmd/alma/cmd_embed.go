@@ -2,7 +2,6 @@ package main
 
 import (
 	"encoding/json"
-	"fmt"
 	"os"
 
 	"github.com/spf13/cobra"
@@ -89,9 +88,7 @@ Standard input is JSON Lines unless --format says otherwise.`,
 					}
 				}
 			}
-			if cut > 0 {
-				fmt.Fprintf(os.Stderr, "warning: %d of %d texts were longer than %d tokens and were cut\n", cut, len(ids), given.Context)
-			}
+			warnCut(cut, len(ids), given.Context)
 			return nil
 		},
 	}

@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/seed-b72bdb6c/alma/artifact"
+	"github.com/seed-b72bdb6c/alma/chat"
 	"github.com/seed-b72bdb6c/alma/model"
 	"github.com/seed-b72bdb6c/alma/train"
 )
@@ -64,7 +65,15 @@ that adapter_config.json names, if --base does not name another.`,
 				if err := m.MergeAdapter(); err != nil {
 					return nil, err
 				}
-				if err := train.SaveModel(out, base, m, tok, 1); err != nil {
+				var turnEnds []int32
+				if m.Head == model.LanguageModel {
+					template, err := chat.For(tok)
+					if err != nil {
+						return nil, fmt.Errorf("%s: %w", base, err)
+					}
+					turnEnds = ends(m, template)
+				}
+				if err := train.SaveModel(out, base, m, tok, 1, turnEnds...); err != nil {
 					return nil, err
 				}
 				return stage.Finish()

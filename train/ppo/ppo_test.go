@@ -1300,6 +1300,11 @@ func TestPPORefusesInputsThatDoNotFit(t *testing.T) {
 		}, 4, "280"},
 		{"text of another vocabulary", func(w *workshop, c *Config) { _, w.inputs.Text = newText(w.t, 300, 32) }, 4, "300"},
 		{"a policy that is a reward model", func(w *workshop, c *Config) { w.inputs.Policy = w.inputs.Critic }, 4, "head"},
+		{"a policy that is an encoder", func(w *workshop, c *Config) {
+			config := tinyConfig(276, 32, model.MaskedLanguageModel)
+			config.Family, config.KVHeads, config.Types = model.BERT, 2, 2
+			w.save(w.inputs.Policy, newModel(w.t, w.engine, config, 2))
+		}, 4, `has a "mlm" head; give a language model`},
 		{"a missing folder", func(w *workshop, c *Config) { w.inputs.Critic += "-none" }, 10, "reward-none"},
 		{"a decay that does not exist", func(w *workshop, c *Config) { c.Decay = "staircase" }, 4, "staircase"},
 	} {

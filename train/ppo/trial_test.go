@@ -77,6 +77,27 @@ func TestTrialTrainsPolicyAndCriticAndCountsItsWork(t *testing.T) {
 	}
 }
 
+func TestTrialTrainsTheAdapterThatIsAskedFor(t *testing.T) {
+	engine := cpu.New(cpu.Options{Threads: 1})
+	defer engine.Close()
+	policy, err := model.New(engine, tinyConfig(32, 12, model.LanguageModel), 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	critic, err := policy.WithHead(model.Scalar, 2)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := Defaults()
+	c.Context, c.MaxTokens, c.PretrainCoef, c.LoRAConfig.Rank = 12, 8, 0, 2
+	if _, err := NewTrial(c, policy, critic, [][]int32{{1, 2}}, nil); err != nil {
+		t.Fatal(err)
+	}
+	if policy.Adapter == nil || policy.Adapter.Rank != 2 || critic.Adapter == nil {
+		t.Errorf("adapters %+v and %+v, want rank 2", policy.Adapter, critic.Adapter)
+	}
+}
+
 func TestTrialRefusesAPretrainingMix(t *testing.T) {
 	if _, err := NewTrial(Defaults(), nil, nil, nil, nil); err == nil {
 		t.Error("a trial with a pretraining mix was accepted")

@@ -3,7 +3,9 @@ package pretrain
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"math"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -181,9 +183,13 @@ func TestWhatAnEncoderCannotBePretrainedWithIsRefusedWithTheRemedy(t *testing.T)
 	} {
 		config := tinyEncoder()
 		c.change(&config)
-		_, err := p.run(t.Context(), config, filepath.Join(t.TempDir(), "out"), 0)
+		out := filepath.Join(t.TempDir(), "out")
+		_, err := p.run(t.Context(), config, out, 0)
 		if !errors.Is(err, artifact.ErrUsage) || !strings.Contains(err.Error(), c.says) {
 			t.Errorf("%s: %v", name, err)
+		}
+		if _, err := os.Stat(filepath.Join(out, "shards")); !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("%s: the corpus was tokenised before the refusal (%v)", name, err)
 		}
 	}
 }

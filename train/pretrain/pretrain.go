@@ -149,6 +149,11 @@ func Run(ctx context.Context, env train.Environment, c Config, in Inputs, out st
 	if err != nil {
 		return nil, err
 	}
+	if c.Objective == MLM { // asked before the corpus is tokenised
+		if _, err := dataset.NewMasking(tok, c.MaskShare, c.Seed, ""); err != nil {
+			return nil, err
+		}
+	}
 	stage, err := artifact.Begin(out, "pretrain", c)
 	if err != nil {
 		return nil, err
