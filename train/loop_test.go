@@ -109,6 +109,27 @@ func TestEvaluationsComeBeforeTheFirstStepAndAfterTheLast(t *testing.T) {
 	}
 }
 
+func TestARunThatIsDoneEarlyEndsThereWithItsCheckpoint(t *testing.T) {
+	r := newTrial(t, t.TempDir())
+	evaluations := 0
+	r.steps, r.evaluate = 40, func(ctx context.Context, step int) ([]Metric, error) {
+		evaluations++
+		return evaluation(ctx, step)
+	}
+	r.done = func() bool { return evaluations == 3 } // before the first step, after 5 and 10
+	totals, err := r.run(t.Context())
+	if err != nil || totals.Steps != 10 {
+		t.Fatalf("%d steps, %v; want 10", totals.Steps, err)
+	}
+	checkpoint, _, err := artifact.LatestCheckpoint(filepath.Join(r.folder, CheckpointFolder))
+	if err != nil || checkpoint == nil || checkpoint.Step != 10 {
+		t.Errorf("the checkpoint is %+v, %v", checkpoint, err)
+	}
+	if again, err := r.run(t.Context()); err != nil || again.Steps != 10 || evaluations != 3 {
+		t.Errorf("run again: %d steps, %d evaluations, %v", again.Steps, evaluations, err)
+	}
+}
+
 func TestEvaluationThatIsInterruptedIsDoneWhenTheRunGoesOn(t *testing.T) {
 	straight := newTrial(t, t.TempDir())
 	straight.evaluate = evaluation

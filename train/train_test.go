@@ -83,6 +83,7 @@ type trial struct {
 	// before is called before a step, with the model as it is.
 	before   func(step int, m *model.Model)
 	evaluate func(ctx context.Context, step int) ([]Metric, error)
+	done     func() bool
 	every    int // CheckpointSteps
 	config   map[string]any
 	output   bytes.Buffer
@@ -111,7 +112,7 @@ func (r *trial) run(ctx context.Context) (Totals, error) {
 	guard, schedule := r.optimizer.Guard(), r.optimizer.Schedule(r.steps)
 	rows := NewTextRows(r.micro, r.length)
 	loop := &Loop{
-		Stage: "trial", Folder: r.folder, Steps: r.steps, Guard: guard, CheckpointSteps: r.every, EvaluateEvery: 5, Evaluate: r.evaluate,
+		Stage: "trial", Folder: r.folder, Steps: r.steps, Guard: guard, CheckpointSteps: r.every, EvaluateEvery: 5, Evaluate: r.evaluate, Done: r.done,
 		Config: map[string]any{"config": r.config},
 		Log:    &Log{Progress: NewProgressTo(ProgressOptions{Out: io.Writer(&r.output)})},
 		States: []State{ModelState{Model: m, Optimizer: o}},
