@@ -27,7 +27,7 @@ Every verb that takes a model also takes the folder or the file directly; an
 import does the checking once, dequantises once, and keeps a copy.`,
 		Example: examples(
 			"alma import SmolLM2-135M-Instruct.Q4_1.gguf --out smollm2",
-			"alma import Qwen3-0.6B/ --out qwen3 && alma chat qwen3"),
+			"alma import Qwen3-0.6B/ --out qwen3"),
 		Args: arguments(1, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := required(cmd, "out"); err != nil {

@@ -317,7 +317,7 @@ func TestEveryVerbExplainsItselfWithExamplesThatParse(t *testing.T) {
 				t.Errorf("%s: a line of the help text has %d columns: %s", cmd.CommandPath(), n, line)
 			}
 		}
-		if cmd.HasSubCommands() {
+		if cmd.HasSubCommands() || cmd.Hidden { // what alma calls itself needs no example
 			return
 		}
 		if cmd.Example == "" {
