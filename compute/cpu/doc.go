@@ -17,7 +17,16 @@
 //     when the run ends.
 //   - panels: a weight in the order in which the matrix kernels read it. The
 //     panels of a variable are kept beside it and packed again only after a
-//     write.
+//     write. A Program that computes gradients, after which weights change,
+//     packs large ones as it multiplies (fresh).
+//   - epilogue: an elementwise operator that runs with the product that it
+//     reads, part by part while it is in the cache.
+//   - view: columns of a tensor that attention reads or writes in place, such
+//     as the queries in a fused projection.
+//   - settled: a variable whose memory holds its numbers. One that was cleared
+//     is only marked, until someone reads it or adds to it.
+//   - precision: of matrix products and attention, float32 or bfloat16 with
+//     sums in float32 (see [Precision]). Everything else is float32.
 //
 // Running a step hands a job to the pool: a number of tasks, each of which
 // writes outputs of its own. Workers take the tasks in turn, the calling
@@ -27,7 +36,7 @@
 // [compute.LinearWeightGradOp]), so that accumulating two micro-batches gives
 // the bits of one batch, as long as a sequence lies in one of them.
 //
-// Package cpu does not choose what to compute: fusing operators into larger
-// ones is the Program's business. It makes no promise of equal bits between
+// Package cpu does not choose what to compute, and what it fuses has the bits of
+// the operators one by one. It makes no promise of equal bits between
 // the instruction sets of package kernel.
 package cpu

@@ -9,12 +9,13 @@ const (
 	// freshRows is the least number of rows for which a product packs its
 	// weight as it goes: packing takes the time of about ten rows.
 	freshRows = 64
-	// freshLeast is the least number of panels for each worker.
-	freshLeast = 3
+	// freshPanels is the least number of panels of a task: with fewer, reading
+	// the left matrix from beyond the second-level cache takes the time.
+	freshPanels = 4
 )
 
-// fresh is how a product goes with a weight that changes from run to run. Its columns
-// are shared out among tasks; a task packs some panels, one block of the inner
+// fresh is how a product goes with a weight that changes from run to run. Its
+// columns are shared out among tasks; a task packs some panels, one block of the inner
 // dimension after the other, and multiplies all rows with a block while it is
 // in the cache. So no packed weight is ever written to memory, and the weight
 // is read once. The bits are those of products with panels that are kept.
@@ -30,12 +31,11 @@ type fresh struct {
 // it goes, and how. It is where the Program computes gradients, after which
 // weights change: panels that were kept would be packed for one use.
 func (c *compiler) freshOf(m, k, n int, transposed bool) (fresh, bool) {
-	panels, workers := panelCount(n), c.pool.workers
-	if m < freshRows || panels < freshLeast*workers || !c.trains {
+	f := fresh{products: c.engine.products, k: k, n: n, transposed: transposed}
+	f.each = min(f.products.together, panelCount(n)/(f.products.shares*c.pool.workers))
+	if m < freshRows || f.each < freshPanels || !c.trains {
 		return fresh{}, false
 	}
-	f := fresh{products: c.engine.products, k: k, n: n, transposed: transposed}
-	f.each = max(1, min(f.products.together, panels/(f.products.shares*workers)))
 	f.scratch = f.products.packedSize(kernel.KC, f.each*kernel.NR) + f.products.scratch
 	c.needScratch(f.scratch)
 	return f, true

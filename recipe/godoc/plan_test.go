@@ -168,3 +168,25 @@ func TestAMissingFileOfTheUsersIsFoundBeforeAnythingRuns(t *testing.T) {
 		}
 	}
 }
+
+// A stage that was made in another precision must not count as the same.
+func TestTheRecipesPrecisionIsRecordedWithEveryStageThatTrains(t *testing.T) {
+	for _, c := range []struct{ text, want string }{{"", ""}, {"precision: fp32\n", ""}, {"precision: bf16\n", "bf16"}} {
+		config := Defaults()
+		if _, err := recipe.Parse("recipe.yaml", []byte("recipe: godoc\n"+c.text), &config, recipe.Options{Derive: Derive}); err != nil {
+			t.Fatal(err)
+		}
+		config = config.InPrecision()
+		for stage, got := range map[string]string{
+			"pretrain": config.Pretrain.Precision, "sft": config.SFT.Precision, "reward": config.Reward.Precision, "ppo": config.PPO.Precision,
+		} {
+			if got != c.want {
+				t.Errorf("with %q, %s records the precision %q, want %q", c.text, stage, got, c.want)
+			}
+		}
+	}
+	config := Defaults()
+	if _, err := recipe.Parse("recipe.yaml", []byte("recipe: godoc\nprecision: fp8\n"), &config, recipe.Options{}); err == nil {
+		t.Error("precision fp8 is no error")
+	}
+}
