@@ -31,6 +31,7 @@ const (
 type peftConfig struct {
 	Base       string          `json:"base_model_name_or_path"`
 	Type       string          `json:"peft_type"`
+	Task       string          `json:"task_type"`
 	Rank       int             `json:"r"`
 	Alpha      float64         `json:"lora_alpha"`
 	RSLoRA     bool            `json:"use_rslora"`
@@ -58,16 +59,26 @@ func peftEmpty(value json.RawMessage) bool {
 	return false
 }
 
-// ParseAdapterConfig reads PEFT's adapter_config.json: the adapter, the model
-// that it was trained on as the file names it, and the modules that were trained
-// whole. The path appears in errors.
-func ParseAdapterConfig(path string, data []byte) (a Adapter, base string, whole []string, err error) {
-	fail := func(format string, args ...any) (Adapter, string, []string, error) {
-		return Adapter{}, "", nil, artifact.Errorf(artifact.ErrUsage, "reading %s: %s", path, fmt.Sprintf(format, args...))
+// AdapterConfig is what an adapter_config.json says.
+type AdapterConfig struct {
+	Adapter
+	Base  string   // the model that it was trained on, as the file names it
+	Whole []string // modules that were trained whole
+	Task  string   // PEFT's name of the head that the model had; "": not told
+}
+
+// causalLM is PEFT's name of a language model's head.
+const causalLM = "CAUSAL_LM"
+
+// ParseAdapterConfig reads PEFT's adapter_config.json. The path appears in
+// errors.
+func ParseAdapterConfig(path string, data []byte) (AdapterConfig, error) {
+	fail := func(format string, args ...any) (AdapterConfig, error) {
+		return AdapterConfig{}, artifact.Errorf(artifact.ErrUsage, "reading %s: %s", path, fmt.Sprintf(format, args...))
 	}
 	var raw map[string]json.RawMessage
 	if err := json.Unmarshal(data, &raw); err != nil {
-		return Adapter{}, "", nil, artifact.Mark(artifact.ErrCorrupt, fmt.Errorf("reading %s: %w", path, err))
+		return AdapterConfig{}, artifact.Mark(artifact.ErrCorrupt, fmt.Errorf("reading %s: %w", path, err))
 	}
 	var c peftConfig
 	if err := json.Unmarshal(data, &c); err != nil {
@@ -93,14 +104,14 @@ func ParseAdapterConfig(path string, data []byte) (a Adapter, base string, whole
 	if given(c.Init) && !slices.Contains([]string{"true", "false", `"gaussian"`, `"eva"`}, string(c.Init)) {
 		return fail("key %q is %s, after which the adapter belongs to changed weights; alma has those that begin as true, false, gaussian and eva", "init_lora_weights", abbreviate(c.Init))
 	}
-	a = Adapter{Rank: c.Rank, Alpha: c.Alpha}
+	a := Adapter{Rank: c.Rank, Alpha: c.Alpha}
 	var one string
 	if json.Unmarshal(c.Targets, &one) == nil {
 		a.Targets = []string{one}
 	} else if err := json.Unmarshal(c.Targets, &a.Targets); err != nil {
 		return fail("target_modules is %s, want names of modules", abbreviate(c.Targets))
 	}
-	return a, c.Base, c.SavedParts, nil
+	return AdapterConfig{a, c.Base, c.SavedParts, c.Task}, nil
 }
 
 // AdapterFiles returns the adapter as PEFT's two files. base is the folder of
@@ -109,7 +120,7 @@ func (m *Model) AdapterFiles(base string) (map[string][]byte, error) {
 	if m.Adapter == nil {
 		return nil, fmt.Errorf("saving adapter: the model has none")
 	}
-	task := map[Head]string{LanguageModel: "CAUSAL_LM", Scalar: "SEQ_CLS", Classes: "SEQ_CLS"}[m.Head]
+	task := map[Head]string{LanguageModel: causalLM, Scalar: "SEQ_CLS", Classes: "SEQ_CLS"}[m.Head]
 	var targets any = m.Adapter.Targets
 	if m.Adapter.Targets[0] == AllLinear {
 		targets = AllLinear
@@ -160,11 +171,19 @@ func (m *Model) LoadAdapter(folder string) error {
 	if err != nil {
 		return notFound(fmt.Errorf("opening adapter %s: %w; an adapter's folder holds %s and %s", folder, err, AdapterConfigFile, AdapterWeightsFile))
 	}
-	a, _, whole, err := ParseAdapterConfig(path, data)
+	c, err := ParseAdapterConfig(path, data)
 	if err != nil {
 		return err
 	}
-	if err := m.AddAdapter(a, 0); err != nil {
+	if c.Task == causalLM && (m.Head == Scalar || m.Head == Classes) {
+		return artifact.Errorf(artifact.ErrUsage, "reading %s: the adapter was trained on a language model (task_type %s), and the model has a %q head; give that language model", path, c.Task, m.Head)
+	}
+	for _, module := range c.Whole {
+		if !slices.ContainsFunc(m.Parameters(), func(p Parameter) bool { return strings.HasPrefix(p.Name, module+".") }) {
+			return artifact.Errorf(artifact.ErrUsage, "reading %s: module %q was trained whole, and the model with its %q head has none of that name; give the model that the adapter was trained on, with that head", path, module, m.Head)
+		}
+	}
+	if err := m.AddAdapter(c.Adapter, 0); err != nil {
 		return fmt.Errorf("reading %s: %w", path, err)
 	}
 	path = filepath.Join(folder, AdapterWeightsFile)
@@ -173,7 +192,7 @@ func (m *Model) LoadAdapter(folder string) error {
 		return notFound(err)
 	}
 	defer file.Close()
-	return m.readAdapter(path, file, len(whole) > 0)
+	return m.readAdapter(path, file, len(c.Whole) > 0)
 }
 
 // ReadAdapter takes the trained arrays from the bytes of an

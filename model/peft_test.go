@@ -1,17 +1,20 @@
 package model
 
 import (
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/seed-b72bdb6c/alma/artifact"
+	"github.com/seed-b72bdb6c/alma/compute/reference"
 )
 
 const peftExample = `{"peft_type":"LORA","base_model_name_or_path":"base","r":4,"lora_alpha":8,"target_modules":["q_proj"],"bias":"none","lora_dropout":0.1,"use_dora":false,"rank_pattern":{}}`
 
 func TestAdapterConfigIsRefusedByTheKeyThatAlmaDoesNotHave(t *testing.T) {
-	if a, base, _, err := ParseAdapterConfig("adapter_config.json", []byte(peftExample)); err != nil || a.Rank != 4 || a.Alpha != 8 || base != "base" {
-		t.Fatalf("%+v, %q, %v", a, base, err)
+	if a, err := ParseAdapterConfig("adapter_config.json", []byte(peftExample)); err != nil || a.Rank != 4 || a.Alpha != 8 || a.Base != "base" {
+		t.Fatalf("%+v, %v", a, err)
 	}
 	for _, c := range []struct{ old, new, want string }{
 		{`"use_dora":false`, `"use_dora":true`, `key "use_dora" asks for something that alma does not have (its value is true)`},
@@ -23,13 +26,51 @@ func TestAdapterConfigIsRefusedByTheKeyThatAlmaDoesNotHave(t *testing.T) {
 		{`["q_proj"]`, `7`, `target_modules is 7`},
 		{`"use_dora":false`, `"new_thing":[1]`, `key "new_thing"`},
 	} {
-		_, _, _, err := ParseAdapterConfig("adapter_config.json", []byte(strings.Replace(peftExample, c.old, c.new, 1)))
+		_, err := ParseAdapterConfig("adapter_config.json", []byte(strings.Replace(peftExample, c.old, c.new, 1)))
 		if err == nil || !strings.Contains(err.Error(), c.want) || artifact.ExitCode(err) != 4 {
 			t.Errorf("%s: %v, want %s and exit code 4", c.new, err, c.want)
 		}
 	}
-	if _, _, _, err := ParseAdapterConfig("adapter_config.json", []byte("{")); artifact.ExitCode(err) != 12 {
+	if _, err := ParseAdapterConfig("adapter_config.json", []byte("{")); artifact.ExitCode(err) != 12 {
 		t.Errorf("%v, want exit code 12", err)
+	}
+}
+
+func TestAnAdapterOfALanguageModelIsNotPutOnAnotherHead(t *testing.T) {
+	engine, folder := reference.New(), t.TempDir()
+	lm := newModel(t, engine, tiny(Llama), 1)
+	if err := lm.AddAdapter(Adapter{Rank: 2, Alpha: 4, Targets: []string{"q_proj"}}, 1); err != nil {
+		t.Fatal(err)
+	}
+	files, err := lm.AdapterFiles("base")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, data := range files {
+		if err := os.WriteFile(filepath.Join(folder, name), data, 0o666); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, test := range []struct {
+		c    Config
+		code int
+	}{{tiny(Llama), 0}, {tiny(Llama).WithHead(NoHead), 0}, {tiny(Llama).WithHead(Scalar), 4}, {tiny(Llama).WithHead(Classes, "no", "yes"), 4}} {
+		err := newModel(t, engine, test.c, 1).LoadAdapter(folder)
+		if artifact.ExitCode(err) != test.code || err != nil && !strings.Contains(err.Error(), string(test.c.Head)) {
+			t.Errorf("head %q: %v, want exit code %d", test.c.Head, err, test.code)
+		}
+	}
+}
+
+func TestAnAdapterWithAHeadIsNotPutOnAModelWithoutIt(t *testing.T) {
+	folder := t.TempDir()
+	config := strings.Replace(peftExample, `"bias"`, `"task_type":"SEQ_CLS","modules_to_save":["score"],"bias"`, 1)
+	if err := os.WriteFile(filepath.Join(folder, AdapterConfigFile), []byte(config), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	err := newModel(t, reference.New(), tiny(Llama), 1).LoadAdapter(folder)
+	if artifact.ExitCode(err) != 4 || !strings.Contains(err.Error(), `module "score" was trained whole`) {
+		t.Errorf("%v, want exit code 4 and the module", err)
 	}
 }
 
@@ -37,7 +78,7 @@ func FuzzParseAdapterConfig(f *testing.F) {
 	f.Add([]byte(peftExample))
 	f.Add([]byte(`{"peft_type":"LORA","target_modules":"all-linear"}`))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		if a, _, _, err := ParseAdapterConfig("adapter_config.json", data); err == nil {
+		if a, err := ParseAdapterConfig("adapter_config.json", data); err == nil {
 			// Whatever it says, it is put on a model or refused.
 			_ = a.check(tiny(Llama))
 		}

@@ -122,12 +122,13 @@ func readTokens(ctx context.Context, t *tokenizer.Tokenizer, file string) (token
 	if bos := beginning(t); bos >= 0 {
 		tokens = append(tokens, bos)
 	}
-	var refused error
+	var refused, unended error
 	err = corpus.Folder{Root: file}.Read(ctx, func(d corpus.Document) error {
 		if documents > 0 {
 			end, ok := t.EOS()
 			if !ok {
-				return artifact.Errorf(artifact.ErrUsage, "measuring perplexity: %s has several documents and the model's tokenizer names no token that ends a text; give one text", file)
+				unended = artifact.Errorf(artifact.ErrUsage, "measuring perplexity: %s has several documents and the model's tokenizer names no token that ends a text; give one text", file)
+				return unended
 			}
 			tokens = append(tokens, end)
 		}
@@ -138,6 +139,8 @@ func readTokens(ctx context.Context, t *tokenizer.Tokenizer, file string) (token
 		refused = artifact.Errorf(artifact.ErrUsage, "measuring perplexity: %s: refused at byte %d: %s %s", r.File, r.Offset, r.Reason, r.Detail)
 	})
 	switch {
+	case unended != nil:
+		return nil, 0, unended
 	case err != nil:
 		return nil, 0, err
 	case refused != nil:

@@ -95,15 +95,15 @@ func baseOf(adapter string) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("opening adapter: %w; give the folder that holds it, as adapter/ in that of a stage", err)
 	}
-	_, base, _, err := model.ParseAdapterConfig(path, data)
+	c, err := model.ParseAdapterConfig(path, data)
 	if err != nil {
 		return "", err
 	}
-	if base == "" {
+	if c.Base == "" {
 		return "", artifact.Errorf(artifact.ErrUsage, "reading %s: it names no model; give --base", path)
 	}
-	if _, err := os.Stat(base); err != nil {
+	if _, err := os.Stat(c.Base); err != nil {
 		return "", fmt.Errorf("opening the model that %s names: %w; give --base", path, err)
 	}
-	return base, nil
+	return c.Base, nil
 }
