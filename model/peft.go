@@ -178,10 +178,11 @@ func (m *Model) LoadAdapter(folder string) error {
 	if c.Task == causalLM && (m.Head == Scalar || m.Head == Classes) {
 		return artifact.Errorf(artifact.ErrUsage, "reading %s: the adapter was trained on a language model (task_type %s), and the model has a %q head; give that language model", path, c.Task, m.Head)
 	}
-	for _, module := range c.Whole {
-		if !slices.ContainsFunc(m.Parameters(), func(p Parameter) bool { return strings.HasPrefix(p.Name, module+".") }) {
-			return artifact.Errorf(artifact.ErrUsage, "reading %s: module %q was trained whole, and the model with its %q head has none of that name; give the model that the adapter was trained on, with that head", path, module, m.Head)
-		}
+	// PEFT names every head that a classifier may have; the model must have one.
+	if len(c.Whole) > 0 && !slices.ContainsFunc(m.Parameters(), func(p Parameter) bool {
+		return slices.ContainsFunc(c.Whole, func(module string) bool { return strings.HasPrefix(p.Name, module+".") })
+	}) {
+		return artifact.Errorf(artifact.ErrUsage, "reading %s: of %q one was trained whole, and the model with its %q head has none of that name; give the model that the adapter was trained on, with that head", path, c.Whole, m.Head)
 	}
 	if err := m.AddAdapter(c.Adapter, 0); err != nil {
 		return fmt.Errorf("reading %s: %w", path, err)

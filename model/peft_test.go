@@ -69,7 +69,7 @@ func TestAnAdapterWithAHeadIsNotPutOnAModelWithoutIt(t *testing.T) {
 		t.Fatal(err)
 	}
 	err := newModel(t, reference.New(), tiny(Llama), 1).LoadAdapter(folder)
-	if artifact.ExitCode(err) != 4 || !strings.Contains(err.Error(), `module "score" was trained whole`) {
+	if artifact.ExitCode(err) != 4 || !strings.Contains(err.Error(), `of ["score"] one was trained whole`) {
 		t.Errorf("%v, want exit code 4 and the module", err)
 	}
 }
