@@ -110,8 +110,13 @@ func Parse(name string, r io.ReaderAt, size int64) (*File, error) {
 	if errors.As(err, &refused) {
 		return nil, artifact.Errorf(artifact.ErrUsage, "reading %s: %w", name, err)
 	}
-	return nil, artifact.Errorf(artifact.ErrCorrupt, "reading %s: at byte %d: %w", name, h.size-h.left, err)
+	if errors.Is(err, errOther) {
+		return nil, artifact.Errorf(artifact.ErrCorrupt, "reading %s: %w; give one, or the folder of a model", name, err)
+	}
+	return nil, artifact.Errorf(artifact.ErrCorrupt, "reading %s: at byte %d: %w: the file was damaged or cut off; fetch or write it again", name, h.size-h.left, err)
 }
+
+var errOther = errors.New("it is no GGUF file")
 
 // A refusal is a sound file that asks for what is not read.
 type refusal struct{ text string }
@@ -126,7 +131,7 @@ func (f *File) parse(h *headerReader) error {
 		return err
 	}
 	if string(start) != magic {
-		return fmt.Errorf("it begins with %q, a GGUF file with %q", start, magic)
+		return fmt.Errorf("%w: it begins with %q, one of those with %q", errOther, start, magic)
 	}
 	v, err := h.uint32()
 	if err != nil {
@@ -231,7 +236,7 @@ func (f *File) parseTensors(h *headerReader, n int) error {
 			return fmt.Errorf("tensor %q: its offset %d is no multiple of the alignment %d", t.Name, t.Offset, alignment)
 		}
 		if t.Offset > data || t.Size > data-t.Offset {
-			return fmt.Errorf("tensor %q: %d bytes at offset %d do not fit into the %d bytes of data: the file was cut off; fetch or write it again", t.Name, t.Size, t.Offset, max(0, data))
+			return fmt.Errorf("tensor %q: %d bytes at offset %d do not fit into the %d bytes of data", t.Name, t.Size, t.Offset, max(0, data))
 		}
 		t.Offset += start
 	}

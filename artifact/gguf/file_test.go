@@ -243,8 +243,8 @@ func TestTheReaderRefusesEveryMalformedFile(t *testing.T) {
 		says string
 		kind error
 	}{
-		"empty":                {nil, "4 bytes are wanted and 0 left", artifact.ErrCorrupt},
-		"magic":                {[]byte("GGML0000"), `begins with "GGML"`, artifact.ErrCorrupt},
+		"empty":                {nil, "4 bytes are wanted and 0 left: unexpected EOF: the file was damaged or cut off; fetch or write it again", artifact.ErrCorrupt},
+		"magic":                {[]byte("GGML0000"), `begins with "GGML", one of those with "GGUF"; give one`, artifact.ErrCorrupt},
 		"version 1":            {header(uint32(1), none, none), "version 1", artifact.ErrUsage},
 		"version 9":            {header(uint32(9), none, none), "version 9", artifact.ErrUsage},
 		"big-endian":           {header(uint32(3<<24), none, none), "big-endian", artifact.ErrUsage},

@@ -64,6 +64,9 @@ func Run(ctx context.Context, env train.Environment, c Config, in Inputs, out st
 	if err != nil {
 		return nil, err
 	}
+	if base.Family.Encoder() {
+		return nil, artifact.Errorf(artifact.ErrUsage, "configuring reward: the base %s is an encoder (%s), and rewards are read from a decoder, which writes what is rewarded; give a fine-tuned language model", in.Base, base.Family)
+	}
 	length := c.Context
 	if length == 0 {
 		length = base.Context

@@ -849,6 +849,25 @@ func TestBadInputsAreRefusedWithTheirPlace(t *testing.T) {
 	if err := os.WriteFile(lonely, []byte(`{"prompt":"say it","completions":["up"],"ranks":[1]}`+"\n"), 0o666); err != nil {
 		t.Fatal(err)
 	}
+	encoder := filepath.Join(w.folder, "encoder")
+	if err := artifact.MakeFolder(encoder); err != nil {
+		t.Fatal(err)
+	}
+	base, tok, err := train.LoadModel(reference.New(), w.inputs.Base)
+	if err != nil {
+		t.Fatal(err)
+	}
+	bert := model.Config{
+		Family: model.BERT, Head: model.NoHead, Vocabulary: base.Vocabulary, Context: base.Context, Width: 8, Layers: 1, Heads: 2, FeedForward: 8,
+		Epsilon: 1e-6, InitRange: .1, BOS: -1, EOS: -1, Pad: -1,
+	}
+	m, err := model.New(reference.New(), bert.Complete(), 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := train.SaveModel(encoder, "", m, tok, 1); err != nil {
+		t.Fatal(err)
+	}
 	for name, c := range map[string]struct {
 		change func(*Config, *Inputs)
 		code   int
@@ -858,6 +877,7 @@ func TestBadInputsAreRefusedWithTheirPlace(t *testing.T) {
 		"an unknown decay":                  {func(c *Config, _ *Inputs) { c.Decay = "steps" }, 4, `"steps"`},
 		"a missing file of rankings":        {func(_ *Config, in *Inputs) { in.Rankings = "nowhere.jsonl" }, 10, "nowhere.jsonl"},
 		"a missing base model":              {func(_ *Config, in *Inputs) { in.Base = "nowhere" }, 10, "nowhere"},
+		"an encoder":                        {func(_ *Config, in *Inputs) { in.Base = encoder }, 4, "is an encoder"},
 		"one answer for a prompt":           {func(_ *Config, in *Inputs) { in.Rankings = lonely }, 4, lonely + ":1"},
 		"rankings as demonstrations":        {func(_ *Config, in *Inputs) { in.Demonstrations = lonely }, 4, lonely + ":1"},
 	} {
