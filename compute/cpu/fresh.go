@@ -32,13 +32,28 @@ type fresh struct {
 // weights change: panels that were kept would be packed for one use.
 func (c *compiler) freshOf(m, k, n int, transposed bool) (fresh, bool) {
 	f := fresh{products: c.engine.products, k: k, n: n, transposed: transposed}
-	f.each = min(f.products.together, panelCount(n)/(f.products.shares*c.pool.workers))
+	f.each = f.balanced(c.pool.workers)
 	if m < freshRows || f.each < freshPanels || !c.trains {
 		return fresh{}, false
 	}
 	f.scratch = f.products.packedSize(kernel.KC, f.each*kernel.NR) + f.products.scratch
 	c.needScratch(f.scratch)
 	return f, true
+}
+
+// balanced returns the panels of a task with which the last worker is done
+// first, of several the most; 0 if there are too few for all workers.
+func (f fresh) balanced(workers int) int {
+	panels := panelCount(f.n)
+	best, bestTime := 0, 0
+	for each := min(f.products.together, panels); each >= freshPanels; each-- {
+		tasks := (panels + each - 1) / each
+		time := (tasks + workers - 1) / workers * each
+		if tasks >= workers && (best == 0 || time < bestTime) {
+			best, bestTime = each, time
+		}
+	}
+	return best
 }
 
 func (f fresh) tasks() int { return (panelCount(f.n) + f.each - 1) / f.each }

@@ -37,13 +37,11 @@ func ParsePrecision(name string) (Precision, error) {
 type products struct {
 	packedSize    func(k, n int) int
 	packB, packBT func(dst, b []float32, ldb, k, n, p0, p1 int)
-	// together is the most panels that a task packs at a time (see fresh), and
-	// shares the least number of such tasks for each worker. With blocks of
-	// kernel.KC steps and of 96 rows the panels stay in a second-level cache. In
-	// bfloat16 each task rounds the left matrix, so there are fewer of them.
-	together, shares int
-	scratch          int // floats that gemm and gemmAT need of each worker
-	gemm, gemmAT     func(c []float32, ldc int, a []float32, lda int, packed []float32, k, n, m0, m1, p0, p1 int, add bool, scratch []float32)
+	// together is the most panels that a task packs at a time (see fresh). With
+	// blocks of kernel.KC steps and of 96 rows they stay in a second-level cache.
+	together     int
+	scratch      int // floats that gemm and gemmAT need of each worker
+	gemm, gemmAT func(c []float32, ldc int, a []float32, lda int, packed []float32, k, n, m0, m1, p0, p1 int, add bool, scratch []float32)
 }
 
 func productsOf(p Precision) products {
@@ -56,8 +54,8 @@ func productsOf(p Precision) products {
 			packBT: func(dst, b []float32, ldb, k, n, p0, p1 int) {
 				kernel.PackBTBF16(words(dst), b, ldb, k, n, p0, p1)
 			},
-			together: 24, shares: 1,
-			scratch: kernel.GemmBF16Scratch(),
+			together: 24,
+			scratch:  kernel.GemmBF16Scratch(),
 			gemm: func(c []float32, ldc int, a []float32, lda int, packed []float32, k, n, m0, m1, p0, p1 int, add bool, scratch []float32) {
 				kernel.GemmBF16(c, ldc, a, lda, words(packed), k, n, m0, m1, p0, p1, add, scratch)
 			},
@@ -71,7 +69,6 @@ func productsOf(p Precision) products {
 		packB:      kernel.PackB,
 		packBT:     kernel.PackBT,
 		together:   12,
-		shares:     3,
 		scratch:    kernel.GemmATScratch(),
 		gemm: func(c []float32, ldc int, a []float32, lda int, packed []float32, k, n, m0, m1, p0, p1 int, add bool, _ []float32) {
 			kernel.Gemm(c, ldc, a, lda, packed, k, n, m0, m1, p0, p1, add)
