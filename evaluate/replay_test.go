@@ -125,3 +125,15 @@ func TestReplayNamesWhatTheBatchLacks(t *testing.T) {
 		}
 	}
 }
+
+// Rows that are shorter than the prompt of the greedy continuation hold none.
+func TestReplayNamesRowsThatAreTooShortForTheGreedyPrompt(t *testing.T) {
+	engine := cpu.New(cpu.Options{Threads: 1})
+	defer engine.Close()
+	folder := copyFolder(t, filepath.Join("testdata", "golden", "llama3"), map[string]func([]byte) []byte{"golden.json": func(data []byte) []byte {
+		return []byte(strings.NewReplacer(`"B": 3`, `"B": 17`, `"T": 17`, `"T": 3`).Replace(string(data)))
+	}})
+	if _, err := Replay(t.Context(), engine, folder, func(Comparison) {}); !errors.Is(err, artifact.ErrCorrupt) || !strings.Contains(err.Error(), "greedy goes on from 8 tokens and the rows have 3") {
+		t.Errorf("%v", err)
+	}
+}

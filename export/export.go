@@ -225,7 +225,7 @@ func (r *Report) writeFolder(m *model.Model, tok *tokenizer.Tokenizer, template 
 		return nil, err
 	}
 	if m.Head == model.LanguageModel {
-		if files["generation_config.json"], err = model.MarshalGenerationConfig(m.Config, train.EndTokens(tok, template.EndTokens()...), 1); err != nil {
+		if files["generation_config.json"], err = model.MarshalGenerationConfig(m.Config, train.EndTokens(tok, slices.Concat(template.EndTokens(), m.EndTokens())...), 1); err != nil {
 			return nil, err
 		}
 	}

@@ -2,6 +2,7 @@ package export
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"iter"
 	"maps"
@@ -134,6 +135,27 @@ func TestWhatIsExportedOpensAgainWithTheSameResults(t *testing.T) {
 				}
 			}
 		}
+	}
+}
+
+// The configuration may name an end that neither the tokenizer nor the template
+// knows.
+func TestAnExportedFolderKeepsAllEndsOfAText(t *testing.T) {
+	m, tok, from := source(t, model.Llama, "")
+	m.EOS, m.Ends = 7, []int{7, 9}
+	o := Options{Source: from, Format: HuggingFace, Type: "f32", Out: filepath.Join(t.TempDir(), "out")}
+	if _, err := Write(t.Context(), m, tok, o); err != nil {
+		t.Fatal(err)
+	}
+	data, err := os.ReadFile(filepath.Join(o.Out, "generation_config.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var said struct {
+		Ends []int `json:"eos_token_id"`
+	}
+	if err := json.Unmarshal(data, &said); err != nil || !slices.Contains(said.Ends, 7) || !slices.Contains(said.Ends, 9) {
+		t.Errorf("ends %v (%v), want 7 and 9 among them", said.Ends, err)
 	}
 }
 

@@ -171,6 +171,18 @@ func (c Config) ParameterCount() int64 {
 	return n
 }
 
+// EndTokens lists the tokens that end a text by config.json, which may be others
+// than the tokenizer's.
+func (c Config) EndTokens() []int32 {
+	var ids []int32
+	for _, id := range append([]int{c.EOS}, c.Ends...) {
+		if id >= 0 && !slices.Contains(ids, int32(id)) {
+			ids = append(ids, int32(id))
+		}
+	}
+	return ids
+}
+
 // EmbeddingName is the parameter that tokens are looked up in.
 func (c Config) EmbeddingName() string { return c.Family.architecture().embedding() }
 

@@ -20,10 +20,11 @@ func newExportCommand(c *call) *cobra.Command {
 evaluation and lineage, and a Modelfile for ollama. PATH is a folder; for GGUF also
 a path that ends in .gguf, beside which the other two files lie.
 
-What was written is opened again and compared with the model: every weight, the
-logits of a text, 64 greedy tokens, six conversations in its chat template. As f32
-all must be the same; otherwise the weights must be the model's rounded to the type,
-and the rest is reported. A difference is exit code 5.`,
+What was written is opened again and compared with the model: every weight, six
+conversations in its chat template, and of a language model the logits of a text
+and 64 greedy tokens. As f32 all must be the same; otherwise the weights must be
+the model's rounded to the type, and the rest is reported. A difference is exit
+code 5.`,
 		Example: examples(
 			"alma export runs/godoc/ppo --format gguf --dtype q8_0 --out godoc.gguf",
 			"alma export model --format hf --dtype bf16 --out published"),

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/spf13/cobra"
 
@@ -56,7 +57,7 @@ import does the checking once, dequantises once, and keeps a copy.`,
 				if err != nil {
 					return nil, fmt.Errorf("%s: %w", source, err)
 				}
-				if err := train.SaveModel(out, source, m, tok, 1, ends(m, template)...); err != nil {
+				if err := train.SaveModel(out, source, m, tok, 1, slices.Concat(template.EndTokens(), m.EndTokens())...); err != nil {
 					return nil, err
 				}
 				if err := embed.CopySettings(source, out); err != nil {
@@ -78,17 +79,4 @@ import does the checking once, dequantises once, and keeps a copy.`,
 	c.engineFlags(cmd)
 	c.jsonFlag(cmd)
 	return cmd
-}
-
-// ends are the tokens that end a text in a model of others: those that its
-// configuration names and the end of a turn in its chat template.
-func ends(m *model.Model, template *chat.Template) []int32 {
-	ids := append([]int32(nil), template.EndTokens()...)
-	if m.EOS >= 0 {
-		ids = append(ids, int32(m.EOS))
-	}
-	for _, id := range m.Ends {
-		ids = append(ids, int32(id))
-	}
-	return ids
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/spf13/cobra"
 
@@ -71,7 +72,7 @@ that adapter_config.json names, if --base does not name another.`,
 					if err != nil {
 						return nil, fmt.Errorf("%s: %w", base, err)
 					}
-					turnEnds = ends(m, template)
+					turnEnds = slices.Concat(template.EndTokens(), m.EndTokens())
 				}
 				if err := train.SaveModel(out, base, m, tok, 1, turnEnds...); err != nil {
 					return nil, err
