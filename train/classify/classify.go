@@ -225,6 +225,8 @@ func load(tok *tokenizer.Tokenizer, c Config, in Inputs, context int) (d texts, 
 		return d, artifact.Errorf(artifact.ErrUsage, "reading texts %s: all %d texts have the label %q; there is nothing to tell apart", in.Texts, len(all), d.labels[0])
 	case len(learned) == 0:
 		return d, artifact.Errorf(artifact.ErrUsage, "reading texts %s: all %d texts are held out; give more texts, or a smaller share", in.Texts, len(all))
+	case len(Labels(learned)) < 2:
+		return d, artifact.Errorf(artifact.ErrUsage, "reading texts %s: the %d texts that are not held out all have the label %q; give more texts, or a smaller share", in.Texts, len(learned), learned[0].Label)
 	case len(held) == 0 && c.Patience > 0:
 		return d, artifact.Errorf(artifact.ErrUsage, "configuring classify: patience %d wants measurements, and nothing is held out; give validation texts, a share to hold out, or patience 0", c.Patience)
 	}

@@ -565,6 +565,27 @@ func TestWhatCannotBeLearnedIsRefusedWithPlaceAndRemedy(t *testing.T) {
 	}
 }
 
+func TestAClassOfWhichAllTextsAreHeldOutIsRefused(t *testing.T) {
+	w := newWorkplace(t, "decoder", 10)
+	texts := []dataset.Text{{Text: "the sun", Label: "warm"}, {Text: "the rain", Label: "cold"}}
+	c := small()
+	for c.Validation = .05; c.Validation < 1; c.Validation += .05 {
+		if learned, _ := holdOut(texts, c.Validation); len(learned) == 1 {
+			break
+		}
+	}
+	path := filepath.Join(w.folder, "two.jsonl")
+	data := []byte(`{"text":"the sun","label":"warm"}` + "\n" + `{"text":"the rain","label":"cold"}` + "\n")
+	if err := os.WriteFile(path, data, 0o666); err != nil {
+		t.Fatal(err)
+	}
+	w.inputs.Texts = path
+	_, err := Run(t.Context(), environment(w.engine), c, w.inputs, filepath.Join(w.folder, "out"))
+	if !errors.Is(err, artifact.ErrUsage) || !strings.Contains(err.Error(), "the 1 texts that are not held out all have the label") {
+		t.Errorf("share %.2f: %v", c.Validation, err)
+	}
+}
+
 func TestABadBatchNamesTheLinesOfItsTexts(t *testing.T) {
 	w := newWorkplace(t, "decoder", 30)
 	c := small()
