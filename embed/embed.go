@@ -11,7 +11,7 @@
 // Example:
 //
 //	m, tok, err := train.LoadModel(engine, "minilm")
-//	settings, err := embed.ReadSettings("minilm", m.Context)
+//	settings, err := embed.ReadSettings("minilm", m.Context, "")
 //	e, err := embed.New(m, 8, settings)
 //	text, _, err := dataset.EncodeText(tok, "a text", settings.Context)
 //	vectors, err := e.Embed(ctx, [][]int32{text})

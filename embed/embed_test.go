@@ -182,7 +182,7 @@ func TestSettingsAreThoseOfTheFolder(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		got, err := ReadSettings(folder, 512)
+		got, err := ReadSettings(folder, 512, "")
 		if c.says != "" {
 			if err == nil || !strings.Contains(err.Error(), c.says) {
 				t.Errorf("%s: %v", c.pooling, err)
@@ -198,7 +198,7 @@ func TestAModelInOneFileHasTheUsualSettings(t *testing.T) {
 	if err := os.WriteFile(file, []byte("GGUF"), 0o666); err != nil {
 		t.Fatal(err)
 	}
-	if s, err := ReadSettings(file, 512); err != nil || s != (Settings{Mean, true, 512}) {
+	if s, err := ReadSettings(file, 512, ""); err != nil || s != (Settings{Mean, true, 512}) {
 		t.Errorf("%+v, %v", s, err)
 	}
 }
@@ -217,7 +217,7 @@ func TestSettingsGoWithTheModel(t *testing.T) {
 	if err := CopySettings(from, to); err != nil {
 		t.Fatal(err)
 	}
-	if s, err := ReadSettings(to, 512); err != nil || s != (Settings{CLS, true, 99}) {
+	if s, err := ReadSettings(to, 512, ""); err != nil || s != (Settings{CLS, true, 99}) {
 		t.Errorf("settings %+v, %v", s, err)
 	}
 	if _, err := os.Stat(filepath.Join(to, "other.json")); err == nil {
@@ -225,5 +225,29 @@ func TestSettingsGoWithTheModel(t *testing.T) {
 	}
 	if err := CopySettings(filepath.Join(from, "other.json"), to); err != nil {
 		t.Errorf("a model in one file: %v", err)
+	}
+}
+
+// The pooling that the folder asks for and the caller does not is no obstacle,
+// and what else the folder says still counts.
+func TestAPoolingThatIsGivenLeavesTheFoldersOtherSettings(t *testing.T) {
+	folder := t.TempDir()
+	if err := os.MkdirAll(filepath.Join(folder, "1_Pooling"), 0o777); err != nil {
+		t.Fatal(err)
+	}
+	limits := filepath.Join(folder, "sentence_bert_config.json")
+	for path, text := range map[string]string{filepath.Join(folder, "1_Pooling", "config.json"): `{"pooling_mode_max_tokens":true}`, limits: `{"max_seq_length":256}`} {
+		if err := os.WriteFile(path, []byte(text), 0o666); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got, err := ReadSettings(folder, 512, CLS); err != nil || got != (Settings{CLS, true, 256}) {
+		t.Errorf("%+v, %v", got, err)
+	}
+	if err := os.WriteFile(limits, []byte("{"), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := ReadSettings(folder, 512, CLS); !errors.Is(err, artifact.ErrCorrupt) {
+		t.Errorf("damaged limits: %v", err)
 	}
 }

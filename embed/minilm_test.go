@@ -39,7 +39,7 @@ func TestMiniLMEqualsTheReference(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	settings, err := embed.ReadSettings(folder, m.Context)
+	settings, err := embed.ReadSettings(folder, m.Context, "")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -17,15 +17,18 @@ import (
 // mean pooling over the whole context, normalised, where a folder says nothing:
 // 1_Pooling/config.json names the pooling, sentence_bert_config.json the most
 // tokens of a text. What they ask for and this package does not compute is an
-// error that names the key.
-func ReadSettings(folder string, context int) (Settings, error) {
+// error that names the key. A pooling that is given, not "", stands in the place of
+// the folder's.
+func ReadSettings(folder string, context int, pooling Pooling) (Settings, error) {
 	s := Settings{Pooling: Mean, Normalize: true, Context: context}
 	if info, err := os.Stat(folder); err == nil && !info.IsDir() {
 		return s, nil // a model in one file says nothing of vectors
 	}
 	var modes map[string]json.RawMessage
 	path := filepath.Join(folder, "1_Pooling", "config.json")
-	if found, err := readJSON(path, &modes); err != nil {
+	if pooling != "" {
+		s.Pooling = pooling
+	} else if found, err := readJSON(path, &modes); err != nil {
 		return s, err
 	} else if found {
 		if s.Pooling, err = poolingOf(path, modes); err != nil {

@@ -53,14 +53,11 @@ Standard input is JSON Lines unless --format says otherwise.`,
 			if err != nil {
 				return err
 			}
-			given, err := embed.ReadSettings(args[0], m.Context)
-			if err != nil && pooling == "" {
+			given, err := embed.ReadSettings(args[0], m.Context, embed.Pooling(pooling))
+			if err != nil {
 				return err
 			}
 			given.Normalize = settings.Normalize
-			if pooling != "" {
-				given.Pooling = embed.Pooling(pooling)
-			}
 			if settings.Context != 0 {
 				given.Context = settings.Context
 			}
