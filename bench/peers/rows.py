@@ -50,7 +50,7 @@ ROWS = [
     Row("train 8×512, vocabulary 8192, 4 × 512", "train", "8x512", 4, 512, 8192, steps=2),
     Row("decode GPT-2 124M, batch 1, 64 + 64", "decode", batch=1, seq=64, new=64, steps=3, emulated=True, installed=True, **GPT2),
     Row("decode GPT-2 124M, batch 16, 64 + 64", "decode", batch=16, seq=64, new=64, steps=2, installed=True, **GPT2),
-    Row("prefill GPT-2 124M, 512 tokens", "prefill", batch=1, seq=512, new=1, steps=4, installed=True, **GPT2),
+    Row("prefill GPT-2 124M, 512 tokens", "prefill", batch=1, seq=512, steps=4, installed=True, **GPT2),
     Row("PPO iteration 6×384, vocabulary 4096, 32 × (16 + 48)", "ppo", "6x384", 32, 16, 4096, new=48, steps=1),
 ]
 
