@@ -451,7 +451,7 @@ func TestInputsThatCannotBeUsedAreRefusedWithPlaceAndRemedy(t *testing.T) {
 			config := s.config(model.LanguageModel)
 			config.Vocabulary = 280
 			s.base(config, s.tok)
-		}, 4, []string{"290 tokens", "280 rows", baseFolder, "take the tokenizer"}},
+		}, 4, []string{"290 tokens", "each of 280 tokens", baseFolder, "take the tokenizer"}},
 		{"a reward model as the base", func(s *school, c *Config) { s.base(s.config(model.Scalar), s.tok) }, 4, []string{baseFolder, `"score" head`, "language model"}},
 		{"rows that are no multiple", func(s *school, c *Config) { c.BatchRows, c.MicroRows = 5, 2 }, 4, []string{"batch_rows 5", "micro_rows 2"}},
 		{"a decay that does not exist", func(s *school, c *Config) { c.Decay = "staircase" }, 4, []string{`"staircase"`, "cosine"}},
