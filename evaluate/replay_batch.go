@@ -58,6 +58,15 @@ func readGoldenBatch(m *model.Model, path string, b, t int) (*goldenBatch, error
 			g.segments[i] = -1
 		}
 	}
+	if mask != nil && wholeTexts(m) && m.Family.Encoder() {
+		// transformers reads an encoder's row at its first column, padding or not,
+		// and there a padding token attends; alma's never do.
+		for row := range b {
+			if mask[row*t] == 0 {
+				return nil, artifact.Errorf(artifact.ErrUsage, "reading %s: attention_mask begins row %d with padding, where transformers reads the row; alma reads a text at its own first token: pad on the right", path, row)
+			}
+		}
+	}
 	if g.readAt = m.ReadAt(g.segments, t); wholeTexts(m) && len(g.readAt) != b {
 		return nil, artifact.Errorf(artifact.ErrCorrupt, "reading %s: attention_mask leaves %d texts for %d rows", path, len(g.readAt), b)
 	}

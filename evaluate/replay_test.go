@@ -1,6 +1,8 @@
 package evaluate
 
 import (
+	"encoding/binary"
+	"encoding/json"
 	"errors"
 	"os"
 	"path/filepath"
@@ -123,6 +125,31 @@ func TestReplayNamesWhatTheBatchLacks(t *testing.T) {
 		if !errors.Is(err, artifact.ErrCorrupt) || !strings.Contains(err.Error(), test.want) {
 			t.Errorf("want a corrupt file with %q, got %v", test.want, err)
 		}
+	}
+}
+
+// transformers reads an encoder's row at its first column even where that is
+// padding, which then attends.
+func TestReplayRefusesAnEncodersPaddingBeforeATextThatIsReadAsAWhole(t *testing.T) {
+	folder := copyFolder(t, filepath.Join("testdata", "golden", "bert-classes"), nil)
+	path := filepath.Join(folder, "forward.safetensors")
+	data, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	length := 8 + int(binary.LittleEndian.Uint64(data))
+	var header map[string]struct {
+		Offsets [2]int `json:"data_offsets"`
+	}
+	if err := json.Unmarshal(data[8:length], &header); err != nil {
+		t.Fatal(err)
+	}
+	data[length+header["attention_mask"].Offsets[0]+4*17] = 0 // the first token of row 1
+	if err := os.WriteFile(path, data, 0o666); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Replay(t.Context(), reference.New(), folder, func(Comparison) {}); !errors.Is(err, artifact.ErrUsage) || !strings.Contains(err.Error(), "begins row 1 with padding") {
+		t.Errorf("%v", err)
 	}
 }
 

@@ -97,16 +97,18 @@ func partsOfGGUF(file *gguf.File) (p tokenizer.Parts, err error) {
 	return p, err
 }
 
-// ggufTokenizer lists a tokenizer's keys for a model of so many tokens: ids that
+// ggufTokenizer lists a tokenizer's keys for a model: ids that
 // the tokenizer does not have are listed as unused, because the format has as
 // many tokens as the embedding rows.
-func ggufTokenizer(t *tokenizer.Tokenizer, vocabulary int) ([]gguf.Entry, error) {
+func ggufTokenizer(t *tokenizer.Tokenizer, m *Model) ([]gguf.Entry, error) {
+	vocabulary := m.Vocabulary
 	p, err := t.Parts()
 	if err != nil {
 		return nil, artifact.Mark(artifact.ErrUsage, err)
 	}
 	if len(p.Tokens) > vocabulary {
-		return nil, artifact.Errorf(artifact.ErrUsage, "the tokenizer has %d tokens and the model's embedding %d rows; they do not belong together", len(p.Tokens), vocabulary)
+		return nil, artifact.Errorf(artifact.ErrUsage, "the tokenizer has %d tokens and tensor %q has shape [%d %d], a row for each of %d tokens; they do not belong together: take the tokenizer that the model was trained with",
+			len(p.Tokens), m.FileName(m.EmbeddingName()), vocabulary, m.Width, vocabulary)
 	}
 	const unused = 5
 	for id := len(p.Tokens); id < vocabulary; id++ {

@@ -32,7 +32,7 @@ func WriteGGUF(w io.Writer, m *Model, t *tokenizer.Tokenizer, name string, kind 
 	if kind == gguf.Q8_0 {
 		general = append(general, gguf.Entry{Key: "general.quantization_version", Value: uint32(2)})
 	}
-	words, err := ggufTokenizer(t, m.Vocabulary)
+	words, err := ggufTokenizer(t, m)
 	if err != nil {
 		return 0, fmt.Errorf("writing GGUF: %w", err)
 	}

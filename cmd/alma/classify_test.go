@@ -105,6 +105,22 @@ func TestAnEncoderIsPretrainedClassifiesAndEmbeds(t *testing.T) {
 		t.Errorf("line 7 is %s, %v", lines[7], err)
 	}
 
+	// Standard input is read as the file is.
+	withInput := func(input string, args ...string) outcome {
+		cmd := command(args...)
+		cmd.Stdin = strings.NewReader(input)
+		return finish(t, cmd)
+	}
+	for _, args := range [][]string{{"predict", out}, {"predict", out, "-"}, {"eval", out, "-", "--json"}} {
+		fromFile := alma(t, append([]string{"classify", args[0], out, texts}, args[min(3, len(args)):]...)...)
+		if o := withInput(jsonl, append([]string{"classify"}, args...)...); o.code != 0 || o.stdout != fromFile.stdout {
+			t.Errorf("alma classify %s of standard input: exit code %d\n%s", strings.Join(args, " "), o.code, o.stderr)
+		}
+	}
+	if o := withInput("{\"text\":\"a\"}\n", "classify", "eval", out); o.code != 4 || !strings.Contains(o.stderr, "standard input:1: no label") {
+		t.Errorf("without labels: exit code %d\n%s", o.code, o.stderr)
+	}
+
 	for _, args := range [][]string{{"embed", encoder, texts}, {"embed", out, texts, "--pooling", "cls"}} {
 		o := alma(t, args...)
 		lines := strings.Split(strings.TrimSpace(o.stdout), "\n")

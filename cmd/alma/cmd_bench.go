@@ -234,6 +234,19 @@ func peakMemory() int64 {
 	return procBytes("/proc/self/status", "VmHWM:")
 }
 
+// machineMemory is the memory that this process may use in bytes: the machine's,
+// or what its control group has; 0 where the system does not tell.
+func machineMemory() int64 {
+	memory := procBytes("/proc/meminfo", "MemTotal:")
+	if data, err := os.ReadFile("/sys/fs/cgroup/memory.max"); err == nil {
+		// The file says "max" where there is no bound.
+		if bound, err := strconv.ParseInt(strings.TrimSpace(string(data)), 10, 64); err == nil && (memory == 0 || bound < memory) {
+			memory = bound
+		}
+	}
+	return memory
+}
+
 // procBytes reads a size of a file of /proc, such as "VmHWM:  1234 kB", in
 // bytes; 0 where it cannot.
 func procBytes(file, key string) int64 {

@@ -131,8 +131,9 @@ func textFlags(cmd *cobra.Command, o *dataset.TextOptions) {
 	cmd.Flags().StringVar(&o.TextColumn, "text-column", "", "key, column or number of the text; by default the usual names")
 }
 
-// classified is a file's texts with the probabilities of their classes.
+// classified are texts with the probabilities of their classes.
 type classified struct {
+	name          string // of the file, in errors
 	labels        []string
 	texts         []dataset.Text
 	probabilities [][]float64 // [N][K]
@@ -144,9 +145,9 @@ type classified struct {
 // changes no result.
 const classifyRows = 8
 
-// classifyFile names the classes of a file's texts.
-func (c *call) classifyFile(ctx context.Context, folder, file string, o dataset.TextOptions) (*classified, error) {
-	texts, err := dataset.ReadTexts(file, o)
+// classify names the classes of the texts of a file, or of standard input.
+func (c *call) classify(ctx context.Context, folder string, files []string, o dataset.TextOptions) (*classified, error) {
+	name, texts, err := readTextsOrInput(files, o)
 	if err != nil {
 		return nil, err
 	}
@@ -159,7 +160,7 @@ func (c *call) classifyFile(ctx context.Context, folder, file string, o dataset.
 	if err != nil {
 		return nil, err
 	}
-	ids, cut, err := encodeTexts(tok, file, texts, m.Context)
+	ids, cut, err := encodeTexts(tok, name, texts, m.Context)
 	if err != nil {
 		return nil, err
 	}
@@ -168,7 +169,7 @@ func (c *call) classifyFile(ctx context.Context, folder, file string, o dataset.
 		return nil, err
 	}
 	probabilities, err := classifier.Probabilities(ctx, ids)
-	return &classified{m.Labels, texts, probabilities, cut, m.Context}, err
+	return &classified{name, m.Labels, texts, probabilities, cut, m.Context}, err
 }
 
 // encodeTexts makes tokens of texts, at most limit of each, and counts those that
@@ -197,19 +198,20 @@ func warnCut(cut, all, limit int) {
 func newClassifyPredictCommand(c *call) *cobra.Command {
 	var o dataset.TextOptions
 	cmd := &cobra.Command{
-		Use:   "predict MODEL FILE",
+		Use:   "predict MODEL [FILE]",
 		Short: "Write the class of each text of a file, with its probabilities",
-		Long: `Write the class of each text of a file (docs/formats/texts.md) as JSON Lines, in the
-order of the file: the label, the probability of every class, and the text's id if
-it has one.
+		Long: `Write the class of each text of a file, or of standard input, as JSON Lines in the
+order of the texts (docs/formats/texts.md): the label, the probability of every
+class, and the text's id if it has one.
 
   {"id":7,"text":"free prize, call now","label":"spam","probabilities":{"ham":0.01,"spam":0.99}}
 
-A text that is longer than the model's context is cut at its end.`,
-		Example: examples("alma classify predict spam messages.jsonl", "alma classify predict spam messages.txt > labelled.jsonl"),
-		Args:    arguments(2, 2),
+A text that is longer than the model's context is cut at its end. Standard input is
+JSON Lines unless --format says otherwise.`,
+		Example: examples("alma classify predict spam messages.jsonl", "alma classify predict spam messages.txt > labelled.jsonl", "echo 'free prize' | alma classify predict spam --format lines"),
+		Args:    arguments(1, 2),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			p, err := c.classifyFile(cmd.Context(), args[0], args[1], o)
+			p, err := c.classify(cmd.Context(), args[0], args[1:], o)
 			if err != nil {
 				return err
 			}
@@ -239,19 +241,20 @@ A text that is longer than the model's context is cut at its end.`,
 func newClassifyEvalCommand(c *call) *cobra.Command {
 	o := dataset.TextOptions{Labels: true}
 	cmd := &cobra.Command{
-		Use:   "eval MODEL FILE",
+		Use:   "eval MODEL [FILE]",
 		Short: "Measure a classifier on labelled texts",
 		Long: `Measure a classifier on texts with labels: accuracy, macro-F1, precision, recall and
 F1 of each class, the confusion matrix, and whether its probabilities are kept
-(calibration).`,
+(calibration). Without FILE the texts come from standard input, as JSON Lines unless
+--format says otherwise.`,
 		Example: examples("alma classify eval spam held-out.csv", "alma classify eval spam held-out.tsv --text-column 2 --label-column 1 --json"),
-		Args:    arguments(2, 2),
+		Args:    arguments(1, 2),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			p, err := c.classifyFile(cmd.Context(), args[0], args[1], o)
+			p, err := c.classify(cmd.Context(), args[0], args[1:], o)
 			if err != nil {
 				return err
 			}
-			truth, err := classify.ClassesOf(args[1], p.texts, p.labels)
+			truth, err := classify.ClassesOf(p.name, p.texts, p.labels)
 			if err != nil {
 				return err
 			}

@@ -138,6 +138,9 @@ func compareText(t *tokenizer.Tokenizer, file string, special bool, other func(f
 	if err != nil {
 		return r, fmt.Errorf("reading text: %w", err)
 	}
+	if len(data) == 0 {
+		return r, artifact.Errorf(artifact.ErrUsage, "comparing tokenizers on %s: the file is empty, so that nothing is compared; give one with text", file)
+	}
 	text := string(data)
 	theirs, err := other(file, text)
 	if err != nil {

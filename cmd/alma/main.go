@@ -10,6 +10,7 @@ import (
 	"syscall"
 
 	"github.com/seed-b72bdb6c/alma/artifact"
+	"github.com/seed-b72bdb6c/alma/compute/cpu"
 )
 
 func main() { os.Exit(run(os.Args[1:])) }
@@ -31,6 +32,9 @@ func run(args []string) int {
 	}
 	if err == nil {
 		err = c.out.err
+	}
+	if errors.Is(err, cpu.ErrMemory) { // what was asked for is too large for this machine
+		err = artifact.Mark(artifact.ErrUsage, err)
 	}
 	switch {
 	case err == nil:

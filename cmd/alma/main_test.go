@@ -167,6 +167,7 @@ func TestExitCodesAndRemedies(t *testing.T) {
 	if err := os.Mkdir(at("empty"), 0o777); err != nil {
 		t.Fatal(err)
 	}
+	write(t, at("nothing.txt"), "")
 	recipe := write(t, at("recipe.yaml"), "pretrain:\n  stepz: 4\n")
 	noAnswer := write(t, at("no-answer.jsonl"), `{"messages":[{"role":"user","content":"Hello."}]}`+"\n")
 
@@ -240,6 +241,7 @@ func TestExitCodesAndRemedies(t *testing.T) {
 		{"two kinds of prompts", []string{"sample", f.base, "--prompt", "x", "--prompts", "y"}, 4, "either"},
 		{"ids that are none", []string{"tokenizer", "decode", f.tokenizer, "1", "x"}, 4, `"x"`},
 		{"comparing on no text", []string{"tokenizer", "compare", f.tokenizer, f.tokenizer}, 4, "no text is given"},
+		{"comparing on an empty text", []string{"tokenizer", "compare", f.tokenizer, f.tokenizer, at("nothing.txt")}, 4, "nothing is compared"},
 		{"comparing with other ids", []string{"tokenizer", "compare", f.tokenizer, f.dialogues, "--ids", ids}, 5, "1 of 1 texts have other ids"},
 		{"allowing what is no special token", []string{"tokenizer", "encode", f.tokenizer, "--allow", "<x>", "a"}, 4, "no special token of this name"},
 		{"ids outside the vocabulary", []string{"tokenizer", "decode", f.tokenizer, "5000"}, 4, "5000"},

@@ -256,7 +256,7 @@ func (c *call) newEngineWith(options cpu.Options) (*cpu.Engine, error) {
 	if err != nil {
 		return nil, artifact.Mark(artifact.ErrUsage, err)
 	}
-	options.Threads, options.Precision = c.threads, precision
+	options.Threads, options.Precision, options.Memory = c.threads, precision, machineMemory()
 	return cpu.New(options), nil
 }
 

@@ -146,8 +146,7 @@ func (c *compiler) compile(p *compute.Program, store *Store) error {
 		}
 	}
 	c.finish()
-	c.engine.reserve(pack(c.x.arena, len(c.nodes)), c.scratch)
-	return nil
+	return c.engine.reserve(pack(c.x.arena, len(c.nodes)), c.scratch)
 }
 
 // findUses lists the readers of every root tensor.

@@ -1,6 +1,7 @@
 package cpu
 
 import (
+	"errors"
 	"fmt"
 	"runtime"
 	"slices"
@@ -18,9 +19,17 @@ type Options struct {
 	Threads int
 	// Precision is that of matrix products and attention, FP32 if empty.
 	Precision Precision
+	// Memory is how many bytes the values between operators may take, of all
+	// executables together; 0 sets no bound. A Program that needs more does not
+	// compile: [ErrMemory].
+	Memory int64
 	// Profile keeps the time of every operator, see [Engine.Profile].
 	Profile bool
 }
+
+// ErrMemory is why a Program that needs more than [Options.Memory] does not
+// compile.
+var ErrMemory = errors.New("too little memory")
 
 // Engine compiles Programs for the processors of this machine. Runs of all its
 // executables follow one another: each of them has all the workers.
@@ -28,6 +37,7 @@ type Engine struct {
 	pool      *pool
 	precision Precision
 	products  products
+	memory    int64 // bytes; 0: no bound
 
 	mu sync.Mutex // held by Compile and Run
 	// arena is shared by the executables; generation changes when it moves.
@@ -61,7 +71,7 @@ func New(options Options) *Engine {
 	}
 	e := &Engine{
 		pool: newPool(threads), scratch: make([][]float32, threads),
-		precision: precision, products: productsOf(precision), keptLogits: keptLogits,
+		precision: precision, products: productsOf(precision), memory: options.Memory, keptLogits: keptLogits,
 	}
 	if options.Profile {
 		e.profile = map[string]*OperatorTime{}
@@ -148,8 +158,13 @@ func (e *Engine) MeasurePeak() float64 {
 	return best
 }
 
-// reserve makes the arena and the workers' scratch at least this large.
-func (e *Engine) reserve(arena, scratch int) {
+// reserve makes the arena and the workers' scratch at least this large, in
+// floats, unless that is beyond the bound on memory.
+func (e *Engine) reserve(arena, scratch int) error {
+	if need := 4 * (int64(arena) + int64(scratch)*int64(len(e.scratch))); e.memory > 0 && need > e.memory {
+		const giga = 1 << 30
+		return fmt.Errorf("%w: it needs %.1f GiB at one time and there are %.1f GiB; take fewer rows at one time (micro_rows), a shorter context, or recompute activations", ErrMemory, float64(need)/giga, float64(e.memory)/giga)
+	}
 	if len(e.arena) < arena {
 		e.arena = aligned(arena)
 		e.generation++
@@ -159,4 +174,5 @@ func (e *Engine) reserve(arena, scratch int) {
 			e.scratch[i] = aligned(scratch)
 		}
 	}
+	return nil
 }
