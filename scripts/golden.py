@@ -76,6 +76,7 @@ MODELS = {
     "llama-linear": ("LlamaForCausalLM", LLAMA | dict(num_key_value_heads=5), dict(edit=old_rope({"type": "linear", "factor": 3.0}))),
     "llama-f16-sharded": ("LlamaForCausalLM", LLAMA | dict(num_attention_heads=6, num_key_value_heads=2), dict(dtype=torch.float16, shard="20KB")),
     "llama-classes": ("LlamaForSequenceClassification", LLAMA | dict(pad_token_id=0, id2label=LABELS), {}),
+    "llama-classes-left": ("LlamaForSequenceClassification", LLAMA | dict(pad_token_id=0, id2label=LABELS, num_key_value_heads=5), dict(left=True)),
     "llama-regression": ("LlamaForSequenceClassification", LLAMA | dict(pad_token_id=0, id2label=ONE), {}),
     "smollm2": ("LlamaForCausalLM", LLAMA | dict(num_attention_heads=3, head_dim=10, tie_word_embeddings=True), dict(edit=smollm)),
     "mistral": ("MistralForCausalLM", LLAMA | dict(num_attention_heads=6, num_key_value_heads=3, head_dim=8, sliding_window=5), {}),
@@ -93,6 +94,7 @@ MODELS = {
     "bert-mlm-untied": ("BertForMaskedLM", BERT | dict(tie_word_embeddings=False, hidden_act="gelu_new"), {}),
     "bert-regression": ("BertForSequenceClassification", BERT | dict(id2label=ONE), {}),
     "bert-multilabel": ("BertForSequenceClassification", BERT | dict(id2label=LABELS, problem_type="multi_label_classification"), {}),
+    "bert-one-token": ("BertForSequenceClassification", BERT | dict(id2label=LABELS), dict(length=1)),
     "bert-classes": ("BertForSequenceClassification", BERT | dict(id2label=LABELS), {}),
 }
 
@@ -116,10 +118,11 @@ def build(folder, architecture, keys, edit=None, dtype=torch.float32, shard="1GB
     return opened.eval()
 
 
-def batch(model, architecture):
-    """A batch of awkward sizes. Token 0 is padding and nothing else, because
-    torch gives an embedding's padding row no gradient."""
-    rows, length = 3, 17
+def batch(model, architecture, length=17, left=False):
+    """A batch of awkward sizes, its padding on the right or on the left. Token 0
+    is padding and nothing else, because torch gives an embedding's padding row no
+    gradient."""
+    rows = 3
     v = model.config.vocab_size
     inputs = {"input_ids": torch.randint(1, v, (rows, length))}
     causal = architecture.endswith(("ForCausalLM", "LMHeadModel"))
@@ -127,6 +130,8 @@ def batch(model, architecture):
         mask = torch.ones(rows, length, dtype=torch.long)
         mask[0, 11:] = 0
         mask[2, 16:] = 0
+        if left:
+            mask = mask.flip(1)
         inputs["input_ids"][mask == 0] = 0
         inputs["attention_mask"] = mask
     if architecture.startswith("Bert"):
@@ -156,11 +161,12 @@ def tensors_of(inputs, out):
 
 def write(folder, name):
     architecture, keys, options = MODELS[name]
+    rows = {k: options[k] for k in ("length", "left") if k in options}
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     torch.manual_seed(sum(name.encode()))
-    model = build(folder, architecture, keys, **options)
-    inputs, causal = batch(model, architecture)
+    model = build(folder, architecture, keys, **{k: v for k, v in options.items() if k not in rows})
+    inputs, causal = batch(model, architecture, **rows)
     greedy = None
     if causal:
         with torch.no_grad():
