@@ -12,18 +12,25 @@ const (
 	// freshPanels is the least number of panels of a task: with fewer, reading
 	// the left matrix from beyond the second-level cache takes the time.
 	freshPanels = 4
+
+	// Costs beside the multiply-adds, in those of one row and panel: packing a
+	// panel, and bringing a row of the left matrix into the second-level cache.
+	freshPackCost = 10
+	freshRowCost  = 1
 )
 
-// fresh is how a product goes with a weight that changes from run to run. Its
-// columns are shared out among tasks; a task packs some panels, one block of the inner
-// dimension after the other, and multiplies all rows with a block while it is
-// in the cache. So no packed weight is ever written to memory, and the weight
-// is read once. The bits are those of products with panels that are kept.
+// fresh is how a product goes with a weight that changes from run to run. A task
+// has some of its columns, and all rows or, where the weight is small, a part of
+// them: it packs the columns' panels, one block of the inner dimension after the
+// other, and multiplies its rows with a block while it is in the cache. So no
+// packed weight is ever written to memory. The bits are those of products with panels that are kept.
 type fresh struct {
 	products   products
 	k, n       int
 	transposed bool // the weight is [n, k]
-	each       int  // panels of a task
+	rows, each int  // rows and panels of a task
+	across     int  // tasks side by side
+	tasks      int  // all tasks
 	scratch    int  // floats of each worker
 }
 
@@ -32,43 +39,62 @@ type fresh struct {
 // weights change: panels that were kept would be packed for one use.
 func (c *compiler) freshOf(m, k, n int, transposed bool) (fresh, bool) {
 	f := fresh{products: c.engine.products, k: k, n: n, transposed: transposed}
-	f.each = f.balanced(c.pool.workers)
-	if m < freshRows || f.each < freshPanels || !c.trains {
+	if m < freshRows || !c.trains || !f.share(m, c.pool.workers) {
 		return fresh{}, false
 	}
-	f.scratch = f.products.packedSize(kernel.KC, f.each*kernel.NR) + f.products.scratch
+	f.scratch = f.packedSize() + f.products.scratch
 	c.needScratch(f.scratch)
 	return f, true
 }
 
-// balanced returns the panels of a task with which the last worker is done
-// first, of several the most; 0 if there are too few for all workers.
-func (f fresh) balanced(workers int) int {
+// share cuts a product of m rows into the tasks with which the last worker is
+// done first; false if there are too few panels for all workers.
+func (f *fresh) share(m, workers int) bool {
 	panels := panelCount(f.n)
-	best, bestTime := 0, 0
-	for each := min(f.products.together, panels); each >= freshPanels; each-- {
-		tasks := (panels + each - 1) / each
-		time := (tasks + workers - 1) / workers * each
-		if tasks >= workers && (best == 0 || time < bestTime) {
-			best, bestTime = each, time
+	// A short inner dimension leaves room for more panels.
+	together := min(panels, f.products.together*kernel.KC/min(kernel.KC, roundUp(max(1, f.k), alignment)))
+	best := 0
+	for parts := 1; parts <= workers; parts++ {
+		rows := roundUp((m+parts-1)/parts, kernel.MR)
+		if rows < freshRows {
+			break
+		}
+		for each := together; each >= freshPanels; each-- {
+			across := (panels + each - 1) / each
+			tasks := (m + rows - 1) / rows * across
+			if tasks < workers {
+				continue
+			}
+			time := (tasks + workers - 1) / workers * (rows*(each+freshRowCost) + freshPackCost*each)
+			if best == 0 || time < best {
+				best = time
+				f.rows, f.each, f.across, f.tasks = rows, each, across, tasks
+			}
 		}
 	}
-	return best
+	return best > 0
 }
 
-func (f fresh) tasks() int { return (panelCount(f.n) + f.each - 1) / f.each }
-
-// columns returns the columns of a task.
-func (f fresh) columns(task int) (lo, hi int) {
-	lo = task * f.each * kernel.NR
-	return lo, min(lo+f.each*kernel.NR, f.n)
+// packedSize is the floats that a task's panels of a block take.
+func (f fresh) packedSize() int {
+	return f.products.packedSize(min(kernel.KC, f.k), f.each*kernel.NR)
 }
 
-// run computes a task's columns of y = a·w, with done as in [product].
+// part returns the columns of a task, and its rows of m.
+func (f fresh) part(task, m int) (lo, hi, m0, m1 int) {
+	lo = task % f.across * f.each * kernel.NR
+	m0 = task / f.across * f.rows
+	return lo, min(lo+f.each*kernel.NR, f.n), m0, min(m0+f.rows, m)
+}
+
+// run computes a task's part of y = a·w, with done as in [product].
 func (f fresh) run(task int, y []float32, ldy int, a []float32, lda, m int, w, scratch []float32, done func(m0, m1, lo, hi int)) {
-	lo, hi := f.columns(task)
+	lo, hi, first, m := f.part(task, m)
+	if first >= m {
+		return
+	}
 	width, panels := hi-lo, panelCount(hi-lo)
-	packed, rest := split(scratch, f.products.packedSize(kernel.KC, f.each*kernel.NR))
+	packed, rest := split(scratch, f.packedSize())
 	for k0 := 0; k0 < f.k; k0 += kernel.KC {
 		kc := min(kernel.KC, f.k-k0)
 		if f.transposed {
@@ -76,7 +102,7 @@ func (f fresh) run(task int, y []float32, ldy int, a []float32, lda, m int, w, s
 		} else {
 			f.products.packB(packed, w[k0*f.n+lo:], f.n, kc, width, 0, panels)
 		}
-		for m0 := 0; m0 < m; m0 += taskRows {
+		for m0 := first; m0 < m; m0 += taskRows {
 			m1 := min(m0+taskRows, m)
 			f.products.gemm(y[m0*ldy+lo:], ldy, a[m0*lda+k0:], lda, packed, kc, width, 0, m1-m0, 0, panels, k0 > 0, rest)
 			if done != nil && k0+kc == f.k {
@@ -117,7 +143,7 @@ func (c *compiler) productOf(w *compute.Tensor, m, k, n int, transposed bool, do
 	if f, ok := c.freshOf(m, k, n, transposed); ok {
 		source := c.in(w)
 		p.ready = func() []float32 { return source.f }
-		p.job = &job{f.tasks(), func(task, worker int) {
+		p.job = &job{f.tasks, func(task, worker int) {
 			f.run(task, p.y, p.ldy, p.a, p.lda, p.m, p.w, engine.scratch[worker], done)
 		}}
 		return p
