@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"syscall"
+	"time"
 )
 
 // confine gives up what a rendering does not need. From here on the process
@@ -27,6 +28,15 @@ func confine() error {
 		}
 	}
 	return nil
+}
+
+// processorTime is the time that the processors have spent on this process.
+func processorTime() time.Duration {
+	var use syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &use); err != nil {
+		panic(err) // only a wrong argument fails
+	}
+	return time.Duration(use.Utime.Nano() + use.Stime.Nano())
 }
 
 // assign sets a number the type of which depends on the system.

@@ -73,7 +73,7 @@ func (r *renderer) render(template string, variables json.RawMessage, now time.T
 	if err != nil {
 		return "", fmt.Errorf("writing a request to render: %w", err)
 	}
-	answer, err := r.running.ask(append(line, '\n'), MaxTime)
+	answer, err := r.running.ask(append(line, '\n'), MaxWait)
 	if err != nil {
 		r.running = nil // it has ended
 		return "", err
@@ -141,7 +141,9 @@ func (c *child) ask(line []byte, limit time.Duration) (reply, error) {
 	said := c.errors.String()
 	switch {
 	case !inTime:
-		return reply{}, &LimitError{fmt.Sprintf("%v of time", limit)}
+		return reply{}, &LimitError{fmt.Sprintf("%v of waiting", limit)}
+	case c.cmd.ProcessState.ExitCode() == noTime:
+		return reply{}, &LimitError{fmt.Sprintf("%v of time", MaxTime)}
 	case c.cmd.ProcessState.ExitCode() == noMemory, strings.Contains(said, "out of memory"), strings.Contains(said, "cannot allocate memory"), strings.Contains(said, "cannot reserve arena"):
 		return reply{}, &LimitError{fmt.Sprintf("%d MiB of memory", MaxMemory>>20)}
 	case strings.Contains(said, "stack exceeds"), strings.Contains(said, "stack overflow"):

@@ -22,7 +22,11 @@ const Verb = "render-template"
 const (
 	MaxMemory = 512 << 20 // bytes
 	MaxStack  = 64 << 20  // bytes
-	MaxTime   = 2 * time.Second
+	// MaxTime is that of the processors, by which the same template is stopped
+	// on a busy machine and on an idle one.
+	MaxTime = 2 * time.Second
+	// MaxWait is the time that a rendering may take by the clock.
+	MaxWait = time.Minute
 )
 
 // request is a line that the child reads.
@@ -41,11 +45,10 @@ type reply struct {
 	Refused bool `json:"refused,omitempty"`
 }
 
-// The exit codes of a child that has used up its memory, and of one that nobody
-// has stopped in time.
+// The exit codes of a child that has used up its memory or its time.
 const (
 	noMemory = 77
-	noParent = 78
+	noTime   = 78
 )
 
 // Serve renders the requests of standard input, one JSON object a line, to
@@ -60,15 +63,16 @@ func Serve() error {
 	if err := confine(); err != nil {
 		return fmt.Errorf("confining the process that renders chat templates: %w", err)
 	}
-	var begun atomic.Int64
-	go watch(&begun)
-	return serve(os.Stdin, os.Stdout, &begun)
+	begun := &atomic.Int64{}
+	begun.Store(idle)
+	go watch(begun)
+	return serve(os.Stdin, os.Stdout, begun)
 }
 
 // watch ends the process when it uses too much memory: a clear end before the
 // system's, and the only one where the system has no limit. It also ends it when a
-// rendering, begun at a time in nanoseconds (0: none is under way), takes so long
-// that the parent must have gone without killing it.
+// rendering, begun at a [processorTime] (idle: none is under way), has taken its
+// time.
 func watch(begun *atomic.Int64) {
 	samples := []metrics.Sample{{Name: "/memory/classes/total:bytes"}, {Name: "/memory/classes/heap/released:bytes"}}
 	for range time.Tick(10 * time.Millisecond) {
@@ -76,11 +80,14 @@ func watch(begun *atomic.Int64) {
 		if samples[0].Value.Uint64()-samples[1].Value.Uint64() > MaxMemory {
 			os.Exit(noMemory)
 		}
-		if at := begun.Load(); at != 0 && time.Since(time.Unix(0, at)) > 2*MaxTime {
-			os.Exit(noParent)
+		if at := begun.Load(); at != idle && processorTime()-time.Duration(at) > MaxTime {
+			os.Exit(noTime)
 		}
 	}
 }
+
+// idle stands for the beginning of a rendering where none is under way.
+const idle = -1
 
 // maxCached is how many parsed templates a child keeps.
 const maxCached = 16
@@ -109,9 +116,9 @@ func serve(in io.Reader, out io.Writer, begun *atomic.Int64) error {
 		if err != nil {
 			return fmt.Errorf("reading a request to render: %w", err)
 		}
-		begun.Store(time.Now().UnixNano())
+		begun.Store(int64(processorTime()))
 		text, err := render(line, parsed)
-		begun.Store(0)
+		begun.Store(idle)
 		answer := reply{Text: text}
 		if err != nil {
 			var raised *jinja.RaisedError
