@@ -15,14 +15,56 @@ import (
 // of the assistant.
 func ReadDialogues(path string) ([]tokenizer.Chat, error) {
 	var chats []tokenizer.Chat
-	err := readLines("dialogues", path, func(c tokenizer.Chat) error {
-		if err := checkDialogue(c); err != nil {
+	err := readLines("dialogues", path, func(l dialogueLine) error {
+		if err := l.tools.check(); err != nil {
 			return err
 		}
-		chats = append(chats, c)
+		if err := checkDialogue(l.chat); err != nil {
+			return err
+		}
+		chats = append(chats, l.chat)
 		return nil
 	})
 	return chats, err
+}
+
+// dialogueLine is a line of a dialogues file, with the keys of tools, which alma
+// does not train with: left alone, a dialogue would be learned without what its
+// answer rests on.
+type dialogueLine struct {
+	chat  tokenizer.Chat
+	tools toolKeys
+}
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (l *dialogueLine) UnmarshalJSON(data []byte) error {
+	if err := json.Unmarshal(data, &l.chat); err != nil {
+		return err
+	}
+	return json.Unmarshal(data, &l.tools)
+}
+
+// toolKeys are the keys of tools on a line of dialogues or prompts.
+type toolKeys struct {
+	Tools    json.RawMessage `json:"tools,omitempty"`
+	Messages []struct {
+		ToolCalls json.RawMessage `json:"tool_calls"`
+	} `json:"messages"`
+}
+
+func (k *toolKeys) check() error {
+	given := func(value json.RawMessage) bool {
+		return len(value) > 0 && string(value) != "null" && string(value) != "[]"
+	}
+	if given(k.Tools) {
+		return errors.New(`"tools" is given, and stages learn no use of tools; leave the line out, or the key where the answer does not rest on it`)
+	}
+	for i, m := range k.Messages {
+		if given(m.ToolCalls) {
+			return fmt.Errorf(`message %d has "tool_calls", and stages learn no use of tools; leave the line out`, i)
+		}
+	}
+	return nil
 }
 
 func checkDialogue(c tokenizer.Chat) error {
@@ -129,12 +171,30 @@ type promptLine struct {
 	Prefill  string              `json:"prefill,omitempty"`
 }
 
+// promptWithTools is a promptLine that is read, with the keys of tools.
+type promptWithTools struct {
+	line  promptLine
+	tools toolKeys
+}
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (l *promptWithTools) UnmarshalJSON(data []byte) error {
+	if err := json.Unmarshal(data, &l.line); err != nil {
+		return err
+	}
+	return json.Unmarshal(data, &l.tools)
+}
+
 // ReadPrompts reads a JSONL file of prompts as docs/formats/dialogues.md draws
 // it. The first line that is none ends it with an error that names file and
 // line.
 func ReadPrompts(path string) ([]Prompt, error) {
 	var prompts []Prompt
-	err := readLines("prompts", path, func(l promptLine) error {
+	err := readLines("prompts", path, func(given promptWithTools) error {
+		l := given.line
+		if err := given.tools.check(); err != nil {
+			return err
+		}
 		if len(l.Prompt) > 0 && len(l.Messages) > 0 {
 			return errors.New(`both "prompt" and "messages"; give one of them`)
 		}

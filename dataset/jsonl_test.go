@@ -24,7 +24,7 @@ func file(t testing.TB, text string) string {
 
 func TestReadDialogues(t *testing.T) {
 	chats, err := ReadDialogues(file(t, "\ufeff"+`{"messages":[{"role":"system","content":"s"},{"role":"user","content":"u\ud83d\ude00"},{"role":"assistant","content":"a b","prefill":"a"}],"source":{"own":1}}`+"\r\n\n"+
-		`{"messages":[{"role":"assistant","content":"hello"}]}`))
+		`{"messages":[{"role":"assistant","content":"hello","tool_calls":null}],"tools":[]}`))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -77,6 +77,8 @@ func TestReadDialoguesNamesThePlaceAndTheFault(t *testing.T) {
 		{`{"messages":[{"role":"user","content":7}]}`, "number"},
 		{`{"messages":"u"}`, "want an array"},
 		{`{"messages":[{"role":"assistant","content":"a","prefill":"b"}]}`, "prefill"},
+		{`{"messages":[{"role":"user","content":"u"},{"role":"assistant","content":"a"}],"tools":[{"name":"t"}]}`, `"tools" is given`},
+		{`{"messages":[{"role":"user","content":"u"},{"role":"assistant","content":"a","tool_calls":[{"id":1}]}]}`, `message 1 has "tool_calls"`},
 	}, badLines...))
 }
 
@@ -88,6 +90,7 @@ func TestReadPromptsNamesThePlaceAndTheFault(t *testing.T) {
 		{`{"prompt":"p","messages":[{"role":"user","content":"u"}]}`, "both"},
 		{`{"messages":[{"role":"assistant","content":"a"}]}`, "ends with a turn of the assistant"},
 		{`{"prompt":"p","prefill":[]}`, "want a string"},
+		{`{"prompt":"p","tools":[{"name":"t"}]}`, `"tools" is given`},
 	}, badLines...))
 }
 

@@ -98,6 +98,9 @@ func card(m *model.Model, tok *tokenizer.Tokenizer, o Options, r *Report, lines 
 	if m.Head == model.LanguageModel {
 		line("pipeline_tag: text-generation")
 	}
+	if licence := Licence(o.Source); licence != "" {
+		line("license: %q", licence)
+	}
 	line("model_name: %q", name)
 	line("tags:\n- alma\n- %s", m.Family)
 	if o.Format == GGUF {
@@ -118,6 +121,7 @@ func card(m *model.Model, tok *tokenizer.Tokenizer, o Options, r *Report, lines 
 	cardTraining(line, lines)
 	cardEvaluation(line, lines, r)
 	cardLineage(line, lines)
+	cardLicence(line, lines)
 	return []byte(b.String())
 }
 
@@ -198,6 +202,20 @@ func cardLineage(line func(string, ...any), lines []ancestor) {
 			kind = a.note
 		}
 		line("| %s | %s | `%s` | `%.16s` | %s |", a.role, kind, filepath.Base(a.path), a.sha256, version)
+	}
+}
+
+// cardLicence names the licences of the models from which this one comes.
+func cardLicence(line func(string, ...any), lines []ancestor) {
+	title := "\n## Licence\n\n"
+	for _, a := range lines {
+		if a.note != "" {
+			continue
+		}
+		if licence := Licence(a.path); licence != "" {
+			line("%s- the %s `%s` came under %q", title, a.role, filepath.Base(a.path), licence)
+			title = ""
+		}
 	}
 }
 

@@ -3,6 +3,7 @@ package model
 import (
 	"bytes"
 	"errors"
+	"io"
 	"math"
 	"os"
 	"path/filepath"
@@ -219,6 +220,15 @@ func TestATokenizerComesBackFromAGGUFFile(t *testing.T) {
 	}
 	if again.ChatTemplate() != tok.ChatTemplate() {
 		t.Errorf("chat template %q", again.ChatTemplate())
+	}
+}
+
+func TestATokenizerLargerThanTheEmbeddingIsRefusedWithBothShapes(t *testing.T) {
+	c := tiny(Llama)
+	c.Vocabulary = 4
+	_, err := WriteGGUF(io.Discard, newModel(t, newCPU(t), c, 1), letters(t), "small", gguf.F32)
+	if !errors.Is(err, artifact.ErrUsage) || !strings.Contains(err.Error(), `tensor "model.embed_tokens.weight" has shape [4 16]`) || !strings.Contains(err.Error(), "take the tokenizer that the model was trained with") {
+		t.Errorf("%v", err)
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 	"github.com/seed-b72bdb6c/alma/artifact"
 	"github.com/seed-b72bdb6c/alma/chat"
 	"github.com/seed-b72bdb6c/alma/embed"
+	"github.com/seed-b72bdb6c/alma/export"
 	"github.com/seed-b72bdb6c/alma/model"
 	"github.com/seed-b72bdb6c/alma/train"
 )
@@ -67,6 +68,9 @@ import does the checking once, dequantises once, and keeps a copy.`,
 					"parameters": float64(m.ParameterCount()), "vocabulary": float64(m.Vocabulary), "context": float64(m.Context), "layers": float64(m.Layers), "width": float64(m.Width),
 				}
 				stage.Manifest.Extra = map[string]string{"family": string(m.Family), "head": string(m.Head), "format": "hf"}
+				if licence := export.Licence(source); licence != "" {
+					stage.Manifest.Extra[export.LicenceKey] = licence
+				}
 				if model.IsGGUF(source) {
 					stage.Manifest.Extra["format"] = "gguf"
 				}
