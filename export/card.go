@@ -106,7 +106,7 @@ func card(m *model.Model, tok *tokenizer.Tokenizer, o Options, r *Report, lines 
 	if o.Format == GGUF {
 		line("- gguf")
 	}
-	line("---\n<!-- %s; change it before you publish: it says nothing of purpose, limits and licence -->\n", mark)
+	line("---\n<!-- %s; change it before you publish: it says nothing of purpose and limits -->\n", mark)
 	line("# %s\n", name)
 	line("A %s model of %s parameters: %d layers, width %d, %d heads (%d of keys and values), context %d, vocabulary %d (tokenizer: %s, %d tokens). Weights: %s, %s.\n",
 		m.Family, count(m.ParameterCount()), m.Layers, m.Width, m.Heads, m.KVHeads, m.Context, m.Vocabulary, tok.Kind(), tok.VocabSize(), o.Format, o.Type)
