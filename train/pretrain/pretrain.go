@@ -62,7 +62,7 @@ func Defaults() Config {
 	return Config{
 		Objective: Causal, MaskShare: .15,
 		Family: "llama", Layers: 4, Width: 192, Heads: 6, Context: 256, InitRange: .02,
-		Steps: 1300, BatchTokens: 2048, MicroRows: 8,
+		Steps: 1800, BatchTokens: 2048, MicroRows: 8,
 		OptimizerConfig: train.DefaultOptimizer(4e-3),
 		EvalEvery:       200, EvalRows: 64,
 	}
