@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -144,12 +145,19 @@ func (c *child) ask(line []byte, limit time.Duration) (reply, error) {
 		return reply{}, &LimitError{fmt.Sprintf("%v of waiting", limit)}
 	case c.cmd.ProcessState.ExitCode() == noTime:
 		return reply{}, &LimitError{fmt.Sprintf("%v of time", MaxTime)}
-	case c.cmd.ProcessState.ExitCode() == noMemory, strings.Contains(said, "out of memory"), strings.Contains(said, "cannot allocate memory"), strings.Contains(said, "cannot reserve arena"):
+	case c.cmd.ProcessState.ExitCode() == noMemory, slices.ContainsFunc(memorySigns, func(sign string) bool { return strings.Contains(said, sign) }):
 		return reply{}, &LimitError{fmt.Sprintf("%d MiB of memory", MaxMemory>>20)}
 	case strings.Contains(said, "stack exceeds"), strings.Contains(said, "stack overflow"):
 		return reply{}, &LimitError{fmt.Sprintf("%d MiB of stack", MaxStack>>20)}
 	}
 	return reply{}, fmt.Errorf("the process that renders ended (%v)%s", c.cmd.ProcessState, c.errors.quoted())
+}
+
+// memorySigns are what Go's runtime says when the system's limit of memory is
+// reached before the child saw it: also that it has none for another thread.
+var memorySigns = []string{
+	"out of memory", "cannot allocate memory", "cannot reserve arena",
+	"failed to create new OS thread", "pthread_create failed",
 }
 
 // end ends the child.

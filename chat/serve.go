@@ -69,13 +69,13 @@ func Serve() error {
 	return serve(os.Stdin, os.Stdout, begun)
 }
 
-// watch ends the process when it uses too much memory: a clear end before the
+// watch ends the process when it uses more than MaxMemory: a clear end before the
 // system's, and the only one where the system has no limit. It also ends it when a
 // rendering, begun at a [processorTime] (idle: none is under way), has taken its
 // time.
 func watch(begun *atomic.Int64) {
 	samples := []metrics.Sample{{Name: "/memory/classes/total:bytes"}, {Name: "/memory/classes/heap/released:bytes"}}
-	for range time.Tick(10 * time.Millisecond) {
+	for range time.Tick(5 * time.Millisecond) {
 		metrics.Read(samples)
 		if samples[0].Value.Uint64()-samples[1].Value.Uint64() > MaxMemory {
 			os.Exit(noMemory)
