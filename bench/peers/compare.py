@@ -205,7 +205,7 @@ def main():
         c.tune(rows)
         return
     whole = not (o.rows or o.quick)
-    data = {"date": datetime.date.today().isoformat(), "machine": machine(), "versions": versions(o)}
+    data = {"date": datetime.date.today().isoformat(), "quick": o.quick, "machine": machine(), "versions": versions(o)}
 
     def keep():
         data["samples"] = c.samples

@@ -130,6 +130,8 @@ def write_page(data, path):
     ]
     if m["load"] > QUIET:
         lines.append(f"- **Other programs were running**: the load was {m['load']:.1f} before the first row. These numbers are not to be relied on, the peers' with OpenMP least.")
+    if data.get("quick"):
+        lines.append("- Of `run.sh --quick`: one step of each row, in one round. Differences of a tenth are noise.")
     if peaks:
         lines.append("- Limits by `alma bench peak`: " + "; ".join(
             f"{p['threads']} thread{'s' if p['threads'] > 1 else ''} {p['peak_gflops']:.0f} GFLOP/s fp32, {p['bandwidth_gb_s']:.0f} GB/s read" for p in peaks) + ".")
