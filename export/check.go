@@ -12,6 +12,7 @@ import (
 	"github.com/seed-b72bdb6c/alma/compute"
 	"github.com/seed-b72bdb6c/alma/generate"
 	"github.com/seed-b72bdb6c/alma/model"
+	"github.com/seed-b72bdb6c/alma/stats"
 	"github.com/seed-b72bdb6c/alma/tokenizer"
 )
 
@@ -162,7 +163,7 @@ func (c *Check) compareLogits(m, again *model.Model, tok *tokenizer.Tokenizer) e
 	for at := 0; at < len(a); at += v {
 		p, q := a[at:at+v], b[at:at+v]
 		c.KL += divergence(p, q) / float64(len(tokens))
-		if top(p) == top(q) {
+		if stats.Likeliest(p) == stats.Likeliest(q) {
 			c.TopEqual += 1 / float64(len(tokens))
 		}
 	}
@@ -181,22 +182,12 @@ func divergence(p, q []float32) float64 {
 }
 
 func logSum(x []float32) float64 {
-	most := float64(x[top(x)])
+	most := float64(x[stats.Likeliest(x)])
 	var sum float64
 	for _, v := range x {
 		sum += math.Exp(float64(v) - most)
 	}
 	return most + math.Log(sum)
-}
-
-func top(x []float32) int {
-	best := 0
-	for i, v := range x {
-		if v > x[best] {
-			best = i
-		}
-	}
-	return best
 }
 
 // logits [len(tokens), V] of one text.

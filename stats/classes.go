@@ -76,7 +76,7 @@ func Classify(names []string, probabilities [][]float64, truth []int) Classifica
 }
 
 // Likeliest returns the index of the largest value, the first of equal ones.
-func Likeliest(p []float64) int {
+func Likeliest[T float32 | float64](p []T) int {
 	best := 0
 	for i, v := range p {
 		if v > p[best] {

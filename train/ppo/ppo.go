@@ -201,6 +201,28 @@ func (c Config) addAdapters(policy, critic *model.Model) (reference *model.Model
 	return policy.WithoutAdapter(), nil
 }
 
+// prepare makes a run ready for its first step: adapters, Programs and
+// optimizers. It returns the frozen reference.
+func (r *run) prepare(policy, critic *model.Model) (reference *model.Model, u *updater, err error) {
+	c := r.config
+	if reference, err = c.addAdapters(policy, critic); err != nil {
+		return nil, nil, err
+	}
+	if err := r.compile(policy, reference, critic); err != nil {
+		return nil, nil, err
+	}
+	policyOptimizer, err := train.NewOptimizer(policy, c.AdamW())
+	if err != nil {
+		return nil, nil, err
+	}
+	criticOptimizer, err := train.NewOptimizer(critic, c.AdamW())
+	if err != nil {
+		return nil, nil, err
+	}
+	u, err = newUpdater(c, c.Iterations*c.minibatches(), policyOptimizer, criticOptimizer)
+	return reference, u, err
+}
+
 // Run trains the policy into the folder out, continuing where an earlier run
 // stopped.
 func Run(ctx context.Context, env train.Environment, c Config, in Inputs, out string) (*artifact.Manifest, error) {
@@ -300,18 +322,7 @@ func Run(ctx context.Context, env train.Environment, c Config, in Inputs, out st
 			return nil, err
 		}
 	}
-	reference, err := c.addAdapters(policy, critic)
-	if err != nil {
-		return nil, err
-	}
-	if err := r.compile(policy, reference, critic); err != nil {
-		return nil, err
-	}
-	policyOptimizer, err := train.NewOptimizer(policy, c.AdamW())
-	if err != nil {
-		return nil, err
-	}
-	criticOptimizer, err := train.NewOptimizer(critic, c.AdamW())
+	reference, u, err := r.prepare(policy, critic)
 	if err != nil {
 		return nil, err
 	}
@@ -327,15 +338,11 @@ func Run(ctx context.Context, env train.Environment, c Config, in Inputs, out st
 	if err != nil {
 		return nil, err
 	}
-	u, err := newUpdater(c, steps, policyOptimizer, criticOptimizer)
-	if err != nil {
-		return nil, err
-	}
 	loop := &train.Loop{
 		Stage: "ppo", Folder: out, Steps: steps, Config: train.Identity(c, stage), Guard: u.policyGuard, Log: env.Log, CheckpointSteps: env.CheckpointSteps,
 		States: []train.State{
-			train.ModelState{Base: in.Policy, Model: policy, Optimizer: policyOptimizer, Extra: extra, EOS: train.EndTokens(tok, template.EndTokens()...)},
-			train.ModelState{Prefix: "critic-", Base: in.Critic, Model: critic, Optimizer: criticOptimizer},
+			train.ModelState{Base: in.Policy, Model: policy, Optimizer: u.policyOptimizer, Extra: extra, EOS: train.EndTokens(tok, template.EndTokens()...)},
+			train.ModelState{Prefix: "critic-", Base: in.Critic, Model: critic, Optimizer: u.criticOptimizer},
 			r,
 		},
 		Step: func(ctx context.Context, step int) (train.StepReport, error) {

@@ -5,7 +5,6 @@ import (
 
 	"github.com/seed-b72bdb6c/alma/artifact"
 	"github.com/seed-b72bdb6c/alma/model"
-	"github.com/seed-b72bdb6c/alma/train"
 )
 
 // Trial takes PPO's iterations on models in memory, without a folder, a
@@ -23,24 +22,10 @@ func NewTrial(c Config, policy, critic *model.Model, prompts [][]int32, reward R
 	if c.PretrainCoef != 0 {
 		return nil, artifact.Errorf(artifact.ErrUsage, "preparing a trial of ppo: pretrain_coefficient is %g, and a trial has no pretraining text; set it to 0", c.PretrainCoef)
 	}
-	reference, err := c.addAdapters(policy, critic)
-	if err != nil {
-		return nil, err
-	}
 	t := &Trial{run: newRun(c, c.Context)}
 	t.run.prompts, t.run.reward = prompts, reward
-	if err := t.run.compile(policy, reference, critic); err != nil {
-		return nil, err
-	}
-	policyOptimizer, err := train.NewOptimizer(policy, c.AdamW())
-	if err != nil {
-		return nil, err
-	}
-	criticOptimizer, err := train.NewOptimizer(critic, c.AdamW())
-	if err != nil {
-		return nil, err
-	}
-	t.updater, err = newUpdater(c, c.Iterations*c.minibatches(), policyOptimizer, criticOptimizer)
+	var err error
+	_, t.updater, err = t.run.prepare(policy, critic)
 	return t, err
 }
 
