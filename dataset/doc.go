@@ -25,6 +25,7 @@
 //	...
 //	err = stream.Batch(uint64(step*B), inputs, targets) // [B×T] each
 //
-// The package computes nothing on a model and decides nothing about training:
-// which rows make up a step, and what is done with them, is the stages' matter.
+// The package builds no Program (Packed.WalkTexts runs one that it is given) and
+// decides nothing about training: which rows make up a step, and what is done with
+// them, is the stages' matter.
 package dataset

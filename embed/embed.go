@@ -78,40 +78,15 @@ func New(m *model.Model, rows int, settings Settings) (*Embedder, error) {
 
 // Embed returns the vector [D] of each text. Any number of texts may be given,
 // each of 1 to Context tokens; a vector does not depend on the texts beside it.
-// Texts of like length share rows. When ctx ends, its cause is returned.
+// When ctx ends, its cause is returned.
 func (e *Embedder) Embed(ctx context.Context, texts [][]int32) ([][]float32, error) {
-	lengths := make([]int, len(texts))
-	for i, t := range texts {
-		if lengths[i] = len(t); len(t) < 1 || len(t) > e.packed.T {
-			return nil, artifact.Errorf(artifact.ErrUsage, "embedding text %d: it has %d tokens, want 1 to %d; cut it, or leave it out", i, len(t), e.packed.T)
-		}
-	}
-	rows, err := dataset.PackLongest(lengths, e.packed.T)
+	vectors, d := make([][]float32, len(texts)), e.model.Width
+	_, err := e.packed.WalkTexts(ctx, e.x, texts, e.model.Pad, func(text, start, end int) (err error) {
+		vectors[text], err = e.pool(e.x.Floats("hidden")[start*d : end*d])
+		return err
+	})
 	if err != nil {
-		return nil, err
-	}
-	vectors := make([][]float32, len(texts))
-	for batch := range slices.Chunk(rows, e.packed.B) {
-		if ctx.Err() != nil {
-			return nil, context.Cause(ctx)
-		}
-		if err := e.packed.FillTexts(batch, texts, int32(max(e.model.Pad, 0))); err != nil {
-			return nil, err
-		}
-		e.packed.Feed(e.x)
-		if err := e.x.Run(); err != nil {
-			return nil, fmt.Errorf("embedding texts: %w", err)
-		}
-		hidden, d := e.x.Floats("hidden"), e.model.Width
-		for r, row := range batch {
-			at := r * e.packed.T
-			for _, i := range row {
-				if vectors[i], err = e.pool(hidden[at*d : (at+lengths[i])*d]); err != nil {
-					return nil, fmt.Errorf("embedding text %d: %w", i, err)
-				}
-				at += lengths[i]
-			}
-		}
+		return nil, fmt.Errorf("embedding: %w", err)
 	}
 	return vectors, nil
 }

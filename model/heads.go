@@ -211,19 +211,31 @@ func (c Config) classifier(p *compute.Program) (weight, bias *compute.Tensor) {
 	return p.Variable(ScoreWeight, n, c.Width), nil
 }
 
+// ReadIn is the place at which a text at the positions start to end, end
+// excluded, is read as a whole: an encoder's first token, which sees the text, a
+// decoder's last.
+func (c Config) ReadIn(start, end int) int {
+	if c.Family.Encoder() {
+		return start
+	}
+	return end - 1
+}
+
 // ReadAt lists, row by row, the place among the B·T positions where each text
-// of rows of t positions is read as a whole: an encoder's first token, which
-// sees the text, a decoder's last. Padding, of segment −1, has no place.
+// of rows of t positions is read (see [Config.ReadIn]). Padding, of segment −1,
+// has no place.
 func (c Config) ReadAt(segments []int32, t int) []int32 {
 	var at []int32
+	start := 0
 	for i, segment := range segments {
 		if segment < 0 {
 			continue
 		}
-		first := i%t == 0 || segments[i-1] != segment
-		last := (i+1)%t == 0 || segments[i+1] != segment
-		if c.Family.Encoder() && first || !c.Family.Encoder() && last {
-			at = append(at, int32(i))
+		if i%t == 0 || segments[i-1] != segment {
+			start = i
+		}
+		if (i+1)%t == 0 || segments[i+1] != segment {
+			at = append(at, int32(c.ReadIn(start, i+1)))
 		}
 	}
 	return at

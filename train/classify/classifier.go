@@ -96,9 +96,7 @@ type body struct {
 
 func newBody(m *model.Model, rows, length int) (*body, error) {
 	p := compute.NewProgram("states of texts")
-	hidden := m.Hidden(p, m.NewBatch(p, rows, length))
-	at := p.Input("at", compute.Int32, rows*length) // of which a text takes one
-	p.Output("states", compute.GatherRows(hidden, at))
+	p.Output("hidden", m.Hidden(p, m.NewBatch(p, rows, length))) // [rows·length, D]
 	x, err := m.Engine.Compile(p, m.Store)
 	if err != nil {
 		return nil, err
@@ -108,40 +106,16 @@ func newBody(m *model.Model, rows, length int) (*body, error) {
 
 // states returns the state [D] of each text.
 func (b *body) states(ctx context.Context, texts [][]int32) ([][]float32, error) {
-	lengths := make([]int, len(texts))
-	for i, t := range texts {
-		if lengths[i] = len(t); len(t) < 1 || len(t) > b.packed.T {
-			return nil, artifact.Errorf(artifact.ErrUsage, "classifying text %d: it has %d tokens, want 1 to %d; cut it, or leave it out", i, len(t), b.packed.T)
-		}
-	}
-	rows, err := dataset.PackLongest(lengths, b.packed.T)
+	out, d := make([][]float32, len(texts)), b.model.Width
+	flops, err := b.packed.WalkTexts(ctx, b.x, texts, b.model.Pad, func(text, start, end int) error {
+		at := b.model.ReadIn(start, end)
+		out[text] = slices.Clone(b.x.Floats("hidden")[at*d : (at+1)*d])
+		return nil
+	})
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("classifying: %w", err)
 	}
-	out := make([][]float32, len(texts))
-	for batch := range slices.Chunk(rows, b.packed.B) {
-		if ctx.Err() != nil {
-			return nil, context.Cause(ctx)
-		}
-		if err := b.packed.FillTexts(batch, texts, int32(max(b.model.Pad, 0))); err != nil {
-			return nil, err
-		}
-		b.packed.Feed(b.x)
-		at := b.x.Ints("at")
-		for i := copy(at, b.model.ReadAt(b.packed.Segments, b.packed.T)); i < len(at); i++ {
-			at[i] = -1
-		}
-		if err := b.x.Run(); err != nil {
-			return nil, fmt.Errorf("classifying texts: %w", err)
-		}
-		b.flops += b.x.FLOPs()
-		states, d := b.x.Floats("states"), b.model.Width
-		for _, row := range batch {
-			for _, i := range row {
-				out[i], states = slices.Clone(states[:d]), states[d:]
-			}
-		}
-	}
+	b.flops += flops
 	return out, nil
 }
 

@@ -14,8 +14,6 @@ import (
 // Scorer computes rewards of whole texts.
 type Scorer struct {
 	model  *model.Model
-	rows   int
-	length int
 	x      compute.Executable
 	packed *dataset.Packed
 	flops  int64
@@ -37,48 +35,25 @@ func NewScorer(m *model.Model, rows, length int) (*Scorer, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Scorer{model: m, rows: rows, length: length, x: x, packed: dataset.NewPacked(rows, length)}, nil
+	return &Scorer{model: m, x: x, packed: dataset.NewPacked(rows, length)}, nil
 }
 
 // Scores returns the reward of each text, read at its last token. Any number
 // of texts may be given, each of 1 to length tokens; a reward does not depend
 // on the texts beside it. When ctx ends, its cause is returned.
 func (s *Scorer) Scores(ctx context.Context, texts [][]int32) ([]float32, error) {
-	for i, t := range texts {
-		if len(t) < 1 || len(t) > s.length {
-			return nil, artifact.Errorf(artifact.ErrUsage, "scoring text %d: it has %d tokens, want 1 to %d; leave it out or give a longer context", i, len(t), s.length)
-		}
-	}
-	rows, err := dataset.Pack(lengths(texts), s.length)
-	if err != nil {
-		return nil, err
-	}
 	scores := make([]float32, len(texts))
-	for at := 0; at < len(rows); at += s.rows {
-		if ctx.Err() != nil {
-			return nil, context.Cause(ctx)
+	flops, err := s.packed.WalkTexts(ctx, s.x, texts, s.model.Pad, func(text, start, end int) error {
+		scores[text] = s.x.Floats("rewards")[s.model.ReadIn(start, end)]
+		if r := float64(scores[text]); math.IsNaN(r) || math.IsInf(r, 0) {
+			return artifact.Errorf(artifact.ErrDiverged, "its reward is %v; the reward model's weights have diverged", r)
 		}
-		batch := rows[at:min(at+s.rows, len(rows))]
-		// A pad token below 0, which stands for none, is laid out as token 0:
-		// attention does not see padding.
-		if err := s.packed.FillTexts(batch, texts, int32(max(s.model.Pad, 0))); err != nil {
-			return nil, err
-		}
-		s.packed.Feed(s.x)
-		if err := s.x.Run(); err != nil {
-			return nil, fmt.Errorf("scoring texts: %w", err)
-		}
-		s.flops += s.x.FLOPs()
-		rewards, last := s.x.Floats("rewards"), s.model.ReadAt(s.packed.Segments, s.packed.T)
-		for _, row := range batch {
-			for _, i := range row {
-				scores[i], last = rewards[last[0]], last[1:]
-				if r := float64(scores[i]); math.IsNaN(r) || math.IsInf(r, 0) {
-					return nil, artifact.Errorf(artifact.ErrDiverged, "scoring text %d: its reward is %v; the reward model's weights have diverged", i, r)
-				}
-			}
-		}
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("scoring: %w", err)
 	}
+	s.flops += flops
 	return scores, nil
 }
 
