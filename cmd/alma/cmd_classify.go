@@ -17,6 +17,7 @@ import (
 	"github.com/seed-b72bdb6c/alma/report"
 	"github.com/seed-b72bdb6c/alma/stats"
 	"github.com/seed-b72bdb6c/alma/tokenizer"
+	"github.com/seed-b72bdb6c/alma/train"
 	"github.com/seed-b72bdb6c/alma/train/classify"
 )
 
@@ -36,7 +37,6 @@ are the classes.`,
 func newClassifyTrainCommand(c *call) *cobra.Command {
 	var in classify.Inputs
 	var out string
-	var checkpointSteps int
 	var freeze bool
 	cmd := &cobra.Command{
 		Use:   "train [RECIPE] --base DIR --texts FILE --out DIR",
@@ -71,24 +71,16 @@ bits.`,
 			if err != nil {
 				return err
 			}
-			env, engine, err := c.environment()
-			if err != nil {
-				return err
-			}
-			defer engine.Close()
-			env.CheckpointSteps = checkpointSteps
 			f := stageFolder{out, "classify", config, map[string]string{"base": in.Base, "texts": in.Texts}}
-			if in.Validation != "" {
-				f.inputs["validation"] = in.Validation
-			}
-			manifest, err := c.stage(f, func() (*artifact.Manifest, error) {
+			f.reads("validation", in.Validation)
+			err = c.trainStage(f, func(env train.Environment) (*artifact.Manifest, error) {
 				manifest, err := classify.Run(cmd.Context(), env, config, in, out)
 				if err == nil {
 					err = recipes.WriteReport(out)
 				}
 				return manifest, err
 			})
-			if err := c.finish(out, manifest, err); err != nil || c.json {
+			if err != nil || c.json {
 				return err
 			}
 			c.printf("report  %s\n", filepath.Join(out, report.HTMLFile))
@@ -100,7 +92,7 @@ bits.`,
 	cmd.Flags().StringVar(&in.Validation, "validation", "", "`FILE` of labelled texts to measure on; without it a share of the texts")
 	cmd.Flags().StringVar(&out, "out", "", "`DIR` for the model")
 	cmd.Flags().BoolVar(&freeze, "freeze-body", false, "train the new layers alone, as --set freeze_body=true")
-	c.stageFlags(cmd, &checkpointSteps)
+	c.stageFlags(cmd)
 	return cmd
 }
 

@@ -7,13 +7,13 @@ import (
 	"github.com/seed-b72bdb6c/alma/dataset"
 	"github.com/seed-b72bdb6c/alma/model"
 	"github.com/seed-b72bdb6c/alma/recipe/godoc"
+	"github.com/seed-b72bdb6c/alma/train"
 	"github.com/seed-b72bdb6c/alma/train/ppo"
 )
 
 func newPPOCommand(c *call) *cobra.Command {
 	var in ppo.Inputs
 	var out, rewardModel, command string
-	var checkpointSteps int
 	cmd := &cobra.Command{
 		Use:     "ppo [RECIPE] --policy DIR --reward DIR --prompts FILE --out DIR",
 		GroupID: groupMake,
@@ -71,34 +71,25 @@ bits.`,
 					in.Critic = in.Policy
 				}
 			}
-			env, engine, err := c.environment()
-			if err != nil {
-				return err
-			}
-			defer engine.Close()
-			env.CheckpointSteps = checkpointSteps
 			f := stageFolder{out, "ppo", config, map[string]string{"policy": in.Policy, "critic": in.Critic, "prompts": in.Prompts}}
 			in.RewardModel = rewardModel
-			if rewardModel != "" {
-				f.inputs["reward"] = rewardModel
+			f.reads("reward", rewardModel)
+			if config.PretrainCoef > 0 {
+				f.reads("text", in.Text)
 			}
-			if config.PretrainCoef > 0 && in.Text != "" {
-				f.inputs["text"] = in.Text
-			}
-			in.Reward = func(prompts []dataset.Prompt) (ppo.Reward, error) {
-				if rewardModel != "" {
-					return godoc.ModelReward(env, rewardModel, config.MicroRows)
+			return c.trainStage(f, func(env train.Environment) (*artifact.Manifest, error) {
+				in.Reward = func(prompts []dataset.Prompt) (ppo.Reward, error) {
+					if rewardModel != "" {
+						return godoc.ModelReward(env, rewardModel, config.MicroRows)
+					}
+					tok, err := model.LoadTokenizer(in.Policy)
+					if err != nil {
+						return nil, err
+					}
+					return ppo.CommandReward(config.RewardCommand, prompts, tok)
 				}
-				tok, err := model.LoadTokenizer(in.Policy)
-				if err != nil {
-					return nil, err
-				}
-				return ppo.CommandReward(config.RewardCommand, prompts, tok)
-			}
-			manifest, err := c.stage(f, func() (*artifact.Manifest, error) {
 				return ppo.Run(cmd.Context(), env, config, in, out)
 			})
-			return c.finish(out, manifest, err)
 		},
 	}
 	cmd.Flags().StringVar(&in.Policy, "policy", "", "`DIR` of the fine-tuned model to start from, which is also the frozen reference")
@@ -108,6 +99,6 @@ bits.`,
 	cmd.Flags().StringVar(&in.Prompts, "prompts", "", "JSONL `FILE` of prompts to answer")
 	cmd.Flags().StringVar(&in.Text, "text", "", "token shards (`DIR`) or a file of text for the pretraining mix")
 	cmd.Flags().StringVar(&out, "out", "", "`DIR` for the model")
-	c.stageFlags(cmd, &checkpointSteps)
+	c.stageFlags(cmd)
 	return cmd
 }

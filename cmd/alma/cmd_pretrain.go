@@ -4,13 +4,13 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/seed-b72bdb6c/alma/artifact"
+	"github.com/seed-b72bdb6c/alma/train"
 	"github.com/seed-b72bdb6c/alma/train/pretrain"
 )
 
 func newPretrainCommand(c *call) *cobra.Command {
 	var in pretrain.Inputs
 	var out string
-	var checkpointSteps int
 	cmd := &cobra.Command{
 		Use:     "pretrain [RECIPE] --corpus DIR --tokenizer DIR --out DIR",
 		GroupID: groupMake,
@@ -42,22 +42,15 @@ interrupted command goes on from the last checkpoint with the same bits.`,
 			if err != nil {
 				return err
 			}
-			env, engine, err := c.environment()
-			if err != nil {
-				return err
-			}
-			defer engine.Close()
-			env.CheckpointSteps = checkpointSteps
 			f := stageFolder{out, "pretrain", s.Pretrain, map[string]string{"corpus": in.Corpus, "tokenizer": in.Tokenizer}}
-			manifest, err := c.stage(f, func() (*artifact.Manifest, error) {
+			return c.trainStage(f, func(env train.Environment) (*artifact.Manifest, error) {
 				return pretrain.Run(cmd.Context(), env, s.Pretrain, in, out)
 			})
-			return c.finish(out, manifest, err)
 		},
 	}
 	cmd.Flags().StringVar(&in.Corpus, "corpus", "", "`DIR` that alma corpus build wrote")
 	cmd.Flags().StringVar(&in.Tokenizer, "tokenizer", "", "`DIR` with tokenizer.json")
 	cmd.Flags().StringVar(&out, "out", "", "`DIR` for the model")
-	c.stageFlags(cmd, &checkpointSteps)
+	c.stageFlags(cmd)
 	return cmd
 }

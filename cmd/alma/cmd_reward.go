@@ -9,13 +9,13 @@ import (
 	"github.com/seed-b72bdb6c/alma/artifact"
 	"github.com/seed-b72bdb6c/alma/chat"
 	"github.com/seed-b72bdb6c/alma/dataset"
+	"github.com/seed-b72bdb6c/alma/train"
 	"github.com/seed-b72bdb6c/alma/train/reward"
 )
 
 func newRewardCommand(c *call) *cobra.Command {
 	var in reward.Inputs
 	var out string
-	var checkpointSteps int
 	cmd := &cobra.Command{
 		Use:     "reward [RECIPE] --base DIR --rankings FILE --out DIR",
 		GroupID: groupMake,
@@ -49,22 +49,12 @@ command goes on from the last checkpoint with the same bits.`,
 			if err != nil {
 				return err
 			}
-			env, engine, err := c.environment()
-			if err != nil {
-				return err
-			}
-			defer engine.Close()
-			env.CheckpointSteps = checkpointSteps
 			f := stageFolder{out, "reward", s.Reward, map[string]string{"base": in.Base, "rankings": in.Rankings}}
-			for role, path := range map[string]string{"validation": in.Validation, "demonstrations": in.Demonstrations} {
-				if path != "" {
-					f.inputs[role] = path
-				}
-			}
-			manifest, err := c.stage(f, func() (*artifact.Manifest, error) {
+			f.reads("validation", in.Validation)
+			f.reads("demonstrations", in.Demonstrations)
+			return c.trainStage(f, func(env train.Environment) (*artifact.Manifest, error) {
 				return reward.Run(cmd.Context(), env, s.Reward, in, out)
 			})
-			return c.finish(out, manifest, err)
 		},
 	}
 	cmd.Flags().StringVar(&in.Base, "base", "", "`DIR` of the fine-tuned model to start from")
@@ -72,7 +62,7 @@ command goes on from the last checkpoint with the same bits.`,
 	cmd.Flags().StringVar(&in.Validation, "validation", "", "JSONL `FILE` of rankings or pairs to measure on")
 	cmd.Flags().StringVar(&in.Demonstrations, "demonstrations", "", "JSONL `FILE` of dialogues whose rewards shall be 0 on average")
 	cmd.Flags().StringVar(&out, "out", "", "`DIR` for the model")
-	c.stageFlags(cmd, &checkpointSteps)
+	c.stageFlags(cmd)
 	cmd.AddCommand(newRewardScoreCommand(c))
 	return cmd
 }

@@ -19,7 +19,6 @@ func newRunCommand(c *call) *cobra.Command {
 	var out string
 	var budget time.Duration
 	var dry bool
-	var checkpointSteps int
 	cmd := &cobra.Command{
 		Use:     "run RECIPE",
 		GroupID: groupMake,
@@ -68,13 +67,13 @@ shown and is no failure.`,
 			if dry {
 				return c.dryRun(config, resolved)
 			}
-			return c.run(cmd.Context(), config, resolved, out, checkpointSteps)
+			return c.run(cmd.Context(), config, resolved, out)
 		},
 	}
 	cmd.Flags().StringVar(&out, "out", "", "`DIR` of the run; if not given, runs/NAME with the recipe's name")
 	cmd.Flags().DurationVar(&budget, "budget", 0, "time that the run may take on two cores, such as 15m or 12h; as --set budget=TIME")
 	cmd.Flags().BoolVar(&dry, "dry-run", false, "show every value with its origin and what the run would take, and run nothing")
-	cmd.Flags().IntVar(&checkpointSteps, "checkpoint-steps", 0, "also save a checkpoint after every so many steps; 0: once a minute only")
+	c.checkpointFlag(cmd)
 	c.setFlag(cmd)
 	c.seedFlag(cmd, "seed of everything random, as --set seed=N")
 	c.engineFlags(cmd)
@@ -100,7 +99,7 @@ func (c *call) dryRun(config godoc.Config, resolved *recipe.Resolved) error {
 }
 
 // run takes the folder through the recipe and reports on it.
-func (c *call) run(ctx context.Context, config godoc.Config, resolved *recipe.Resolved, out string, checkpointSteps int) error {
+func (c *call) run(ctx context.Context, config godoc.Config, resolved *recipe.Resolved, out string) error {
 	return c.folder(out, nil, func() error {
 		if _, err := artifact.CleanTemporaries(out); err != nil {
 			return err
@@ -110,7 +109,6 @@ func (c *call) run(ctx context.Context, config godoc.Config, resolved *recipe.Re
 			return err
 		}
 		defer engine.Close()
-		env.CheckpointSteps = checkpointSteps
 		for _, v := range resolved.Values {
 			if v.Origin.Kind == recipe.Derived {
 				env.Log.Printf("%s: %s (%s)", v.Key, v.Text, v.Origin)

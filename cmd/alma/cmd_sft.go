@@ -4,13 +4,13 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/seed-b72bdb6c/alma/artifact"
+	"github.com/seed-b72bdb6c/alma/train"
 	"github.com/seed-b72bdb6c/alma/train/sft"
 )
 
 func newSFTCommand(c *call) *cobra.Command {
 	var in sft.Inputs
 	var out string
-	var checkpointSteps int
 	cmd := &cobra.Command{
 		Use:     "sft [RECIPE] --base DIR --dialogues FILE --out DIR",
 		GroupID: groupMake,
@@ -42,26 +42,17 @@ checkpoint with the same bits.`,
 			if err != nil {
 				return err
 			}
-			env, engine, err := c.environment()
-			if err != nil {
-				return err
-			}
-			defer engine.Close()
-			env.CheckpointSteps = checkpointSteps
 			f := stageFolder{out, "sft", s.SFT, map[string]string{"base": in.Base, "dialogues": in.Train}}
-			if in.Validation != "" {
-				f.inputs["validation"] = in.Validation
-			}
-			manifest, err := c.stage(f, func() (*artifact.Manifest, error) {
+			f.reads("validation", in.Validation)
+			return c.trainStage(f, func(env train.Environment) (*artifact.Manifest, error) {
 				return sft.Run(cmd.Context(), env, s.SFT, in, out)
 			})
-			return c.finish(out, manifest, err)
 		},
 	}
 	cmd.Flags().StringVar(&in.Base, "base", "", "`DIR` of the model to start from, with its tokenizer")
 	cmd.Flags().StringVar(&in.Train, "dialogues", "", "JSONL `FILE` of dialogues to learn")
 	cmd.Flags().StringVar(&in.Validation, "validation", "", "JSONL `FILE` of dialogues to measure on")
 	cmd.Flags().StringVar(&out, "out", "", "`DIR` for the model")
-	c.stageFlags(cmd, &checkpointSteps)
+	c.stageFlags(cmd)
 	return cmd
 }

@@ -189,6 +189,8 @@ type call struct {
 	json      bool
 	set       []string
 
+	checkpointSteps int
+
 	// resumable is set by verbs that go on where they were interrupted.
 	resumable bool
 }
@@ -230,6 +232,10 @@ func (c *call) seedFlag(cmd *cobra.Command, usage string) {
 
 func (c *call) setFlag(cmd *cobra.Command) {
 	cmd.Flags().StringArrayVar(&c.set, "set", nil, "set a value of the configuration, `KEY=VALUE`; may be repeated")
+}
+
+func (c *call) checkpointFlag(cmd *cobra.Command) {
+	cmd.Flags().IntVar(&c.checkpointSteps, "checkpoint-steps", 0, "also save a checkpoint after every so many steps; 0: once a minute only")
 }
 
 func (c *call) engineFlags(cmd *cobra.Command) {
@@ -300,7 +306,7 @@ func (c *call) environment() (train.Environment, *cpu.Engine, error) {
 		return train.Environment{}, nil, err
 	}
 	log := &train.Log{Progress: train.NewProgress(os.Stderr), PeakFLOPS: engine.MeasurePeak() * 1e9}
-	return train.Environment{Engine: engine, Log: log}, engine, nil
+	return train.Environment{Engine: engine, Log: log, CheckpointSteps: c.checkpointSteps}, engine, nil
 }
 
 // examples indents the lines of an example text as cobra shows it.

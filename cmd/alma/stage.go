@@ -15,6 +15,7 @@ import (
 	"github.com/seed-b72bdb6c/alma/compute/cpu"
 	"github.com/seed-b72bdb6c/alma/recipe"
 	"github.com/seed-b72bdb6c/alma/recipe/godoc"
+	"github.com/seed-b72bdb6c/alma/train"
 )
 
 // sections are the parts of a recipe, of which a stage run by itself reads its
@@ -65,6 +66,25 @@ type stageFolder struct {
 	kind   string            // of the manifest
 	config any               // as the stage records it
 	inputs map[string]string // paths by the role under which the stage records them
+}
+
+// reads adds an input that may be left out: a path of "" is none.
+func (f stageFolder) reads(role, path string) {
+	if path != "" {
+		f.inputs[role] = path
+	}
+}
+
+// trainStage is stage for work that trains, on the engine that the flags ask for,
+// and prints what it left.
+func (c *call) trainStage(f stageFolder, work func(env train.Environment) (*artifact.Manifest, error)) error {
+	env, engine, err := c.environment()
+	if err != nil {
+		return err
+	}
+	defer engine.Close()
+	manifest, err := c.stage(f, func() (*artifact.Manifest, error) { return work(env) })
+	return c.finish(f.out, manifest, err)
 }
 
 // stage has work fill the folder while this process holds its lock. A folder
@@ -194,8 +214,8 @@ func (c *call) finish(out string, m *artifact.Manifest, err error) error {
 }
 
 // stageFlags adds the flags of every training stage.
-func (c *call) stageFlags(cmd *cobra.Command, checkpointSteps *int) {
-	cmd.Flags().IntVar(checkpointSteps, "checkpoint-steps", 0, "also save a checkpoint after every so many steps; 0: once a minute only")
+func (c *call) stageFlags(cmd *cobra.Command) {
+	c.checkpointFlag(cmd)
 	c.setFlag(cmd)
 	c.seedFlag(cmd, "seed of the stage, as --set seed=N")
 	c.engineFlags(cmd)
