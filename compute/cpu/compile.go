@@ -114,7 +114,6 @@ func (c *compiler) compile(p *compute.Program, store *Store) error {
 			return fmt.Errorf("variable %q has shape %v in the program and %v in the store", v.Name, []int(v.Tensor.Shape), []int(a.shape))
 		}
 		c.arrays[v.Tensor] = a
-		c.storage[v.Tensor] = &storage{f: a.data, size: len(a.data), array: a}
 	}
 	for _, in := range p.Inputs {
 		s := &storage{size: in.Tensor.Shape.Size()}
@@ -129,6 +128,7 @@ func (c *compiler) compile(p *compute.Program, store *Store) error {
 	}
 	c.findUses(p)
 	c.placeUpdates(p.Updates)
+	c.findForms(p)
 	c.findSettled(p)
 	if err := c.bufferOutputs(p); err != nil {
 		return err
@@ -510,7 +510,7 @@ func (c *compiler) check(n *compute.Node, check func() error) {
 // accumulate adds a value to its variable after the step that computes it.
 func (c *compiler) accumulate(n *compute.Node, u compute.Update) {
 	a, s := c.arrays[u.Variable], c.in(u.Value)
-	add, set := c.addTo(a, s), c.copyTo(&storage{f: a.data, size: len(a.data), array: a}, s)
+	add, set := c.addTo(a, s), c.copyTo(c.in(u.Variable), s)
 	c.x.steps = append(c.x.steps, step{"accumulate", int64(u.Value.Shape.Size()), func() {
 		if (sum{a}).adds() {
 			add()
@@ -554,7 +554,7 @@ func (c *compiler) finish() {
 		if u.Add {
 			c.x.updates = append(c.x.updates, c.addTo(a, aside[i]))
 		} else {
-			c.x.updates = append(c.x.updates, c.copyTo(&storage{f: a.data, size: len(a.data), array: a}, aside[i]))
+			c.x.updates = append(c.x.updates, c.copyTo(c.in(u.Variable), aside[i]))
 		}
 	}
 }

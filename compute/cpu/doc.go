@@ -25,6 +25,8 @@
 //     as the queries in a fused projection.
 //   - settled: a variable whose memory holds its numbers. One that was cleared
 //     is only marked, until someone reads it or adds to it.
+//   - rows: a variable of which only some rows have memory (rowForm), the
+//     gradient of an embedding. It is joined for whoever needs it in one piece.
 //   - precision: of matrix products and attention, float32 or bfloat16 with
 //     sums in float32 (see [Precision]). Everything else is float32.
 //

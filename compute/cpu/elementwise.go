@@ -315,8 +315,16 @@ func (c *compiler) fill(n *compute.Node, o compute.FillOp) {
 		c.storage[t] = s
 		return
 	}
-	y, pool := c.out(n, 0), c.pool
-	write := chunked(y.size, func(lo, hi int) {
+	if a, clears := c.cleared(t); clears {
+		c.emitFunc(n, func() {
+			if a.zero = true; a.viewed {
+				a.settle()
+			}
+		})
+		return
+	}
+	y := c.out(n, 0)
+	c.emit(n, chunked(y.size, func(lo, hi int) {
 		part := y.f[lo:hi]
 		if o.Value == 0 {
 			clear(part)
@@ -325,15 +333,7 @@ func (c *compiler) fill(n *compute.Node, o compute.FillOp) {
 		for i := range part {
 			part[i] = o.Value
 		}
-	})
-	a, clears := c.cleared(t)
-	c.emitFunc(n, func() {
-		if clears && !a.viewed {
-			a.zero = true
-			return
-		}
-		pool.do(write)
-	})
+	}))
 }
 
 // move copies length elements for each of count pieces, from and to starting

@@ -31,15 +31,16 @@ type fresh struct {
 	rows, each int  // rows and panels of a task
 	across     int  // tasks side by side
 	tasks      int  // all tasks
-	scratch    int  // floats of each worker
+	workers    int
+	scratch    int // floats of each worker
 }
 
 // freshOf tells whether a product of m rows with a weight [k, n] is to pack it as
 // it goes, and how. It is where the Program computes gradients, after which
 // weights change: panels that were kept would be packed for one use.
 func (c *compiler) freshOf(m, k, n int, transposed bool) (fresh, bool) {
-	f := fresh{products: c.engine.products, k: k, n: n, transposed: transposed}
-	if m < freshRows || !c.trains || !f.share(m, c.pool.workers) {
+	f := fresh{products: c.engine.products, k: k, n: n, transposed: transposed, workers: c.pool.workers}
+	if m < freshRows || !c.trains || !f.share(m) {
 		return fresh{}, false
 	}
 	f.scratch = f.packedSize() + f.products.scratch
@@ -49,12 +50,12 @@ func (c *compiler) freshOf(m, k, n int, transposed bool) (fresh, bool) {
 
 // share cuts a product of m rows into the tasks with which the last worker is
 // done first; false if there are too few panels for all workers.
-func (f *fresh) share(m, workers int) bool {
+func (f *fresh) share(m int) bool {
 	panels := panelCount(f.n)
 	// A short inner dimension leaves room for more panels.
 	together := min(panels, f.products.together*kernel.KC/min(kernel.KC, roundUp(max(1, f.k), alignment)))
 	best := 0
-	for parts := 1; parts <= workers; parts++ {
+	for parts := 1; parts <= f.workers; parts++ {
 		rows := roundUp((m+parts-1)/parts, kernel.MR)
 		if rows < freshRows {
 			break
@@ -62,10 +63,10 @@ func (f *fresh) share(m, workers int) bool {
 		for each := together; each >= freshPanels; each-- {
 			across := (panels + each - 1) / each
 			tasks := (m + rows - 1) / rows * across
-			if tasks < workers {
+			if tasks < f.workers {
 				continue
 			}
-			time := (tasks + workers - 1) / workers * (rows*(each+freshRowCost) + freshPackCost*each)
+			time := (tasks + f.workers - 1) / f.workers * (rows*(each+freshRowCost) + freshPackCost*each)
 			if best == 0 || time < best {
 				best = time
 				f.rows, f.each, f.across, f.tasks = rows, each, across, tasks
@@ -102,14 +103,35 @@ func (f fresh) run(task int, y []float32, ldy int, a []float32, lda, m int, w, s
 		} else {
 			f.products.packB(packed, w[k0*f.n+lo:], f.n, kc, width, 0, panels)
 		}
+		next := f.next(task, k0, w)
+		whole := first + max(0, (m-first)/taskRows-1)*taskRows // the last block of taskRows
 		for m0 := first; m0 < m; m0 += taskRows {
 			m1 := min(m0+taskRows, m)
-			f.products.gemm(y[m0*ldy+lo:], ldy, a[m0*lda+k0:], lda, packed, kc, width, 0, m1-m0, 0, panels, k0 > 0, rest)
+			fetch := next
+			if m0 != whole {
+				fetch = kernel.Fetch{}
+			}
+			f.products.gemm(y[m0*ldy+lo:], ldy, a[m0*lda+k0:], lda, packed, kc, width, 0, m1-m0, 0, panels, k0 > 0, rest, fetch)
 			if done != nil && k0+kc == f.k {
 				done(m0, m1, lo, hi)
 			}
 		}
 	}
+}
+
+// next is what a worker packs after the block at k0 of a task: the task's next
+// block, or the first one of the task that it will probably claim.
+func (f fresh) next(task, k0 int, w []float32) kernel.Fetch {
+	if k0 += kernel.KC; k0 >= f.k {
+		if k0, task = 0, task+f.workers; task >= f.tasks {
+			return kernel.Fetch{}
+		}
+	}
+	lo := task % f.across * f.each * kernel.NR
+	if f.transposed {
+		return kernel.Fetch{From: w[lo*f.k+k0:], Panel: kernel.NR * f.k, Strip: 16, Line: f.k}
+	}
+	return kernel.Fetch{From: w[k0*f.n+lo:], Panel: kernel.NR, Strip: 16 * f.n, Line: f.n}
 }
 
 // trains tells whether a Program computes gradients of weights.

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"math"
 	"testing"
+
+	"github.com/seed-b72bdb6c/alma/compute/cpu/kernel"
 )
 
 // Products that pack as they go have the bits of a product packed whole, for any
@@ -21,12 +23,12 @@ func TestAProductPackedAsItGoesHasTheBitsOfOnePackedWhole(t *testing.T) {
 				packed := make([]float32, x.packedSize(s.k, s.n))
 				pack(packed, w, ldw, s.k, s.n, 0, panelCount(s.n))
 				want := make([]float32, s.m*s.n)
-				x.gemm(want, s.n, a, s.k, packed, s.k, s.n, 0, s.m, 0, panelCount(s.n), false, make([]float32, x.scratch))
+				x.gemm(want, s.n, a, s.k, packed, s.k, s.n, 0, s.m, 0, panelCount(s.n), false, make([]float32, x.scratch), kernel.Fetch{})
 
 				for workers := 1; workers <= 4; workers++ {
 					name := fmt.Sprintf("%s %v transposed %v workers %d", precision, s, transposed, workers)
-					f := fresh{products: x, k: s.k, n: s.n, transposed: transposed}
-					if !f.share(s.m, workers) {
+					f := fresh{products: x, k: s.k, n: s.n, transposed: transposed, workers: workers}
+					if !f.share(s.m) {
 						continue
 					}
 					// A run may have fewer rows than were shared out.
@@ -59,12 +61,12 @@ func TestAProductPackedAsItGoesHasTheBitsOfOnePackedWhole(t *testing.T) {
 // A small weight is shared out by rows: two workers read half of the left
 // matrix each.
 func TestASmallWeightIsSharedOutByRows(t *testing.T) {
-	f := fresh{products: productsOf(FP32), k: 128, n: 128}
-	if !f.share(768, 2) || f.rows != 384 || f.each != panelCount(128) {
+	f := fresh{products: productsOf(FP32), k: 128, n: 128, workers: 2}
+	if !f.share(768) || f.rows != 384 || f.each != panelCount(128) {
 		t.Errorf("768 rows and 128 columns are shared out as %d rows and %d panels a task, want 384 and 8", f.rows, f.each)
 	}
-	f = fresh{products: productsOf(FP32), k: 768, n: 50304}
-	if !f.share(256, 2) || f.rows < 256 {
+	f = fresh{products: productsOf(FP32), k: 768, n: 50304, workers: 2}
+	if !f.share(256) || f.rows < 256 {
 		t.Errorf("256 rows and 50304 columns are shared out as %d rows, want all of them", f.rows)
 	}
 }

@@ -96,7 +96,7 @@ func (x products) block(packed []float32, k0, k, n int) (kc int, part []float32)
 func (x products) blocks(c []float32, ldc int, a []float32, lda int, packed []float32, k, n, m0, m1, p0, p1 int, scratch []float32) {
 	for k0 := 0; k0 < k; k0 += kernel.KC {
 		kc, part := x.block(packed, k0, k, n)
-		x.gemm(c, ldc, a[k0:], lda, part, kc, n, m0, m1, p0, p1, k0 > 0, scratch)
+		x.gemm(c, ldc, a[k0:], lda, part, kc, n, m0, m1, p0, p1, k0 > 0, scratch, kernel.Fetch{})
 	}
 }
 

@@ -58,24 +58,43 @@ func (c *compiler) constant(t *compute.Tensor) bool {
 
 // addendsOf returns what adds up to a tensor: itself, if it was computed.
 func (c *compiler) addendsOf(t *compute.Tensor) addends {
+	c.needScratch(chunk)
 	if parts, ok := c.sums[t]; ok {
-		c.needScratch(chunk)
 		return parts
 	}
 	return addends{c.in(t)}
 }
 
-// at returns the elements lo to hi of the sum, in scratch if it takes adding.
+// at returns the elements lo to hi of the sum: those of an array, if no other
+// has a part in them, else in scratch.
 func (a addends) at(lo, hi int, scratch []float32) []float32 {
-	if len(a) == 1 {
-		return a[0].f[lo:hi]
-	}
 	sum := scratch[:hi-lo]
-	kernel.Add(sum, a[0].f[lo:hi], a[1].f[lo:hi])
-	for _, x := range a[2:] {
-		kernel.Add(sum, sum, x.f[lo:hi])
+	var so []float32 // the sum so far, nil for zeros
+	for _, x := range a {
+		form := x.rows()
+		switch {
+		case form == nil && so == nil:
+			so = x.floats()[lo:hi]
+		case form == nil:
+			kernel.Add(sum, so, x.floats()[lo:hi])
+			so = sum
+		default:
+			form.parts(lo, hi, func(at int, part []float32) {
+				if so == nil {
+					clear(sum)
+				} else if &so[0] != &sum[0] {
+					copy(sum, so)
+				}
+				so = sum
+				kernel.Add(sum[at:at+len(part)], sum[at:at+len(part)], part)
+			})
+		}
 	}
-	return sum
+	if so == nil {
+		clear(sum)
+		so = sum
+	}
+	return so
 }
 
 // globalNorm sums chunks of every input on their own, then the sums in order.

@@ -39,9 +39,11 @@ type products struct {
 	packB, packBT func(dst, b []float32, ldb, k, n, p0, p1 int)
 	// together is the most panels that a task packs at a time (see fresh). With
 	// blocks of kernel.KC steps and of 96 rows they stay in a second-level cache.
-	together     int
-	scratch      int // floats that gemm and gemmAT need of each worker
-	gemm, gemmAT func(c []float32, ldc int, a []float32, lda int, packed []float32, k, n, m0, m1, p0, p1 int, add bool, scratch []float32)
+	together int
+	scratch  int // floats that gemm and gemmAT need of each worker
+	gemmAT   func(c []float32, ldc int, a []float32, lda int, packed []float32, k, n, m0, m1, p0, p1 int, add bool, scratch []float32)
+	// gemm may fetch what the next product reads.
+	gemm func(c []float32, ldc int, a []float32, lda int, packed []float32, k, n, m0, m1, p0, p1 int, add bool, scratch []float32, next kernel.Fetch)
 }
 
 func productsOf(p Precision) products {
@@ -56,7 +58,7 @@ func productsOf(p Precision) products {
 			},
 			together: 24,
 			scratch:  kernel.GemmBF16Scratch(),
-			gemm: func(c []float32, ldc int, a []float32, lda int, packed []float32, k, n, m0, m1, p0, p1 int, add bool, scratch []float32) {
+			gemm: func(c []float32, ldc int, a []float32, lda int, packed []float32, k, n, m0, m1, p0, p1 int, add bool, scratch []float32, _ kernel.Fetch) {
 				kernel.GemmBF16(c, ldc, a, lda, words(packed), k, n, m0, m1, p0, p1, add, scratch)
 			},
 			gemmAT: func(c []float32, ldc int, a []float32, lda int, packed []float32, k, n, m0, m1, p0, p1 int, add bool, scratch []float32) {
@@ -70,8 +72,8 @@ func productsOf(p Precision) products {
 		packBT:     kernel.PackBT,
 		together:   12,
 		scratch:    kernel.GemmATScratch(),
-		gemm: func(c []float32, ldc int, a []float32, lda int, packed []float32, k, n, m0, m1, p0, p1 int, add bool, _ []float32) {
-			kernel.Gemm(c, ldc, a, lda, packed, k, n, m0, m1, p0, p1, add)
+		gemm: func(c []float32, ldc int, a []float32, lda int, packed []float32, k, n, m0, m1, p0, p1 int, add bool, _ []float32, next kernel.Fetch) {
+			kernel.GemmFetch(c, ldc, a, lda, packed, k, n, m0, m1, p0, p1, add, next)
 		},
 		gemmAT: kernel.GemmAT,
 	}

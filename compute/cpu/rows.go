@@ -47,20 +47,36 @@ func (c *compiler) embeddingGrad(n *compute.Node) {
 	rows := n.Outputs[0].Shape[0]
 	width := dtable.size / rows
 	c.checkBelow(n, "row", ids, rows)
+	sum, pool := c.sumOf(n.Outputs[0]), c.pool
+	whole := func(id int) []float32 { return dtable.floats()[id*width : (id+1)*width] }
+	var row func(id int) []float32
 	scatter := &job{embeddingTasks, func(task, _ int) {
 		for i, id := range ids.i {
-			if id < 0 || int(id)%embeddingTasks != task {
-				continue
+			if id >= 0 && int(id)%embeddingTasks == task {
+				to := row(int(id))
+				kernel.Add(to, to, dy.f[i*width:(i+1)*width])
 			}
-			row := dtable.f[int(id)*width : (int(id)+1)*width]
-			kernel.Add(row, row, dy.f[i*width:(i+1)*width])
 		}
 	}}
-	sum, pool := c.sumOf(n.Outputs[0]), c.pool
-	zero := chunked(dtable.size, func(lo, hi int) { clear(dtable.f[lo:hi]) })
+	zero := chunked(dtable.size, func(lo, hi int) { clear(dtable.floats()[lo:hi]) })
 	c.emitFunc(n, func() {
-		if !sum.adds() {
+		adds, form := sum.adds(), dtable.rows()
+		switch {
+		case form != nil:
+			if !adds {
+				form.clear()
+			}
+			for _, id := range ids.i {
+				if id >= 0 {
+					form.take(int(id))
+				}
+			}
+			row = form.row
+		case adds:
+			row = whole
+		default:
 			pool.do(zero)
+			row = whole
 		}
 		pool.do(scatter)
 	})

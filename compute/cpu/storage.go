@@ -9,7 +9,7 @@ import (
 // storage is where the numbers of one or more tensors lie. Steps hold the
 // storage, not its slice, since the arena moves when it grows.
 type storage struct {
-	f []float32 // of Float32 tensors
+	f []float32 // of Float32 tensors; nil for a variable in rowForm
 	i []int32   // of Int32 tensors
 
 	size   int
@@ -18,6 +18,22 @@ type storage struct {
 	offset int
 	first  int // the step that fills it, in live nodes
 	last   int // the last step that needs it
+}
+
+// floats is where the numbers lie, if in one piece.
+func (s *storage) floats() []float32 {
+	if s.array != nil {
+		return s.array.data
+	}
+	return s.f
+}
+
+// rows is how the numbers of a variable lie that is not in one piece.
+func (s *storage) rows() *rowForm {
+	if s.array != nil {
+		return s.array.rows
+	}
+	return nil
 }
 
 // interval is a free part of the arena.

@@ -17,7 +17,9 @@ type Store struct {
 type array struct {
 	name  string
 	shape compute.Shape
-	data  []float32
+	// The numbers lie in data or in rows; in neither as long as nobody asked.
+	data []float32
+	rows *rowForm
 	// version grows with every write, so that panels know when they are old.
 	version uint64
 	panels  []*panels
@@ -33,9 +35,24 @@ type array struct {
 // settle makes the memory hold what the array does.
 func (a *array) settle() {
 	if a.zero {
+		if a.rows != nil {
+			a.rows.clear()
+		}
 		clear(a.data)
 		a.zero = false
 	}
+}
+
+// join makes the array lie in one piece, which it returns.
+func (a *array) join() []float32 {
+	if a.data == nil {
+		a.data = aligned(a.shape.Size())
+		if a.rows != nil {
+			a.rows.copyTo(a.data)
+			a.rows = nil
+		}
+	}
+	return a.data
 }
 
 // Define adds an array of zeros.
@@ -51,9 +68,7 @@ func (s *Store) Define(name string, shape ...int) error {
 			return fmt.Errorf("defining variable %q with shape %v: a dimension is negative", name, shape)
 		}
 	}
-	a := &array{name: name, shape: append(compute.Shape{}, shape...), version: 1, zero: true}
-	a.data = aligned(a.shape.Size())
-	s.arrays[name] = a
+	s.arrays[name] = &array{name: name, shape: append(compute.Shape{}, shape...), version: 1, zero: true}
 	s.names = append(s.names, name)
 	return nil
 }
@@ -77,7 +92,11 @@ func (s *Store) Read(name string, dst []float32) error {
 		return err
 	}
 	a.settle()
-	copy(dst, a.data)
+	if a.rows != nil {
+		a.rows.copyTo(dst)
+	} else {
+		copy(dst, a.join())
+	}
 	return nil
 }
 
@@ -87,7 +106,7 @@ func (s *Store) Write(name string, src []float32) error {
 	if err != nil {
 		return err
 	}
-	copy(a.data, src)
+	copy(a.join(), src)
 	a.zero = false
 	a.version++
 	return nil
@@ -100,7 +119,7 @@ func (s *Store) View(name string) []float32 {
 	if a, ok := s.arrays[name]; ok {
 		a.settle()
 		a.viewed = true
-		return a.data
+		return a.join()
 	}
 	return nil
 }
@@ -110,7 +129,7 @@ func (s *Store) sized(doing, name string, size int) (*array, error) {
 	if !ok {
 		return nil, fmt.Errorf("%s variable %q: the store has none of that name; define it first", doing, name)
 	}
-	if len(a.data) != size {
+	if a.shape.Size() != size {
 		return nil, fmt.Errorf("%s variable %q: got a slice of %d elements for shape %v", doing, name, size, []int(a.shape))
 	}
 	return a, nil

@@ -48,6 +48,23 @@ const (
 // With k = 0 the product is 0. Gemm panics if a slice is too short for its
 // range.
 func Gemm(c []float32, ldc int, a []float32, lda int, bp []float32, k, n, m0, m1, p0, p1 int, acc bool) {
+	GemmFetch(c, ldc, a, lda, bp, k, n, m0, m1, p0, p1, acc, Fetch{})
+}
+
+// Fetch is memory that the next product will read. A product of many rows brings
+// it into the second-level cache on its way, where the instruction set can: the
+// multipliers need not wait for memory later. It changes no result.
+//
+// For each panel it multiplies, the product fetches KC cache lines, if it has
+// rowBlock rows, in strips of 16: panel j begins at From[j·Panel], its strip s
+// s·Strip floats further, and the lines of a strip are Line floats apart.
+type Fetch struct {
+	From               []float32
+	Panel, Strip, Line int
+}
+
+// GemmFetch is Gemm that fetches next on its way.
+func GemmFetch(c []float32, ldc int, a []float32, lda int, bp []float32, k, n, m0, m1, p0, p1 int, acc bool, next Fetch) {
 	if !checkProduct("Gemm", c, ldc, bp, k, n, m0, m1, p0, p1) {
 		return
 	}
@@ -63,7 +80,7 @@ func Gemm(c []float32, ldc int, a []float32, lda int, bp []float32, k, n, m0, m1
 		for p := p0; p < p1; p += group {
 			for k0 := 0; k0 < k; k0 += KC {
 				block(c[m0*ldc:], ldc, a[m0*lda+k0:], lda, bp[k0*NR:], k*NR,
-					min(KC, k-k0), n, m1-m0, p, min(p+group, p1), acc || k0 > 0)
+					min(KC, k-k0), n, m1-m0, p, min(p+group, p1), acc || k0 > 0, Fetch{})
 			}
 		}
 		return
@@ -72,7 +89,11 @@ func Gemm(c []float32, ldc int, a []float32, lda int, bp []float32, k, n, m0, m1
 		kc := min(KC, k-k0)
 		for i := m0; i < m1; i += rowBlock {
 			rows := min(rowBlock, m1-i)
-			block(c[i*ldc:], ldc, a[i*lda+k0:], lda, bp[k0*NR:], k*NR, kc, n, rows, p0, p1, acc || k0 > 0)
+			fetch := next
+			if next.From == nil && i == m0 && p0+1 < p1 {
+				fetch = Fetch{From: bp[(p0+1)*k*NR+k0*NR:], Panel: k * NR, Strip: 16 * NR, Line: NR}
+			}
+			block(c[i*ldc:], ldc, a[i*lda+k0:], lda, bp[k0*NR:], k*NR, kc, n, rows, p0, p1, acc || k0 > 0, fetch)
 		}
 	}
 }
@@ -111,7 +132,7 @@ func GemmAT(c []float32, ldc int, a []float32, lda int, bp []float32, k, n, m0, 
 		for i := m0; i < m1; i += rowBlock {
 			rows := min(rowBlock, m1-i)
 			transpose(scratch, KC, a[k0*lda+i:], lda, kc, rows)
-			block(c[i*ldc:], ldc, scratch, KC, bp[k0*NR:], k*NR, kc, n, rows, p0, p1, acc || k0 > 0)
+			block(c[i*ldc:], ldc, scratch, KC, bp[k0*NR:], k*NR, kc, n, rows, p0, p1, acc || k0 > 0, Fetch{})
 		}
 	}
 }

@@ -5,12 +5,12 @@ package kernel
 // block computes rows of C for the panels p0 ≤ p < p1 from one block of kc
 // steps, adding to C if add. c and a begin at the first row, the panels ldp
 // floats apart in bp.
-func block(c []float32, ldc int, a []float32, lda int, bp []float32, ldp, kc, n, rows, p0, p1 int, add bool) {
+func block(c []float32, ldc int, a []float32, lda int, bp []float32, ldp, kc, n, rows, p0, p1 int, add bool, next Fetch) {
 	switch selected {
 	case portableLevel:
 		blockPortable(c, ldc, a, lda, bp, ldp, kc, n, rows, p0, p1, add)
 	case avx2Level:
-		blockAVX2(c, ldc, a, lda, bp, ldp, kc, n, rows, p0, p1, add)
+		blockAVX2(c, ldc, a, lda, bp, ldp, kc, n, rows, p0, p1, add, next)
 	case avx512Level:
 		float32Tiles.block(c, ldc, a, lda, bp, ldp, kc, n, rows, p0, p1, add)
 	}
@@ -32,7 +32,7 @@ func streamPanels(rows int) int {
 	return 1
 }
 
-func blockAVX2(c []float32, ldc int, a []float32, lda int, bp []float32, ldp, kc, n, rows, p0, p1 int, add bool) {
+func blockAVX2(c []float32, ldc int, a []float32, lda int, bp []float32, ldp, kc, n, rows, p0, p1 int, add bool, next Fetch) {
 	p := p0
 	if rows <= 3 {
 		// Groups of whole panels wide enough to keep the multipliers busy.
@@ -56,13 +56,17 @@ func blockAVX2(c []float32, ldc int, a []float32, lda int, bp []float32, ldp, kc
 		c, panel := c[p*NR:], bp[p*ldp:]
 		cols := n - p*NR
 		if cols >= NR {
-			tileAVX2(c, ldc, a, lda, panel, kc, rows, add)
+			var from []float32
+			if at := (p - p0) * next.Panel; at < len(next.From) {
+				from = next.From[at:]
+			}
+			tileAVX2(c, ldc, a, lda, panel, kc, rows, add, from, next)
 			continue
 		}
 		var t [edgeRows * NR]float32
 		for i := 0; i < rows; i += edgeRows {
 			r := min(edgeRows, rows-i)
-			tileAVX2(t[:], NR, a[i*lda:], lda, panel, kc, r, false)
+			tileAVX2(t[:], NR, a[i*lda:], lda, panel, kc, r, false, nil, next)
 			moveEdge(c[i*ldc:], ldc, t[:], r, cols, add)
 		}
 	}
@@ -71,8 +75,9 @@ func blockAVX2(c []float32, ldc int, a []float32, lda int, bp []float32, ldp, kc
 // tileAVX2 computes rows × NR of C, adding to C if add. The rows are cut into
 // strips of six; what is left over is joined with the last six and cut anew,
 // since strips of four or five keep the multipliers busy and shorter ones
-// cannot.
-func tileAVX2(c []float32, ldc int, a []float32, lda int, bp []float32, kc, rows int, add bool) {
+// cannot. Of many rows the strips fetch lines from the given place on, if it is
+// not nil.
+func tileAVX2(c []float32, ldc int, a []float32, lda int, bp []float32, kc, rows int, add bool, from []float32, next Fetch) {
 	strips, rest := rows/MR, rows%MR
 	var more int // rows of one more strip after rest
 	if strips > 0 && rest > 0 && rest < 4 {
@@ -81,8 +86,14 @@ func tileAVX2(c []float32, ldc int, a []float32, lda int, bp []float32, kc, rows
 		rest += MR - more
 	}
 	b := &bp[0]
-	if strips > 0 {
+	switch {
+	case strips == 0:
+	case rows <= streamRows:
 		gemm6(&c[0], ldc, &a[0], lda, b, kc, strips, add)
+	case from == nil:
+		gemmMany6(&c[0], ldc, &a[0], lda, b, kc, strips, add, b, 0, 0)
+	default:
+		gemmMany6(&c[0], ldc, &a[0], lda, b, kc, strips, add, &from[0], next.Line, next.Strip)
 	}
 	i := strips * MR
 	for _, r := range [2]int{rest, more} {

@@ -255,6 +255,29 @@ func TestResultDoesNotDependOnTheRange(t *testing.T) {
 	})
 }
 
+// What a product fetches may be shorter than it asks for, or lie anywhere.
+func TestFetchingChangesNoBit(t *testing.T) {
+	const m, n, k = 2*rowBlock + 41, 4*NR + 5, KC + 44
+	a, b := newBuffer(1, m, k, 1, 1), newBuffer(2, k, n, 0, 0)
+	bp := packed(t, b, k, n)
+	onEachSet(t, func(t *testing.T) {
+		want := newBuffer(3, m, n, 2, 0)
+		Gemm(want.x, want.stride, a.x, a.stride, bp, k, n, 0, m, 0, 5, true)
+		for _, next := range []Fetch{
+			{b.x, NR, 16 * n, n},
+			{b.x[len(b.x)-1:], NR, 16 * n, n},
+			{make([]float32, 1), 0, 1 << 30, 1 << 20},
+			{[]float32{}, 1, 1, 1},
+		} {
+			c := newBuffer(3, m, n, 2, 0)
+			GemmFetch(c.x, c.stride, a.x, a.stride, bp, k, n, 0, m, 0, 5, true, next)
+			if !sameBits(c.all, want.all) {
+				t.Errorf("fetching %d floats (%d, %d, %d) changes the product", len(next.From), next.Panel, next.Strip, next.Line)
+			}
+		}
+	})
+}
+
 func TestRowDoesNotDependOnTheOtherRows(t *testing.T) {
 	const n, k = 2*NR + 3, KC + 31
 	b := newBuffer(2, k, n, 0, 0)

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"math/bits"
 
 	. "github.com/mmcloughlin/avo/build"
 	. "github.com/mmcloughlin/avo/operand"
@@ -13,13 +14,15 @@ const (
 	panelBytes = 4 * panelCols
 	ahead      = 256 * panelBytes // a block of a panel: the same line of the next panel
 	maxRows    = 6                // MR: 6 × 2 accumulators leave four registers to work with
+	lineSteps  = 16               // steps of gemmMany6 for each line that it fetches
 )
 
 // genGemm writes the matrix product half of the package.
 func genGemm() {
 	for rows := maxRows; rows >= 1; rows-- {
-		genStrips(rows)
+		genStrips(rows, false)
 	}
+	genStrips(maxRows, true)
 	genFew(1, 4)
 	genFew(2, 2)
 	genFew(3, 2)
@@ -30,11 +33,26 @@ func genGemm() {
 
 // genStrips writes gemmN: strips of N rows of C times one panel, one block of
 // the inner dimension. Every N runs the same chain for each element.
-func genStrips(rows int) {
-	TEXT(fmt.Sprintf("gemm%d", rows), NOSPLIT,
-		"func(c *float32, ldc int, a *float32, lda int, b *float32, kc, strips int, add bool)")
-	Doc(fmt.Sprintf("gemm%d computes (or adds, if add) strips × %d rows of C, one panel wide.", rows, rows),
-		"a is row-major, b one block of a packed panel, both kc ≥ 1 steps; strides are in floats.")
+//
+// The tiles of few rows read a panel once, from memory if they must, and fetch
+// the line of the next panel at every step. The tile of many strips (many)
+// finds its panel in the cache, and fetches what the caller says, a line for
+// every lineSteps steps: an instruction at each step would cost a fiftieth of
+// the time.
+func genStrips(rows int, many bool) {
+	name, signature := fmt.Sprintf("gemm%d", rows), "func(c *float32, ldc int, a *float32, lda int, b *float32, kc, strips int, add bool)"
+	doc := []string{fmt.Sprintf("%s computes (or adds, if add) strips × %d rows of C, one panel wide.", name, rows),
+		"a is row-major, b one block of a packed panel, both kc ≥ 1 steps; strides are in floats."}
+	unroll := 4
+	if many {
+		name, signature = fmt.Sprintf("gemmMany%d", rows), "func(c *float32, ldc int, a *float32, lda int, b *float32, kc, strips int, add bool, fetch *float32, line, strip int)"
+		doc = []string{fmt.Sprintf("%s is gemm%d for many strips. Of each strip it brings kc/16 cache lines, line floats", name, rows),
+			"apart, into the second-level cache, the first strip's from fetch, each next one's from strip floats",
+			"further."}
+		unroll = lineSteps
+	}
+	TEXT(name, NOSPLIT, signature)
+	Doc(doc...)
 	Pragma("noescape")
 
 	c := Load(Param("c"), GP64())
@@ -42,11 +60,17 @@ func genStrips(rows int) {
 	a := Load(Param("a"), GP64())
 	lda := Load(Param("lda"), GP64())
 	b := Load(Param("b"), GP64())
-	kc := Load(Param("kc"), GP64())
-	strips := Load(Param("strips"), GP64())
-	add := Load(Param("add"), GP8())
 	SHLQ(U8(2), ldc)
 	SHLQ(U8(2), lda)
+	var fetch, line reg.GPVirtual
+	if many {
+		fetch, line = GP64(), GP64()
+		Load(Param("line"), line)
+		SHLQ(U8(2), line)
+		strip := Load(Param("strip"), GP64())
+		SHLQ(U8(2), strip)
+		MOVQ(strip, address("strip"))
+	}
 
 	aLow, aHigh, bAt, count := GP64(), GP64(), GP64(), GP64()
 	cHigh := GP64()
@@ -77,7 +101,9 @@ func genStrips(rows int) {
 	b0, b1 := YMM(), YMM()
 	scalar := [2]reg.VecVirtual{YMM(), YMM()}
 	step := func(u int) {
-		PREFETCHT1(Mem{Base: bAt, Disp: ahead + u*panelBytes})
+		if !many {
+			PREFETCHT1(Mem{Base: bAt, Disp: ahead + u*panelBytes})
+		}
 		VMOVUPS(Mem{Base: bAt, Disp: u * panelBytes}, b0)
 		VMOVUPS(Mem{Base: bAt, Disp: u*panelBytes + 32}, b1)
 		for r := range rows {
@@ -86,6 +112,16 @@ func genStrips(rows int) {
 			VFMADD231PS(b0, s, acc[r][0])
 			VFMADD231PS(b1, s, acc[r][1])
 		}
+	}
+	steps := func(n int) {
+		for u := range n {
+			step(u)
+		}
+		ADDQ(U8(4*n), aLow)
+		if rows > 3 {
+			ADDQ(U8(4*n), aHigh)
+		}
+		ADDQ(U32(panelBytes*n), bAt)
 	}
 
 	Label("strip")
@@ -102,39 +138,33 @@ func genStrips(rows int) {
 		VXORPS(acc[r][0], acc[r][0], acc[r][0])
 		VXORPS(acc[r][1], acc[r][1], acc[r][1])
 	}
-	const unroll = 4
-	MOVQ(kc, count)
-	SHRQ(U8(2), count)
+	if many {
+		Load(Param("fetch"), fetch)
+	}
+	Load(Param("kc"), count)
+	SHRQ(U8(bits.TrailingZeros(uint(unroll))), count)
 	JZ(LabelRef("rest"))
 	Label("unrolled")
-	for u := range unroll {
-		step(u)
+	if many {
+		PREFETCHT1(Mem{Base: fetch})
+		ADDQ(line, fetch)
 	}
-	ADDQ(U8(4*unroll), aLow)
-	if rows > 3 {
-		ADDQ(U8(4*unroll), aHigh)
-	}
-	ADDQ(U32(panelBytes*unroll), bAt)
+	steps(unroll)
 	DECQ(count)
 	JNZ(LabelRef("unrolled"))
 
 	Label("rest")
-	MOVQ(kc, count)
+	Load(Param("kc"), count)
 	ANDQ(U8(unroll-1), count)
 	JZ(LabelRef("store"))
 	Label("single")
-	step(0)
-	ADDQ(U8(4), aLow)
-	if rows > 3 {
-		ADDQ(U8(4), aHigh)
-	}
-	ADDQ(U8(panelBytes), bAt)
+	steps(1)
 	DECQ(count)
 	JNZ(LabelRef("single"))
 
 	Label("store")
-	TESTB(add, add)
-	JZ(LabelRef("replace"))
+	CMPB(address("add"), U8(0))
+	JE(LabelRef("replace"))
 	for r := range rows {
 		VADDPS(row(c, cHigh, ldc, r, 0), acc[r][0], acc[r][0])
 		VADDPS(row(c, cHigh, ldc, r, 32), acc[r][1], acc[r][1])
@@ -148,7 +178,11 @@ func genStrips(rows int) {
 		ADDQ(lda, a)
 		ADDQ(ldc, c)
 	}
-	DECQ(strips)
+	if many {
+		MOVQ(address("strip"), count)
+		ADDQ(count, address("fetch"))
+	}
+	DECQ(address("strips"))
 	JNZ(LabelRef("strip"))
 	VZEROUPPER()
 	RET()
