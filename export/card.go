@@ -67,7 +67,16 @@ func lineage(source string) []ancestor {
 // maxLineage bounds what a card lists.
 const maxLineage = 64
 
-// nameOf is the model's name: that of the run whose stage it is, else of the
+// aboutOf is what is known of the source, with a name in any case.
+func aboutOf(source string, lines []ancestor) model.About {
+	about := About(source)
+	if about.Name == "" {
+		about.Name = nameOf(source, lines)
+	}
+	return about
+}
+
+// nameOf names a model by where it lies: that of the run whose stage it is, else of the
 // folder or file.
 func nameOf(source string, lines []ancestor) string {
 	path, err := filepath.Abs(source)
@@ -85,7 +94,7 @@ func nameOf(source string, lines []ancestor) string {
 // Hub reads.
 func card(m *model.Model, tok *tokenizer.Tokenizer, o Options, r *Report, lines []ancestor) []byte {
 	var b strings.Builder
-	name := nameOf(o.Source, lines)
+	about := aboutOf(o.Source, lines)
 	line := func(format string, args ...any) { fmt.Fprintf(&b, format+"\n", args...) }
 
 	line("---")
@@ -98,22 +107,22 @@ func card(m *model.Model, tok *tokenizer.Tokenizer, o Options, r *Report, lines 
 	if m.Head == model.LanguageModel {
 		line("pipeline_tag: text-generation")
 	}
-	if licence := Licence(o.Source); licence != "" {
-		line("license: %q", licence)
+	facts := about.Card()
+	for _, key := range slices.Sorted(maps.Keys(facts)) {
+		line("%s: %q", key, facts[key])
 	}
-	line("model_name: %q", name)
 	line("tags:\n- alma\n- %s", m.Family)
 	if o.Format == GGUF {
 		line("- gguf")
 	}
 	line("---\n<!-- %s; change it before you publish: it says nothing of purpose and limits -->\n", mark)
-	line("# %s\n", name)
+	line("# %s\n", about.Name)
 	line("A %s model of %s parameters: %d layers, width %d, %d heads (%d of keys and values), context %d, vocabulary %d (tokenizer: %s, %d tokens). Weights: %s, %s.\n",
 		m.Family, count(m.ParameterCount()), m.Layers, m.Width, m.Heads, m.KVHeads, m.Context, m.Vocabulary, tok.Kind(), tok.VocabSize(), o.Format, o.Type)
 
 	line("## Use\n")
 	if o.Format == GGUF {
-		line("```\nalma chat %s\nllama-cli -m %s\nollama create %s -f Modelfile\n```\n", filepath.Base(r.Path), filepath.Base(r.Path), strings.ToLower(name))
+		line("```\nalma chat %s\nllama-cli -m %s\nollama create %s -f Modelfile\n```\n", filepath.Base(r.Path), filepath.Base(r.Path), strings.ToLower(nameOf(o.Source, lines)))
 	} else {
 		line("```python\nfrom transformers import AutoModelForCausalLM, AutoTokenizer\nmodel = AutoModelForCausalLM.from_pretrained(\".\")\ntokenizer = AutoTokenizer.from_pretrained(\".\")\n```\n")
 	}
@@ -212,7 +221,7 @@ func cardLicence(line func(string, ...any), lines []ancestor) {
 		if a.note != "" {
 			continue
 		}
-		if licence := Licence(a.path); licence != "" {
+		if licence := About(a.path).Licence; licence != "" {
 			line("%s- the %s `%s` came under %q", title, a.role, filepath.Base(a.path), licence)
 			title = ""
 		}

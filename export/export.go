@@ -128,7 +128,7 @@ func Write(ctx context.Context, m *model.Model, tok *tokenizer.Tokenizer, o Opti
 	from := "."
 	if o.Format == GGUF {
 		from = "./" + file
-		err = r.writeGGUF(m, tok, o, nameOf(o.Source, lines))
+		err = r.writeGGUF(m, tok, o, aboutOf(o.Source, lines))
 	} else {
 		if files, err = r.writeFolder(m, tok, template, o); err == nil {
 			err = embed.CopySettings(o.Source, o.Out)
@@ -185,9 +185,9 @@ func (o Options) checkOut(folder string) error {
 	return nil
 }
 
-func (r *Report) writeGGUF(m *model.Model, tok *tokenizer.Tokenizer, o Options, name string) error {
+func (r *Report) writeGGUF(m *model.Model, tok *tokenizer.Tokenizer, o Options, about model.About) error {
 	return r.write(r.Path, func(w io.Writer) error {
-		halves, err := model.WriteGGUF(w, m, tok, name, ggufTypes[o.Type])
+		halves, err := model.WriteGGUF(w, m, tok, about, ggufTypes[o.Type])
 		if halves > 0 {
 			r.Notes = append(r.Notes, fmt.Sprintf("%d matrices have rows that are no multiple of 32 and were written as F16", halves))
 		}

@@ -80,7 +80,7 @@ func randomWeights(t testing.TB, m *Model) {
 func saveGGUF(t testing.TB, m *Model, tok *tokenizer.Tokenizer, kind gguf.Type) string {
 	t.Helper()
 	var b bytes.Buffer
-	if _, err := WriteGGUF(&b, m, tok, "tiny", kind); err != nil {
+	if _, err := WriteGGUF(&b, m, tok, About{Name: "tiny"}, kind); err != nil {
 		t.Fatal(err)
 	}
 	path := filepath.Join(t.TempDir(), "model.gguf")
@@ -226,7 +226,7 @@ func TestATokenizerComesBackFromAGGUFFile(t *testing.T) {
 func TestATokenizerLargerThanTheEmbeddingIsRefusedWithBothShapes(t *testing.T) {
 	c := tiny(Llama)
 	c.Vocabulary = 4
-	_, err := WriteGGUF(io.Discard, newModel(t, newCPU(t), c, 1), letters(t), "small", gguf.F32)
+	_, err := WriteGGUF(io.Discard, newModel(t, newCPU(t), c, 1), letters(t), About{}, gguf.F32)
 	if !errors.Is(err, artifact.ErrUsage) || !strings.Contains(err.Error(), `tensor "model.embed_tokens.weight" has shape [4 16]`) || !strings.Contains(err.Error(), "take the tokenizer that the model was trained with") {
 		t.Errorf("%v", err)
 	}
@@ -403,4 +403,30 @@ func FuzzGGUFModel(f *testing.F) {
 			}
 		}
 	})
+}
+
+func TestAFileSaysOfItsOriginWhatItWasToldAndNothingElse(t *testing.T) {
+	m, tok := newModel(t, newCPU(t), tiny(Llama), 1), letters(t)
+	for _, about := range []About{
+		{},
+		{Licence: "mit"},
+		{Name: "Tiny 1", Author: "A. Body", Licence: "other", LicenceName: "tiny-1", LicenceLink: "https://example.org/tiny"},
+	} {
+		var b bytes.Buffer
+		if _, err := WriteGGUF(&b, m, tok, about, gguf.F32); err != nil {
+			t.Fatal(err)
+		}
+		file, err := gguf.Parse("tiny.gguf", bytes.NewReader(b.Bytes()), int64(b.Len()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := AboutGGUF(file); got != about {
+			t.Errorf("the file says %+v, want %+v", got, about)
+		}
+		for _, f := range about.facts() {
+			if file.Has(f.gguf) != (*f.value != "") {
+				t.Errorf("%+v: the file has %s: %v", about, f.gguf, file.Has(f.gguf))
+			}
+		}
+	}
 }

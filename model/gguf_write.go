@@ -18,16 +18,16 @@ var fileTypes = map[gguf.Type]uint32{gguf.F32: 0, gguf.F16: 1, gguf.Q8_0: 7, ggu
 // llama.cpp and what is built on it open. Matrices are of the given type; norms,
 // biases and learned positions stay F32, as llama.cpp expects, and matrices
 // whose rows are no multiple of 32 become F16 where Q8_0 is asked for: how many
-// is returned. What the format cannot say of a model is an error that names it,
-// an [artifact.ErrUsage].
-func WriteGGUF(w io.Writer, m *Model, t *tokenizer.Tokenizer, name string, kind gguf.Type) (halves int, err error) {
+// is returned. Of where the model comes from the file says what about says, and
+// nothing else. What the format cannot say of a model is an error that names it, an
+// [artifact.ErrUsage].
+func WriteGGUF(w io.Writer, m *Model, t *tokenizer.Tokenizer, about About, kind gguf.Type) (halves int, err error) {
 	entries, a, err := ggufMetadata(m.Config)
 	if err != nil {
 		return 0, err
 	}
 	general := []gguf.Entry{
-		{Key: "general.architecture", Value: a.name}, {Key: "general.type", Value: "model"},
-		{Key: "general.name", Value: name}, {Key: "general.file_type", Value: fileTypes[kind]},
+		{Key: "general.architecture", Value: a.name}, {Key: "general.type", Value: "model"}, {Key: "general.file_type", Value: fileTypes[kind]},
 	}
 	if kind == gguf.Q8_0 {
 		general = append(general, gguf.Entry{Key: "general.quantization_version", Value: uint32(2)})
@@ -63,7 +63,7 @@ func WriteGGUF(w io.Writer, m *Model, t *tokenizer.Tokenizer, name string, kind 
 		factors := m.RoPEScaling.divisors(m.RoPETheta, m.HeadDim)
 		tensors = append(tensors, gguf.Tensor{Name: ropeFactors, Shape: []int{len(factors)}, Type: gguf.F32, Values: func() ([]float32, error) { return factors, nil }})
 	}
-	return halves, gguf.Write(w, slices.Concat(general, entries, words), tensors)
+	return halves, gguf.Write(w, slices.Concat(general, about.entries(), entries, words), tensors)
 }
 
 // ggufMetadata lists a configuration as the metadata of its architecture.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 
 	"github.com/spf13/cobra"
@@ -68,9 +69,7 @@ import does the checking once, dequantises once, and keeps a copy.`,
 					"parameters": float64(m.ParameterCount()), "vocabulary": float64(m.Vocabulary), "context": float64(m.Context), "layers": float64(m.Layers), "width": float64(m.Width),
 				}
 				stage.Manifest.Extra = map[string]string{"family": string(m.Family), "head": string(m.Head), "format": "hf"}
-				if licence := export.Licence(source); licence != "" {
-					stage.Manifest.Extra[export.LicenceKey] = licence
-				}
+				maps.Copy(stage.Manifest.Extra, export.About(source).Card())
 				if model.IsGGUF(source) {
 					stage.Manifest.Extra["format"] = "gguf"
 				}

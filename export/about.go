@@ -1,0 +1,55 @@
+package export
+
+import (
+	"bufio"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/seed-b72bdb6c/alma/artifact"
+	"github.com/seed-b72bdb6c/alma/artifact/gguf"
+	"github.com/seed-b72bdb6c/alma/model"
+)
+
+// About is what is known of a model that lies at a path: of a GGUF file its
+// metadata, of a stage's folder what its manifest keeps in "extra" (an import's
+// keeps what it read), of another folder the head of its README.md.
+func About(path string) model.About {
+	if model.IsGGUF(path) {
+		file, err := gguf.Open(path)
+		if err != nil {
+			return model.About{}
+		}
+		defer file.Close()
+		return model.AboutGGUF(file)
+	}
+	if manifest, err := artifact.Open(path, false); err == nil {
+		return model.AboutCard(func(key string) string { return manifest.Extra[key] })
+	}
+	file, err := os.Open(filepath.Join(path, "README.md"))
+	if err != nil {
+		return model.About{}
+	}
+	defer file.Close()
+	head := frontMatter(file)
+	return model.AboutCard(func(key string) string { return head[key] })
+}
+
+// frontMatter are the keys with plain values in the YAML at the head of a
+// README.md, as text. It reads 64 KiB at most.
+func frontMatter(from io.Reader) map[string]string {
+	head := make(map[string]string)
+	lines := bufio.NewScanner(io.LimitReader(from, 64<<10))
+	for first := true; lines.Scan(); first = false {
+		line := strings.TrimRight(lines.Text(), " \r")
+		if fence := line == "---"; first != fence {
+			break
+		}
+		if key, value, ok := strings.Cut(line, ":"); ok {
+			value, _, _ = strings.Cut(value, " #") // a comment
+			head[key] = strings.Trim(strings.TrimSpace(value), `"'`)
+		}
+	}
+	return head
+}
