@@ -2,7 +2,6 @@ package artifact
 
 import (
 	"bufio"
-	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -94,11 +93,12 @@ func parseCheckpointName(name string) (step int, aside, ok bool) {
 // WriteCheckpoint writes the checkpoint of a step into the folder of that step
 // (see [CheckpointName]) in dir, which is created if missing. Each file's
 // content comes from its function. Once the checkpoint is durable, older ones
-// beyond the keep newest whole ones are removed; see [PruneCheckpoints]. The folder gets its name only when it is complete and durable:
-// until then it is a temporary, and a failure or a crash leaves the
-// checkpoints that were there before. A whole checkpoint of the same step is
-// kept if its files are the same and replaced if not.
-func WriteCheckpoint(dir string, step int, files map[string]func(io.Writer) error, keep int) error {
+// beyond the keep newest whole ones are removed; see [PruneCheckpoints]. The
+// folder gets its name only when it is complete and durable: until then it is a
+// temporary, and a failure or a crash leaves the checkpoints that were there
+// before. A whole checkpoint of the same step is kept if its files are the same
+// and replaced if not.
+func WriteCheckpoint(dir string, step int, files Contents, keep int) error {
 	return disk.WriteCheckpoint(dir, step, files, keep)
 }
 
@@ -109,18 +109,11 @@ func WriteCheckpointBytes(dir string, step int, files map[string][]byte, keep in
 
 // WriteCheckpointBytes is [WriteCheckpointBytes] on d.
 func (d Disk) WriteCheckpointBytes(dir string, step int, files map[string][]byte, keep int) error {
-	functions := make(map[string]func(io.Writer) error, len(files))
-	for name, data := range files {
-		functions[name] = func(w io.Writer) error {
-			_, err := w.Write(data)
-			return err
-		}
-	}
-	return d.WriteCheckpoint(dir, step, functions, keep)
+	return d.WriteCheckpoint(dir, step, AllBytes(files), keep)
 }
 
 // WriteCheckpoint is [WriteCheckpoint] on d.
-func (d Disk) WriteCheckpoint(dir string, step int, files map[string]func(io.Writer) error, keep int) (err error) {
+func (d Disk) WriteCheckpoint(dir string, step int, files Contents, keep int) (err error) {
 	path := filepath.Join(dir, CheckpointName(step))
 	names := make([]string, 0, len(files))
 	for name := range files {
@@ -416,22 +409,4 @@ func (d Disk) PruneCheckpoints(dir string, keep int) ([]string, error) {
 		removed = append(removed, path)
 	}
 	return removed, nil
-}
-
-// ReadFile reads a file of the checkpoint into memory and checks it against the
-// manifest once more, so that what is used is what was verified.
-func (c *Checkpoint) ReadFile(name string) ([]byte, error) {
-	i := slices.IndexFunc(c.Files, func(f FileEntry) bool { return f.Name == name })
-	if i < 0 {
-		return nil, Errorf(ErrNotFound, "reading checkpoint %s: it has no file %q", c.path, name)
-	}
-	data, err := disk.readFile(c.File(name), c.Files[i].Size)
-	if err != nil {
-		return nil, fmt.Errorf("reading checkpoint %s: %w", c.path, err)
-	}
-	sum := sha256.Sum256(data)
-	if want, err := hex.DecodeString(c.Files[i].SHA256); err != nil || !bytes.Equal(sum[:], want) {
-		return nil, fmt.Errorf("reading checkpoint %s: %w", c.path, &CorruptError{Path: c.File(name), Reason: "checksum differs from manifest"})
-	}
-	return data, nil
 }

@@ -2,6 +2,7 @@ package artifact
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/binary"
 	"encoding/json"
 	"errors"
@@ -11,6 +12,7 @@ import (
 	"slices"
 	"sort"
 	"strings"
+	"sync"
 	"unicode/utf8"
 )
 
@@ -40,7 +42,8 @@ type Tensor struct {
 	// the way out. Exactly one of Data, Read and Raw is used.
 	Data []float32
 	// Read gives the values when it is their turn to be written, so that not
-	// all tensors of a model need lie in memory at one time.
+	// all tensors of a model need lie in memory at one time. They are not looked
+	// at any more when the next tensor's are asked for.
 	Read func() ([]float32, error)
 	// Raw holds the tensor's bytes, little-endian, as they go into the file.
 	Raw []byte
@@ -576,6 +579,9 @@ func (s *SafetensorsFile) checkOffsets(dataSize int64) error {
 	return nil
 }
 
+// Name is what the file is called in errors.
+func (s *SafetensorsFile) Name() string { return s.name }
+
 // Close closes the file.
 func (s *SafetensorsFile) Close() error {
 	if s.close == nil {
@@ -591,6 +597,16 @@ func (s *SafetensorsFile) Names() []string {
 		names[i] = s.infos[i].Name
 	}
 	return names
+}
+
+// Infos describes the tensors in the order in which they lie in the file.
+func (s *SafetensorsFile) Infos() []TensorInfo {
+	infos := slices.Clone(s.infos)
+	// The ends tell a tensor without elements from one that begins at its place.
+	slices.SortFunc(infos, func(a, b TensorInfo) int {
+		return cmp.Or(cmp.Compare(a.Begin, b.Begin), cmp.Compare(a.End, b.End), cmp.Compare(a.Name, b.Name))
+	})
+	return infos
 }
 
 // Metadata returns the header's __metadata__, nil if it has none.
@@ -617,6 +633,12 @@ func (s *SafetensorsFile) Raw(name string) ([]byte, error) {
 
 // Float32 reads a tensor of type F32, F16 or BF16 as float32, exactly.
 func (s *SafetensorsFile) Float32(name string) ([]float32, error) {
+	return s.AppendFloat32(nil, name)
+}
+
+// AppendFloat32 is [SafetensorsFile.Float32] that appends to values, so that one
+// buffer can serve for many tensors.
+func (s *SafetensorsFile) AppendFloat32(values []float32, name string) ([]float32, error) {
 	info, err := s.find(name)
 	if err != nil {
 		return nil, err
@@ -626,7 +648,7 @@ func (s *SafetensorsFile) Float32(name string) ([]float32, error) {
 	default:
 		return nil, fmt.Errorf("reading %s: tensor %q is of type %s, want F32, F16 or BF16", s.name, name, info.DType)
 	}
-	values := make([]float32, 0, info.Elements())
+	values = slices.Grow(values, info.Elements())
 	err = s.readBlocks(info, func(block []byte) {
 		switch info.DType {
 		case "F32":
@@ -706,6 +728,12 @@ func (s *SafetensorsFile) find(name string) (TensorInfo, error) {
 	return info, nil
 }
 
+// blockSize is how much is read at a time of a file that is not mapped, in bytes.
+const blockSize = 256 << 10
+
+// blocks are buffers of readBlocks: a model has hundreds of tensors.
+var blocks = sync.Pool{New: func() any { return new([blockSize]byte) }}
+
 // readBlocks passes a tensor's bytes to use in blocks that hold whole elements.
 func (s *SafetensorsFile) readBlocks(info TensorInfo, use func([]byte)) error {
 	size := info.End - info.Begin
@@ -715,7 +743,9 @@ func (s *SafetensorsFile) readBlocks(info TensorInfo, use func([]byte)) error {
 		}
 		return nil
 	}
-	buffer := make([]byte, min(size, 256<<10))
+	held := blocks.Get().(*[blockSize]byte)
+	defer blocks.Put(held)
+	buffer := held[:]
 	for offset := int64(0); offset < size; {
 		block := buffer[:min(int64(len(buffer)), size-offset)]
 		if err := s.readAt(info, block, offset); err != nil {

@@ -165,9 +165,14 @@ func (s *SafetensorsFolder) Info(name string) (info TensorInfo, ok bool) {
 
 // Float32 reads a tensor as [SafetensorsFile.Float32] does.
 func (s *SafetensorsFolder) Float32(name string) ([]float32, error) {
+	return s.AppendFloat32(nil, name)
+}
+
+// AppendFloat32 reads a tensor as [SafetensorsFile.AppendFloat32] does.
+func (s *SafetensorsFolder) AppendFloat32(values []float32, name string) ([]float32, error) {
 	i, ok := s.at[name]
 	if !ok {
 		return nil, Errorf(ErrNotFound, "reading %s: no tensor %q among its %d", s.Path, name, len(s.names))
 	}
-	return s.files[i].Float32(name)
+	return s.files[i].AppendFloat32(values, name)
 }

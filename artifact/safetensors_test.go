@@ -108,6 +108,17 @@ func TestSafetensorsBytesDoNotDependOnTheOrderOfTensors(t *testing.T) {
 	if !bytes.Equal(first.Bytes(), second.Bytes()) {
 		t.Error("bytes differ")
 	}
+	f, err := parse(first.Bytes())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var order []string
+	for _, info := range f.Infos() {
+		order = append(order, info.Name)
+	}
+	if want := []string{"b", "c", "a"}; !reflect.DeepEqual(order, want) {
+		t.Errorf("the tensors lie in the order %v, want %v", order, want)
+	}
 	want := `{"__metadata__":{"format":"pt"},"b":{"dtype":"F32","shape":[1],"data_offsets":[0,4]},"c":{"dtype":"F32","shape":[1],"data_offsets":[4,8]},"a":{"dtype":"U8","shape":[1],"data_offsets":[8,9]}}`
 	header := string(first.Bytes()[8 : len(first.Bytes())-9])
 	if strings.TrimRight(header, " ") != want {

@@ -167,10 +167,8 @@ func TestInteropPEFTOpensWhatAlmaWrites(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			for file, data := range files {
-				if err := os.WriteFile(filepath.Join(folder, file), data, 0o666); err != nil {
-					t.Fatal(err)
-				}
+			if err := artifact.WriteContents(folder, files); err != nil {
+				t.Fatal(err)
 			}
 			again := openBase(t, engine, name)
 			if err := again.LoadAdapter(folder); err != nil {

@@ -196,17 +196,9 @@ func (r *Report) writeGGUF(m *model.Model, tok *tokenizer.Tokenizer, o Options, 
 }
 
 // write writes the weights' file.
-func (r *Report) write(path string, content func(io.Writer) error) error {
-	w, err := artifact.Create(path)
-	if err != nil {
-		return err
-	}
-	defer w.Abort()
-	if err := content(w); err != nil {
-		return err
-	}
-	r.Bytes = w.Written()
-	return w.Commit()
+func (r *Report) write(path string, content func(io.Writer) error) (err error) {
+	r.Bytes, err = artifact.WriteContent(path, content)
+	return err
 }
 
 // writeFolder writes the weights of a Hugging Face folder and returns the other

@@ -1,13 +1,10 @@
 package model
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"maps"
-	"math"
 	"os"
 	"path/filepath"
 	"slices"
@@ -114,9 +111,9 @@ func (m *Model) WithHead(head Head, seed uint64, labels ...string) (*Model, erro
 	out.frozen = maps.Clone(m.frozen)
 	same := head == m.Head && slices.Equal(labels, m.Labels)
 	for _, p := range append(c.Parameters(), c.AdapterParameters()...) {
-		data := make([]float32, compute.Shape(p.Shape).Size())
+		var data []float32
 		if _, ok := m.Store.Shape(p.Name); ok && (same || !c.inHead(p.Name)) {
-			err = m.Store.Read(p.Name, data)
+			data, err = compute.Values(m.Store, p.Name)
 		} else {
 			data = p.initial(seed)
 		}
@@ -168,15 +165,15 @@ func Load(engine compute.Engine, folder string) (*Model, error) {
 	if err != nil {
 		return nil, err
 	}
+	var values []float32 // one buffer for all
 	for i, p := range c.Parameters() {
 		if names[i] == "" {
 			continue
 		}
-		data, err := file.Float32(names[i])
-		if err != nil {
+		if values, err = file.AppendFloat32(values[:0], names[i]); err != nil {
 			return nil, err
 		}
-		if err := m.Store.Write(p.Name, data); err != nil {
+		if err := m.Store.Write(p.Name, values); err != nil {
 			return nil, err
 		}
 	}
@@ -263,71 +260,4 @@ func match(c Config, file *artifact.SafetensorsFolder) ([]string, error) {
 		}
 	}
 	return names, nil
-}
-
-// WeightTypes are the element types that weights are read and written in.
-var WeightTypes = []string{"F32", "F16", "BF16"}
-
-// Files returns the model's files in Hugging Face's layout: config.json,
-// generation_config.json and model.safetensors. eos are the tokens that end a
-// generated text.
-func (m *Model) Files(eos []int, temperature float64) (map[string][]byte, error) {
-	weights, err := m.Weights()
-	if err != nil {
-		return nil, err
-	}
-	files := map[string][]byte{"model.safetensors": weights}
-	if files["config.json"], err = MarshalConfig(m.Config, "F32"); err != nil {
-		return nil, err
-	}
-	if m.Head == LanguageModel {
-		if files["generation_config.json"], err = MarshalGenerationConfig(m.Config, eos, temperature); err != nil {
-			return nil, err
-		}
-	}
-	return files, nil
-}
-
-// Weights returns the parameters as a safetensors file. Weights that are not
-// finite are refused.
-func (m *Model) Weights() ([]byte, error) {
-	var b bytes.Buffer
-	err := m.WriteWeights(&b, "F32")
-	return b.Bytes(), err
-}
-
-// WriteWeights writes the parameters as a safetensors file in one of
-// [WeightTypes], rounding to the nearest, ties to even. One parameter is read at
-// a time. Weights that are not finite, or would not be in that type, are
-// refused.
-func (m *Model) WriteWeights(w io.Writer, dtype string) error {
-	if !slices.Contains(WeightTypes, dtype) {
-		return artifact.Errorf(artifact.ErrUsage, "saving model: type %q is not one of %v", dtype, WeightTypes)
-	}
-	var tensors []artifact.Tensor
-	for _, p := range m.Parameters() {
-		tensors = append(tensors, artifact.Tensor{Name: m.FileName(p.Name), DType: dtype, Shape: p.Shape, Read: func() ([]float32, error) {
-			data := make([]float32, compute.Shape(p.Shape).Size())
-			if err := m.Store.Read(p.Name, data); err != nil {
-				return nil, err
-			}
-			return data, writable(p.Name, data, dtype)
-		}})
-	}
-	return artifact.WriteSafetensors(w, tensors, nil)
-}
-
-// writable refuses numbers that are not finite in the type they are written
-// in.
-func writable(name string, data []float32, dtype string) error {
-	for _, v := range data {
-		switch {
-		case math.IsNaN(float64(v)) || math.IsInf(float64(v), 0):
-			return artifact.Errorf(artifact.ErrDiverged, "saving model: parameter %q holds a number that is not finite", name)
-		case dtype == "F16" && artifact.Float32ToFloat16(v)&0x7c00 == 0x7c00,
-			dtype == "BF16" && artifact.Float32ToBFloat16(v)&0x7f80 == 0x7f80:
-			return artifact.Errorf(artifact.ErrUsage, "saving model: parameter %q holds %g, which %s cannot; write another type", name, v, dtype)
-		}
-	}
-	return nil
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"io"
 	"math"
 	"os"
 	"path/filepath"
@@ -87,11 +88,17 @@ func newCPU(t testing.TB) compute.Engine {
 
 func weights(t testing.TB, m *Model) []byte {
 	t.Helper()
-	w, err := m.Weights()
-	if err != nil {
+	return content(t, func(w io.Writer) error { return m.WriteWeights(w, "F32") })
+}
+
+// content is what a file's function writes.
+func content(t testing.TB, write func(io.Writer) error) []byte {
+	t.Helper()
+	var b bytes.Buffer
+	if err := write(&b); err != nil {
 		t.Fatal(err)
 	}
-	return w
+	return b.Bytes()
 }
 
 func read(t testing.TB, m *Model, name string) []float32 {
@@ -373,7 +380,8 @@ func save(t testing.TB, m *Model, change func(tensors []artifact.Tensor) []artif
 		t.Fatal(err)
 	}
 	if change != nil {
-		file, err := artifact.ParseSafetensors("w", bytes.NewReader(files["model.safetensors"]), int64(len(files["model.safetensors"])))
+		weights := content(t, files[WeightsFile])
+		file, err := artifact.ParseSafetensors("w", bytes.NewReader(weights), int64(len(weights)))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -386,16 +394,10 @@ func save(t testing.TB, m *Model, change func(tensors []artifact.Tensor) []artif
 			}
 			tensors = append(tensors, artifact.Tensor{Name: name, Shape: info.Shape, Data: data})
 		}
-		var b bytes.Buffer
-		if err := artifact.WriteSafetensors(&b, change(tensors), nil); err != nil {
-			t.Fatal(err)
-		}
-		files["model.safetensors"] = b.Bytes()
+		files[WeightsFile] = func(w io.Writer) error { return artifact.WriteSafetensors(w, change(tensors), nil) }
 	}
-	for name, data := range files {
-		if err := os.WriteFile(filepath.Join(folder, name), data, 0o666); err != nil {
-			t.Fatal(err)
-		}
+	if err := artifact.WriteContents(folder, files); err != nil {
+		t.Fatal(err)
 	}
 	return folder
 }
@@ -530,7 +532,11 @@ func TestWeightsThatAreNotFiniteAreNotSaved(t *testing.T) {
 		if err := m.Store.Write("model.norm.weight", slices.Repeat([]float32{bad}, 16)); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := m.Files(nil, 1); artifact.ExitCode(err) != 20 || !strings.Contains(err.Error(), "model.norm.weight") {
+		files, err := m.Files(nil, 1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := files[WeightsFile](io.Discard); artifact.ExitCode(err) != 20 || !strings.Contains(err.Error(), "model.norm.weight") {
 			t.Errorf("with %v: %v, want exit code 20 and the parameter's name", bad, err)
 		}
 	}

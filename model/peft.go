@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -11,7 +12,6 @@ import (
 	"strings"
 
 	"github.com/seed-b72bdb6c/alma/artifact"
-	"github.com/seed-b72bdb6c/alma/compute"
 )
 
 // The door to PEFT's adapters: a folder with adapter_config.json and
@@ -116,7 +116,7 @@ func ParseAdapterConfig(path string, data []byte) (AdapterConfig, error) {
 
 // AdapterFiles returns the adapter as PEFT's two files. base is the folder of
 // the model that it belongs to, as the file will name it.
-func (m *Model) AdapterFiles(base string) (map[string][]byte, error) {
+func (m *Model) AdapterFiles(base string) (artifact.Contents, error) {
 	if m.Adapter == nil {
 		return nil, fmt.Errorf("saving adapter: the model has none")
 	}
@@ -146,22 +146,16 @@ func (m *Model) AdapterFiles(base string) (map[string][]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	var tensors []artifact.Tensor
-	for _, p := range m.Trained() {
-		data := make([]float32, compute.Shape(p.Shape).Size())
-		if err := m.Store.Read(p.Name, data); err != nil {
-			return nil, err
-		}
-		if err := writable(p.Name, data, "F32"); err != nil {
-			return nil, err
-		}
-		tensors = append(tensors, artifact.Tensor{Name: peftPrefix + p.Name, Shape: p.Shape, Data: data})
-	}
-	var weights bytes.Buffer
-	if err := artifact.WriteSafetensors(&weights, tensors, nil); err != nil {
-		return nil, err
-	}
-	return map[string][]byte{AdapterConfigFile: text, AdapterWeightsFile: weights.Bytes()}, nil
+	return artifact.Contents{
+		AdapterConfigFile: artifact.Bytes(text),
+		AdapterWeightsFile: func(w io.Writer) error {
+			var tensors []artifact.Tensor
+			for _, p := range m.Trained() {
+				tensors = append(tensors, m.tensor(peftPrefix+p.Name, p, "F32"))
+			}
+			return artifact.WriteSafetensors(w, tensors, nil)
+		},
+	}, nil
 }
 
 // LoadAdapter puts the adapter of a PEFT folder on the model.
@@ -196,10 +190,10 @@ func (m *Model) LoadAdapter(folder string) error {
 	return m.readAdapter(path, file, len(c.Whole) > 0)
 }
 
-// ReadAdapter takes the trained arrays from the bytes of an
-// adapter_model.safetensors. The name appears in errors.
-func (m *Model) ReadAdapter(name string, data []byte) error {
-	file, err := artifact.ParseSafetensors(name, bytes.NewReader(data), int64(len(data)))
+// ReadAdapter takes the trained arrays from an adapter_model.safetensors of size
+// bytes. The name appears in errors.
+func (m *Model) ReadAdapter(name string, r io.ReaderAt, size int64) error {
+	file, err := artifact.ParseSafetensors(name, r, size)
 	if err != nil {
 		return err
 	}
@@ -216,6 +210,7 @@ func (m *Model) readAdapter(path string, file *artifact.SafetensorsFile, head bo
 	for _, name := range file.Names() {
 		unused[name] = true
 	}
+	arrays := make(map[string]string)
 	for _, p := range m.Trained() {
 		name := peftPrefix + p.Name
 		info, ok := file.Info(name)
@@ -228,13 +223,7 @@ func (m *Model) readAdapter(path string, file *artifact.SafetensorsFile, head bo
 		if !slices.Equal(info.Shape, p.Shape) {
 			return corrupt("tensor %q has shape %v, the model and %s ask for %v", name, info.Shape, AdapterConfigFile, p.Shape)
 		}
-		values, err := file.Float32(name)
-		if err != nil {
-			return err
-		}
-		if err := m.Store.Write(p.Name, values); err != nil {
-			return err
-		}
+		arrays[name] = p.Name
 		delete(unused, name)
 	}
 	for _, name := range file.Names() {
@@ -242,5 +231,5 @@ func (m *Model) readAdapter(path string, file *artifact.SafetensorsFile, head bo
 			return corrupt("tensor %q belongs to no layer that %s adapts", name, AdapterConfigFile)
 		}
 	}
-	return nil
+	return ReadTensors(m.Store, file, arrays)
 }

@@ -46,10 +46,8 @@ func TestAnAdapterOfALanguageModelIsNotPutOnAnotherHead(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for name, data := range files {
-		if err := os.WriteFile(filepath.Join(folder, name), data, 0o666); err != nil {
-			t.Fatal(err)
-		}
+	if err := artifact.WriteContents(folder, files); err != nil {
+		t.Fatal(err)
 	}
 	for _, test := range []struct {
 		c    Config

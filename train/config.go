@@ -2,8 +2,8 @@ package train
 
 import (
 	"fmt"
+	"maps"
 	"math"
-	"path/filepath"
 	"slices"
 
 	"github.com/seed-b72bdb6c/alma/artifact"
@@ -98,12 +98,9 @@ func SaveModel(folder, base string, m *model.Model, t *tokenizer.Tokenizer, temp
 	if err != nil {
 		return err
 	}
-	for _, set := range []map[string][]byte{files, more} {
-		for name, data := range set {
-			if err := artifact.WriteFile(filepath.Join(folder, name), data); err != nil {
-				return fmt.Errorf("saving model: %w", err)
-			}
-		}
+	maps.Copy(files, artifact.AllBytes(more))
+	if err := artifact.WriteContents(folder, files); err != nil {
+		return fmt.Errorf("saving model: %w", err)
 	}
 	return nil
 }

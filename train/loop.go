@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"maps"
 	"path/filepath"
 	"slices"
@@ -250,7 +249,7 @@ func (l *Loop) save(state *trainerState) error {
 		return err
 	}
 	state.Norms = l.Guard.norms
-	files := make(map[string]func(io.Writer) error)
+	files := make(artifact.Contents)
 	for _, s := range l.States {
 		more, err := s.Save()
 		if err != nil {
@@ -262,10 +261,7 @@ func (l *Loop) save(state *trainerState) error {
 	if err != nil {
 		return fmt.Errorf("encoding trainer.json: %w", err)
 	}
-	files["trainer.json"] = func(w io.Writer) error {
-		_, err := w.Write(append(trainer, '\n'))
-		return err
-	}
+	files["trainer.json"] = artifact.Bytes(append(trainer, '\n'))
 	if err := artifact.WriteCheckpoint(l.folder(), state.Step, files, keptCheckpoints); err != nil {
 		return fmt.Errorf("writing checkpoint of %s at step %d: %w", l.Stage, state.Step, err)
 	}
@@ -301,7 +297,7 @@ func (l *Loop) resume(state *trainerState) (found bool, err error) {
 			l.Stage, checkpoint.Path(), strings.Join(changed, ", "), l.Folder)
 	}
 	for _, s := range l.States {
-		if err := s.Load(checkpoint.ReadFile); err != nil {
+		if err := s.Load(checkpoint); err != nil {
 			return false, fmt.Errorf("resuming %s from %s: %w", l.Stage, checkpoint.Path(), err)
 		}
 	}

@@ -49,10 +49,8 @@ func saveAdapter(folder, base string, m *model.Model) error {
 	if err := artifact.MakeFolder(folder); err != nil {
 		return err
 	}
-	for name, data := range files {
-		if err := artifact.WriteFile(filepath.Join(folder, name), data); err != nil {
-			return err
-		}
+	if err := artifact.WriteContents(folder, files); err != nil {
+		return err
 	}
 	return m.MergeAdapter()
 }

@@ -1,11 +1,9 @@
 package train
 
 import (
-	"bytes"
 	"fmt"
 	"io"
 	"math"
-	"slices"
 
 	"github.com/seed-b72bdb6c/alma/artifact"
 	"github.com/seed-b72bdb6c/alma/compute"
@@ -84,10 +82,13 @@ func NewOptimizer(m *model.Model, constants AdamW) (*Optimizer, error) {
 	var all []*compute.Tensor
 	for _, param := range m.Trained() {
 		for _, moment := range []string{momentName(1, param.Name), momentName(2, param.Name)} {
+			_, left := m.Store.Shape(moment) // by an earlier optimizer of the model
 			if err := m.Store.Define(moment, param.Shape...); err != nil {
 				return nil, err
 			}
-			// An earlier optimizer of the model may have left its own.
+			if !left {
+				continue
+			}
 			if err := m.Store.Write(moment, make([]float32, compute.Shape(param.Shape).Size())); err != nil {
 				return nil, err
 			}
@@ -174,47 +175,46 @@ func (o *Optimizer) Zero() error { return o.zero.Run() }
 // FLOPs is the count of one update.
 func (o *Optimizer) FLOPs() int64 { return o.norm.FLOPs() + o.update.FLOPs() }
 
-// Save writes the moments and the number of updates as safetensors.
+// Save writes the moments and the number of updates as safetensors, one array at
+// a time.
 func (o *Optimizer) Save(w io.Writer) error {
-	tensors := []artifact.Tensor{artifact.Int32Tensor("steps", nil, []int32{int32(o.steps)})}
+	tensors := []artifact.Tensor{artifact.Int32Tensor(stepsTensor, nil, []int32{int32(o.steps)})}
 	for _, param := range o.model.Trained() {
 		for order := 1; order <= 2; order++ {
 			name := momentName(order, param.Name)
-			data := make([]float32, compute.Shape(param.Shape).Size())
-			if err := o.model.Store.Read(name, data); err != nil {
-				return err
-			}
-			tensors = append(tensors, artifact.Tensor{Name: name, Shape: param.Shape, Data: data})
+			tensors = append(tensors, artifact.Tensor{Name: name, Shape: param.Shape, Read: func() ([]float32, error) {
+				return compute.Values(o.model.Store, name)
+			}})
 		}
 	}
 	return artifact.WriteSafetensors(w, tensors, nil)
 }
 
-// Load reads what Save wrote. The name appears in errors.
-func (o *Optimizer) Load(name string, data []byte) error {
-	file, err := artifact.ParseSafetensors(name, bytes.NewReader(data), int64(len(data)))
+// stepsTensor counts the updates in a file of moments.
+const stepsTensor = "steps"
+
+// Load reads what Save wrote, size bytes. The name appears in errors.
+func (o *Optimizer) Load(name string, r io.ReaderAt, size int64) error {
+	file, err := artifact.ParseSafetensors(name, r, size)
 	if err != nil {
 		return err
 	}
-	steps, err := file.Int32("steps")
-	if err != nil {
-		return err
-	}
+	arrays := make(map[string]string)
 	for _, param := range o.model.Trained() {
 		for order := 1; order <= 2; order++ {
 			moment := momentName(order, param.Name)
-			info, ok := file.Info(moment)
-			if !ok || !slices.Equal(info.Shape, param.Shape) {
-				return artifact.Errorf(artifact.ErrCorrupt, "reading %s: tensor %q is missing or not of shape %v: the checkpoint belongs to another model", name, moment, param.Shape)
-			}
-			values, err := file.Float32(moment)
-			if err != nil {
-				return err
-			}
-			if err := o.model.Store.Write(moment, values); err != nil {
-				return err
-			}
+			arrays[moment] = moment
 		}
+	}
+	if err := model.ReadTensors(o.model.Store, file, arrays); err != nil {
+		return err
+	}
+	steps, err := file.Int32(stepsTensor) // the last tensor, since moments come before it by name
+	if err != nil {
+		return err
+	}
+	if len(steps) != 1 {
+		return artifact.Errorf(artifact.ErrCorrupt, "reading %s: tensor %q has %d numbers, want 1", name, stepsTensor, len(steps))
 	}
 	o.steps = int(steps[0])
 	return nil

@@ -1,27 +1,26 @@
 package train
 
 import (
-	"bytes"
-	"io"
 	"maps"
 
 	"github.com/seed-b72bdb6c/alma/artifact"
-	"github.com/seed-b72bdb6c/alma/compute"
 	"github.com/seed-b72bdb6c/alma/model"
 )
 
 // State is a part of what a checkpoint holds.
 type State interface {
-	// Save returns the state's files by name. It takes its copy at once: what
-	// happens after it does not change what is written.
-	Save() (map[string]func(io.Writer) error, error)
-	// Load takes the state back; read returns a file of the checkpoint.
-	Load(read func(name string) ([]byte, error)) error
+	// Save returns the state's files. They are written before anything else
+	// happens to the state, so that it need not be copied.
+	Save() (artifact.Contents, error)
+	// Load takes the state back from a checkpoint. After an error, which ends the
+	// run, it may have taken a part.
+	Load(*artifact.Checkpoint) error
 }
 
 // ModelState is a model with its optimizer. Its files are those of a model
 // folder, so that a checkpoint of a stage opens like any model, and
-// optimizer.safetensors. A Prefix tells a second model's files apart.
+// optimizer.safetensors. A Prefix tells a second model's files apart. Weights and
+// moments are written and read one array at a time.
 //
 // Of a model with an adapter only what is trained is saved, as an adapter of the
 // model in the folder Base, in PEFT's layout.
@@ -35,29 +34,25 @@ type ModelState struct {
 	EOS   []int
 }
 
+// optimizerFile holds the optimizer in a checkpoint.
+const optimizerFile = "optimizer.safetensors"
+
 // Save implements [State].
-func (s ModelState) Save() (map[string]func(io.Writer) error, error) {
+func (s ModelState) Save() (artifact.Contents, error) {
 	files, err := s.modelFiles()
 	if err != nil {
 		return nil, err
 	}
-	maps.Copy(files, s.Extra)
-	var optimizer bytes.Buffer
-	if err := s.Optimizer.Save(&optimizer); err != nil {
-		return nil, err
-	}
-	files["optimizer.safetensors"] = optimizer.Bytes()
-	out := make(map[string]func(io.Writer) error)
-	for name, data := range files {
-		out[s.Prefix+name] = func(w io.Writer) error {
-			_, err := w.Write(data)
-			return err
-		}
+	maps.Copy(files, artifact.AllBytes(s.Extra))
+	files[optimizerFile] = s.Optimizer.Save
+	out := make(artifact.Contents, len(files))
+	for name, write := range files {
+		out[s.Prefix+name] = write
 	}
 	return out, nil
 }
 
-func (s ModelState) modelFiles() (map[string][]byte, error) {
+func (s ModelState) modelFiles() (artifact.Contents, error) {
 	if s.Model.Adapter != nil {
 		return s.Model.AdapterFiles(s.Base)
 	}
@@ -65,46 +60,16 @@ func (s ModelState) modelFiles() (map[string][]byte, error) {
 }
 
 // Load implements [State].
-func (s ModelState) Load(read func(name string) ([]byte, error)) error {
-	name, load := s.Prefix+"model.safetensors", LoadParameters
+func (s ModelState) Load(c *artifact.Checkpoint) error {
+	weights, read := model.WeightsFile, s.Model.ReadWeights
 	if s.Model.Adapter != nil {
-		name, load = s.Prefix+model.AdapterWeightsFile, (*model.Model).ReadAdapter
+		weights, read = model.AdapterWeightsFile, s.Model.ReadAdapter
 	}
-	data, err := read(name)
-	if err != nil {
+	if err := c.Read(s.Prefix+weights, read); err != nil {
 		return err
 	}
-	if err := load(s.Model, name, data); err != nil {
-		return err
-	}
-	name = s.Prefix + "optimizer.safetensors"
-	if data, err = read(name); err != nil {
-		return err
-	}
-	if err := s.Optimizer.Load(name, data); err != nil {
+	if err := c.Read(s.Prefix+optimizerFile, s.Optimizer.Load); err != nil {
 		return err
 	}
 	return s.Optimizer.Zero()
-}
-
-// LoadParameters gives a model the weights of a safetensors file that
-// [model.Model.Weights] wrote. The name appears in errors.
-func LoadParameters(m *model.Model, name string, data []byte) error {
-	file, err := artifact.ParseSafetensors(name, bytes.NewReader(data), int64(len(data)))
-	if err != nil {
-		return err
-	}
-	for _, p := range m.Parameters() {
-		values, err := file.Float32(p.Name)
-		if err != nil {
-			return err
-		}
-		if len(values) != compute.Shape(p.Shape).Size() {
-			return artifact.Errorf(artifact.ErrCorrupt, "reading %s: tensor %q has %d elements, the configuration asks for shape %v", name, p.Name, len(values), p.Shape)
-		}
-		if err := m.Store.Write(p.Name, values); err != nil {
-			return err
-		}
-	}
-	return nil
 }

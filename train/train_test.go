@@ -3,7 +3,6 @@ package train
 import (
 	"bytes"
 	"context"
-	"crypto/sha256"
 	"fmt"
 	"io"
 	"math"
@@ -58,11 +57,11 @@ func fillText(rows *dataset.Packed, first int) {
 
 func digest(t testing.TB, m *model.Model) [32]byte {
 	t.Helper()
-	w, err := m.Weights()
+	sum, err := m.Digest()
 	if err != nil {
 		t.Fatal(err)
 	}
-	return sha256.Sum256(w)
+	return sum
 }
 
 // trial is a small run of a Loop: every step accumulates rows of fillText in

@@ -53,6 +53,11 @@ func testStore(t *testing.T, store compute.Store) {
 	if err := store.Read("a", got); err != nil || !slices.Equal(got, values) {
 		t.Errorf("the array reads %v (%v), want what was written, %v", got, err, values)
 	}
+	for name, want := range map[string][]float32{"a": values, "z": make([]float32, 6), "scalar": {0}} {
+		if got, err := compute.Values(store, name); err != nil || !slices.Equal(got, want) {
+			t.Errorf("the values of %s are %v (%v), want %v", name, got, err, want)
+		}
+	}
 	if shape, ok := store.Shape("a"); !ok || !shape.Equal(compute.Shape{2, 3}) {
 		t.Errorf("shape is %v, %v, want [2 3]", shape, ok)
 	}
@@ -63,6 +68,8 @@ func testStore(t *testing.T, store compute.Store) {
 	wantError(t, "reading into a short slice", store.Read("a", got[:5]), `"a"`)
 	wantError(t, "writing from a long slice", store.Write("a", make([]float32, 7)), `"a"`)
 	wantError(t, "reading an unknown array", store.Read("nobody", got), `"nobody"`)
+	_, err := compute.Values(store, "nobody")
+	wantError(t, "the values of an unknown array", err, `"nobody"`)
 	wantError(t, "writing an unknown array", store.Write("nobody", got), `"nobody"`)
 }
 

@@ -7,7 +7,6 @@ import (
 
 	"github.com/seed-b72bdb6c/alma/artifact"
 	"github.com/seed-b72bdb6c/alma/model"
-	"github.com/seed-b72bdb6c/alma/train"
 )
 
 // best remembers the weights with the highest macro-F1 on the held-out texts,
@@ -18,7 +17,7 @@ type best struct {
 	patience int
 
 	bestRecord
-	weights []byte // model.safetensors, empty before the first measurement
+	kept *model.Model // a copy with the best weights, nil before the first measurement
 }
 
 func newBest(m *model.Model, patience int) *best {
@@ -35,7 +34,7 @@ type bestRecord struct {
 // The files of a checkpoint.
 const (
 	bestRecordFile  = "best.json"
-	bestWeightsFile = "best.safetensors"
+	bestWeightsFile = "best.safetensors" // empty before the first measurement
 )
 
 // measured takes a measurement after so many steps.
@@ -44,39 +43,49 @@ func (b *best) measured(macroF1 float64, step int) error {
 		b.Since++
 		return nil
 	}
-	weights, err := b.model.Weights()
-	if err != nil {
+	if err := b.keep(); err != nil {
 		return err
 	}
-	b.weights, b.bestRecord = weights, bestRecord{MacroF1: macroF1, Step: step}
+	b.bestRecord = bestRecord{MacroF1: macroF1, Step: step}
 	return nil
+}
+
+// keep copies the weights as they are.
+func (b *best) keep() (err error) {
+	if b.kept == nil {
+		b.kept, err = b.model.Clone()
+		return err
+	}
+	return b.kept.CopyWeights(b.model)
 }
 
 // done reports whether the run should end.
 func (b *best) done() bool { return b.Since >= b.patience }
 
 // restore gives the model its best weights.
-func (b *best) restore() error { return train.LoadParameters(b.model, bestWeightsFile, b.weights) }
+func (b *best) restore() error {
+	if b.kept == nil {
+		return artifact.Errorf(artifact.ErrCorrupt, "restoring the best weights: the run ended without a measurement; its checkpoints are of another run")
+	}
+	return b.model.CopyWeights(b.kept)
+}
 
 // Save implements [train.State].
-func (b *best) Save() (map[string]func(io.Writer) error, error) {
+func (b *best) Save() (artifact.Contents, error) {
 	record, err := json.Marshal(b.bestRecord)
 	if err != nil {
 		return nil, fmt.Errorf("encoding %s: %w", bestRecordFile, err)
 	}
-	weights := b.weights
-	write := func(data []byte) func(io.Writer) error {
-		return func(w io.Writer) error {
-			_, err := w.Write(data)
-			return err
-		}
+	weights := artifact.Bytes(nil)
+	if b.Step >= 0 {
+		weights = func(w io.Writer) error { return b.kept.WriteWeights(w, "F32") }
 	}
-	return map[string]func(io.Writer) error{bestRecordFile: write(record), bestWeightsFile: write(weights)}, nil
+	return artifact.Contents{bestRecordFile: artifact.Bytes(record), bestWeightsFile: weights}, nil
 }
 
 // Load implements [train.State].
-func (b *best) Load(read func(name string) ([]byte, error)) error {
-	data, err := read(bestRecordFile)
+func (b *best) Load(c *artifact.Checkpoint) error {
+	data, err := c.ReadFile(bestRecordFile)
 	if err != nil {
 		return err
 	}
@@ -84,10 +93,14 @@ func (b *best) Load(read func(name string) ([]byte, error)) error {
 	if err := json.Unmarshal(data, &record); err != nil {
 		return artifact.Mark(artifact.ErrCorrupt, fmt.Errorf("reading %s: %w", bestRecordFile, err))
 	}
-	weights, err := read(bestWeightsFile)
-	if err != nil {
-		return err
+	if record.Step >= 0 {
+		if err := b.keep(); err != nil {
+			return err
+		}
+		if err := c.Read(bestWeightsFile, b.kept.ReadWeights); err != nil {
+			return err
+		}
 	}
-	b.weights, b.bestRecord = weights, record
+	b.bestRecord = record
 	return nil
 }

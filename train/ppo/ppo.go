@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"io"
 	"math"
 
 	"github.com/seed-b72bdb6c/alma/artifact"
@@ -126,20 +125,17 @@ type rollout struct {
 }
 
 // Save implements train.State.
-func (r *run) Save() (map[string]func(io.Writer) error, error) {
+func (r *run) Save() (artifact.Contents, error) {
 	data, err := json.Marshal(r.rollout)
 	if err != nil {
 		return nil, fmt.Errorf("encoding rollout: %w", err)
 	}
-	return map[string]func(io.Writer) error{"rollout.json": func(w io.Writer) error {
-		_, err := w.Write(data)
-		return err
-	}}, nil
+	return artifact.Contents{"rollout.json": artifact.Bytes(data)}, nil
 }
 
 // Load implements train.State.
-func (r *run) Load(read func(string) ([]byte, error)) error {
-	data, err := read("rollout.json")
+func (r *run) Load(c *artifact.Checkpoint) error {
+	data, err := c.ReadFile("rollout.json")
 	if err != nil {
 		return err
 	}
@@ -326,7 +322,7 @@ func Run(ctx context.Context, env train.Environment, c Config, in Inputs, out st
 	if err != nil {
 		return nil, err
 	}
-	frozen, err := reference.Weights()
+	frozen, err := reference.Digest()
 	if err != nil {
 		return nil, err
 	}
@@ -353,11 +349,11 @@ func Run(ctx context.Context, env train.Environment, c Config, in Inputs, out st
 	if err != nil {
 		return nil, err
 	}
-	after, err := reference.Weights()
+	after, err := reference.Digest()
 	if err != nil {
 		return nil, err
 	}
-	if string(after) != string(frozen) {
+	if after != frozen {
 		return nil, fmt.Errorf("finishing ppo: the frozen reference changed while the policy was trained; this is a fault in alma")
 	}
 	if err := train.SaveModel(out, in.Policy, policy, tok, c.Temperature, template.EndTokens()...); err != nil {
