@@ -72,7 +72,7 @@ type AttentionGradOp AttentionOp
 func (AttentionGradOp) Kind() string                          { return "attention.grad" }
 func (AttentionGradOp) Infer(in []Type) []Type                { return []Type{in[0], in[1], in[2]} }
 func (o AttentionGradOp) Gradient(*Node, []*Tensor) []*Tensor { return noGradient(o) }
-func (o AttentionGradOp) FLOPs(n *Node) int64                 { return 10 * AttentionOp(o).pairs(n) }
+func (o AttentionGradOp) FLOPs(n *Node) int64                 { return 8 * AttentionOp(o).pairs(n) }
 
 // CachedAttentionOp is causal attention of new positions against a cache of
 // the keys and values before them. It first writes the new keys and values

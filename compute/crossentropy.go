@@ -54,8 +54,8 @@ func (o LinearCrossEntropyOp) Gradient(n *Node, dOut []*Tensor) []*Tensor {
 func (o LinearCrossEntropyOp) FLOPs(n *Node) int64 { return headFLOPs(n) }
 
 // LinearCrossEntropyGradOp takes hidden, w, targets, lse and the gradient by
-// each loss [N] (and the bias), and gives dhidden and dw (and dbias). It
-// recomputes the logits. The sum over rows in dw runs in order, block by block,
+// each loss [N] (and the bias), and gives dhidden and dw (and dbias). An engine
+// may compute the logits again or have kept them. The sum over rows in dw runs in order, block by block,
 // that in dbias row by row.
 type LinearCrossEntropyGradOp LinearCrossEntropyOp
 
@@ -73,7 +73,7 @@ func (o LinearCrossEntropyGradOp) Infer(in []Type) []Type {
 	return []Type{in[0], in[1]}
 }
 func (o LinearCrossEntropyGradOp) Gradient(*Node, []*Tensor) []*Tensor { return noGradient(o) }
-func (LinearCrossEntropyGradOp) FLOPs(n *Node) int64                   { return 3 * headFLOPs(n) }
+func (LinearCrossEntropyGradOp) FLOPs(n *Node) int64                   { return 2 * headFLOPs(n) }
 
 // TokenLogProbOp gives log softmax(hidden·W/Temperature)[token] of each row
 // and the entropy of that distribution, without holding [N, V].
@@ -117,7 +117,7 @@ type TokenLogProbGradOp TokenLogProbOp
 func (TokenLogProbGradOp) Kind() string                          { return "token_log_prob.grad" }
 func (TokenLogProbGradOp) Infer(in []Type) []Type                { return []Type{in[0], in[1]} }
 func (o TokenLogProbGradOp) Gradient(*Node, []*Tensor) []*Tensor { return noGradient(o) }
-func (TokenLogProbGradOp) FLOPs(n *Node) int64                   { return 3 * headFLOPs(n) }
+func (TokenLogProbGradOp) FLOPs(n *Node) int64                   { return 2 * headFLOPs(n) }
 
 func vocabularyRows(op string, outIn bool, in []Type) Type {
 	wantFloats(op, in[:2])

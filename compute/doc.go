@@ -23,6 +23,22 @@
 // one file with its shape rule, its gradient rule, its FLOP count and the
 // formula it follows.
 //
+// # Counting work
+//
+// FLOPs are the mathematics of a Program, not what an engine does about it: the
+// "model FLOPs" of Chowdhery et al. 2022 (PaLM), appendix B. A multiply-add is two.
+// A matrix product is counted once on the way forward and twice for its gradients
+// (one product by each factor), whatever is computed again on the way back: logits
+// and attention scores that an engine did not keep, activations under
+// [Program.Recompute]. So the share of a machine's peak that follows from a count
+// cannot be raised by doing work twice. Other than there, a causal mask halves
+// attention, and element-wise operators count what their formula takes, which is
+// under one hundredth of a large model's step.
+//
+// A count knows shapes, not numbers. Where these leave work out, a Program counts
+// too much: segments and windows of attention, positions without a target (which
+// package train takes off again).
+//
 //	p := compute.NewProgram("example")
 //	x := p.Input("x", compute.Float32, 8, 16)
 //	w := p.Variable("w", 16, 4)

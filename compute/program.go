@@ -63,6 +63,7 @@ type Node struct {
 	Inputs  []*Tensor
 	Outputs []*Tensor
 	program *Program
+	again   bool // computes what another node computed: see recomputation
 }
 
 // Op is an operator: its attributes, and what does not depend on an engine.
@@ -76,8 +77,8 @@ type Op interface {
 	// each output, nil where the output does not reach the loss; the result
 	// holds the gradient by each input, nil where there is none.
 	Gradient(n *Node, dOut []*Tensor) []*Tensor
-	// FLOPs counts the floating-point operations of one run, a multiply-add
-	// as two. Operators bound by memory count one per element.
+	// FLOPs counts the floating-point operations of one run as the package
+	// comment says. Operators bound by memory count one per element.
 	FLOPs(n *Node) int64
 }
 
@@ -256,11 +257,14 @@ func (p *Program) Live() []*Node {
 	return nodes
 }
 
-// FLOPs counts the floating-point operations of one run (see [Op]).
+// FLOPs counts the floating-point operations of one run, each once, as the
+// package comment says.
 func (p *Program) FLOPs() int64 {
 	var total int64
 	for _, n := range p.Live() {
-		total += n.Op.FLOPs(n)
+		if !n.again {
+			total += n.Op.FLOPs(n)
+		}
 	}
 	return total
 }

@@ -28,6 +28,7 @@ func gpt2Forward(p *compute.Program, t int) (parameters int64) {
 	x := compute.Embedding(wte, p.Input("ids", compute.Int32, 1, t))
 	x = compute.Add(x, compute.Slice(weight("wpe", 1024, d), 0, 0, t))
 	for l := range layers {
+		p.StartLayer(x)
 		name := fmt.Sprintf("h.%d.", l)
 		qkv := linear(norm(x, name+"ln_1"), name+"c_attn", d, 3*d)
 		part := func(i int) *compute.Tensor {
@@ -85,6 +86,33 @@ func TestBackwardPassCostsTwiceTheForwardPass(t *testing.T) {
 	}
 	if ratio := float64(p.FLOPs()) / float64(forward); ratio < 2.95 || ratio > 3.05 {
 		t.Errorf("forward and backward cost %.3f times the forward pass, want 3", ratio)
+	}
+}
+
+// Logits, attention scores and activations that the backward pass computes again
+// are not counted again.
+func TestAStepOfGPT2CostsThreeTimesItsForwardPassHoweverMuchIsComputedAgain(t *testing.T) {
+	const tokens = 256
+	counts, nodes := map[bool]int64{}, map[bool]int{}
+	for _, recompute := range []bool{false, true} {
+		p := compute.NewProgram("GPT-2")
+		p.Recompute = recompute
+		gpt2Forward(p, tokens)
+		forward := p.FLOPs()
+		var weights []*compute.Tensor
+		for _, v := range p.Variables {
+			weights = append(weights, v.Tensor)
+		}
+		for i, g := range compute.Gradient(p.Outputs[0].Tensor, weights...) {
+			p.Output(fmt.Sprint("gradient ", i), g)
+		}
+		counts[recompute], nodes[recompute] = p.FLOPs(), len(p.Live())
+		if ratio := float64(counts[recompute]) / float64(forward); ratio < 2.99 || ratio > 3.02 {
+			t.Errorf("recompute %v: a step costs %.3f times the forward pass, want 3", recompute, ratio)
+		}
+	}
+	if counts[true] != counts[false] || nodes[true] <= nodes[false] {
+		t.Errorf("with recomputation %d FLOPs in %d nodes, without %d in %d", counts[true], nodes[true], counts[false], nodes[false])
 	}
 }
 

@@ -51,5 +51,6 @@ func (r *recomputation) copy(n *Node) {
 		}
 	}
 	outputs := r.program.node(n.Op, inputs...)
+	outputs[0].Node.again = true
 	r.copies[n] = outputs[0].Node
 }

@@ -128,7 +128,7 @@ type Item struct {
 }
 
 // StageCompute is what a stage has spent. FLOPs counts floating-point
-// operations, a multiply-add as two.
+// operations as package compute does.
 type StageCompute struct {
 	Stage       string
 	FLOPs       float64

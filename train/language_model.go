@@ -28,11 +28,11 @@ func HeadFLOPsOf(c model.Config) HeadFLOPs {
 }
 
 // Skipped is the part of a Program's count that so many positions without a
-// token did not take: in a forward pass one product each, in a whole step that,
-// the same again and two for the gradients.
+// token did not take: in a forward pass one product each, in a whole step that and
+// two for the gradients.
 func (h HeadFLOPs) Skipped(positions int, step bool) int64 {
 	if step {
-		return 4 * int64(positions) * int64(h)
+		return 3 * int64(positions) * int64(h)
 	}
 	return int64(positions) * int64(h)
 }

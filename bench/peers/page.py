@@ -140,6 +140,7 @@ def write_page(data, path):
         f" llama.cpp as in xllamacpp {v['xllamacpp']}.",
         "- A training step is the forward and backward pass, clipping by the global norm, and AdamW. decode is the time of one more"
         " token for every sequence, from the first new token to the last, the most likely one each time. prefill is the time to the first new token.",
+        "- The share of the peak counts the model's FLOPs: each product once, its gradients two, and nothing that is computed again.",
         "- PPO: a rollout, the rewards of a model, and four epochs of one optimizer step each; reward model and critic are as large as the policy.",
         "- bf16: alma rounds the operands of products and attention and keeps sums and weights in 32 bits. PyTorch trains under autocast and decodes with bf16 weights;"
         " llama.cpp has a BF16 file; TRL has accelerate's mixed precision. A peer that is faster in fp32 counts with its fp32.",

@@ -27,7 +27,7 @@ const (
 	prefillTokens      = 8 * 32  // of a run of the generator that reads prompts
 	assumedReading     = .35     // of such a run: slots become free one by one
 	assumedFill        = .8      // of the generator's slots that are in use
-	shareWhileTraining = .6      // of the measured peak
+	shareWhileTraining = .56     // of the measured peak
 	shareWhileWriting  = .35     // the same while sampling token by token
 	secondsOfCorpus    = 15.0    // reading, tokenizer and dialogues, without FLOPs
 	leastVocabulary    = 260     // bytes and special tokens
