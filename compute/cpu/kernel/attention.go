@@ -96,6 +96,13 @@ type attentionKernels struct {
 	// Σ p[j]·v[j·stride + d] to o[d]; both in an order fixed by the sizes.
 	keyDots  func(s, q, k []float32, stride int)
 	valueSum func(o, p, v []float32, stride int)
+
+	// keyDots3 and valueSum3 do the same for three queries, with the bits of
+	// three calls: query i at q[i·qs], its n scores or its nᵢ weights at
+	// [i·ld], its sum at o[i·os]. In valueSum3 n0 is the least, and dim a
+	// multiple of 16.
+	keyDots3  func(s []float32, ld int, q []float32, qs, dim int, k []float32, stride, n int)
+	valueSum3 func(o []float32, os, dim int, p []float32, ld int, v []float32, stride, n0, n1, n2 int)
 }
 
 func (at Attention) qStride() int {

@@ -6,8 +6,9 @@ import "fmt"
 // decoding: one row of a batch at a time. keys and values are one row's cache,
 // [MaxPositions, KVHeads, HeadDim]; the other fields are those of Attention.
 //
-// The result of a position is computed from that position alone, so it has
-// the same bits whether positions are fed one by one or in chunks.
+// Every element of a result is computed in an order that its own position
+// fixes, whatever is computed beside it, so it has the same bits whether
+// positions are fed one by one or in chunks.
 type CachedAttention struct {
 	Heads, KVHeads, HeadDim int
 	MaxPositions            int
@@ -18,8 +19,15 @@ type CachedAttention struct {
 // cachePiece is the number of cached positions one assembly call reads.
 const cachePiece = 512
 
+// queriesTogether is the number of queries that share what is read of the
+// cache, where so many begin at the same key.
+const queriesTogether = 3
+
+// row is the length of a query's scores in scratch.
+func (at CachedAttention) row() int { return (at.MaxPositions + 15) &^ 15 }
+
 // Scratch returns the number of floats of scratch that Forward needs.
-func (at CachedAttention) Scratch() int { return (at.MaxPositions+15)&^15 + 3 }
+func (at CachedAttention) Scratch() int { return queriesTogether * (at.row() + 3) }
 
 // Forward computes the query heads that read key-value head g, for the C
 // positions start, start+1, …: q and o are [C, Heads, HeadDim]. The cache must
@@ -36,29 +44,94 @@ func (at CachedAttention) Forward(o, q, keys, values []float32, start, g int, sc
 	}
 	checkRows("CachedAttention.Forward", "keys", keys, start+count, kvs, kvs)
 	checkRows("CachedAttention.Forward", "values", values, start+count, kvs, kvs)
-	kern := vec()
-	room := (at.MaxPositions + 15) &^ 15
-	m, l, rescale := scratch[room:room+1], scratch[room+1:room+2], scratch[room+2:room+3]
-	for c := range count {
-		first := 0
-		if at.Window > 0 {
-			first = max(0, start+c+1-at.Window)
+	first := func(c int) int {
+		if at.Window == 0 {
+			return 0
 		}
-		n := start + c + 1 - first
-		base := first*kvs + g*dim
-		for h := range group {
-			head := c*qs + (g*group+h)*dim
-			qh, oh := q[head:head+dim], o[head:head+dim]
-			for j := 0; j < n; j += cachePiece {
-				kern.keyDots(scratch[j:min(j+cachePiece, n)], qh, keys[base+j*kvs:], kvs)
+		return max(0, start+c+1-at.Window)
+	}
+	for c := 0; c < count; {
+		from := first(c)
+		n, base := start+c+1-from, from*kvs+g*dim
+		head := c*qs + g*group*dim
+		if last := c + queriesTogether - 1; last < count && first(last) == from {
+			for h := range group {
+				at.three(o[head+h*dim:], q[head+h*dim:], qs, keys[base:], values[base:], n, 1, scratch)
 			}
-			m[0], l[0] = scoreFloor, 0
-			kern.softmaxTile(scratch, room, 1, (n+15)&^15, 0, n, 0, at.Scale*log2e, m, l, rescale)
-			clear(oh)
-			for j := 0; j < n; j += cachePiece {
-				kern.valueSum(oh, scratch[j:min(j+cachePiece, n)], values[base+j*kvs:], kvs)
-			}
-			kern.scale(oh, oh, 1/l[0])
+			c += queriesTogether
+			continue
 		}
+		h := 0
+		for ; h+queriesTogether <= group; h += queriesTogether {
+			at.three(o[head+h*dim:], q[head+h*dim:], dim, keys[base:], values[base:], n, 0, scratch)
+		}
+		for ; h < group; h++ {
+			at.one(o[head+h*dim:][:dim], q[head+h*dim:][:dim], keys[base:], values[base:], n, scratch)
+		}
+		c++
+	}
+}
+
+// one computes the output o of a query q that sees n keys.
+func (at CachedAttention) one(o, q, keys, values []float32, n int, scratch []float32) {
+	kern, kvs, row := vec(), at.KVHeads*at.HeadDim, at.row()
+	scores, stats := scratch[:row], scratch[row:]
+	m, l, rescale := stats[0:1], stats[1:2], stats[2:3]
+	for j := 0; j < n; j += cachePiece {
+		kern.keyDots(scores[j:min(j+cachePiece, n)], q, keys[j*kvs:], kvs)
+	}
+	m[0], l[0] = scoreFloor, 0
+	kern.softmaxTile(scores, row, 1, (n+15)&^15, 0, n, 0, at.Scale*log2e, m, l, rescale)
+	clear(o)
+	for j := 0; j < n; j += cachePiece {
+		kern.valueSum(o, scores[j:min(j+cachePiece, n)], values[j*kvs:], kvs)
+	}
+	kern.scale(o, o, 1/l[0])
+}
+
+// three computes what one does for three queries. Query i begins at q[i·step],
+// its output at o[i·step], and it sees n + i·more keys.
+func (at CachedAttention) three(o, q []float32, step int, keys, values []float32, n, more int, scratch []float32) {
+	kern, dim, kvs, row := vec(), at.HeadDim, at.KVHeads*at.HeadDim, at.row()
+	scores, stats := scratch[:queriesTogether*row], scratch[queriesTogether*row:]
+	m, l, rescale := stats[0:3], stats[3:6], stats[6:9]
+	// All are multiplied with the keys that the last one sees. The softmax
+	// overwrites what the others do not.
+	most := n + (queriesTogether-1)*more
+	for j := 0; j < most; j += cachePiece {
+		kern.keyDots3(scores[j:], row, q, step, dim, keys[j*kvs:], kvs, min(cachePiece, most-j))
+	}
+	for i := range m {
+		m[i], l[i] = scoreFloor, 0
+	}
+	const fromTheFirst = -queriesTogether // lo + i·step is not above column 0
+	kern.softmaxTile(scores, row, queriesTogether, (most+15)&^15, fromTheFirst, n, more, at.Scale*log2e, m, l, rescale)
+	for i := range m {
+		clear(o[i*step:][:dim])
+	}
+	for j := 0; j < most; j += cachePiece {
+		var rows [queriesTogether]int
+		for i := range rows {
+			rows[i] = min(max(n+i*more-j, 0), cachePiece)
+		}
+		whole := dim &^ 15
+		if rows[0] == 0 {
+			whole = 0
+		}
+		if whole > 0 {
+			kern.valueSum3(o, step, whole, scores[j:], row, values[j*kvs:], kvs, rows[0], rows[1], rows[2])
+		}
+		if whole == dim {
+			continue
+		}
+		for i, r := range rows {
+			if r > 0 {
+				kern.valueSum(o[i*step:][whole:dim], scores[i*row+j:][:r], values[j*kvs+whole:], kvs)
+			}
+		}
+	}
+	for i, sum := range l {
+		oi := o[i*step:][:dim]
+		kern.scale(oi, oi, 1/sum)
 	}
 }

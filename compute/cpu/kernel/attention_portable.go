@@ -116,3 +116,15 @@ func valueSumPortable(o, p, v []float32, stride int) {
 		}
 	}
 }
+
+func keyDots3Portable(s []float32, ld int, q []float32, qs, dim int, k []float32, stride, n int) {
+	for i := range queriesTogether {
+		keyDotsPortable(s[i*ld:i*ld+n], q[i*qs:i*qs+dim], k, stride)
+	}
+}
+
+func valueSum3Portable(o []float32, os, dim int, p []float32, ld int, v []float32, stride, n0, n1, n2 int) {
+	for i, n := range [queriesTogether]int{n0, n1, n2} {
+		valueSumPortable(o[i*os:i*os+dim], p[i*ld:i*ld+n], v, stride)
+	}
+}

@@ -366,27 +366,104 @@ func TestCachedAttentionKeepsItsSumsBesideAnyLengthOfCache(t *testing.T) {
 	})
 }
 
-func TestCachedAttentionDoesNotDependOnTheChunks(t *testing.T) {
+// A query alone, of a model with one head, is what all others must agree with:
+// fed in chunks, beside other heads that read the same keys, from any start.
+func TestCachedAttentionDoesNotDependOnWhatIsComputedBesideIt(t *testing.T) {
+	type model struct{ positions, heads, kvHeads, dim, window int }
+	models := []model{
+		{530, 2, 1, 16, 0}, {530, 3, 1, 16, 13}, {1030, 1, 1, 16, 0}, {1030, 1, 1, 16, 515}, {530, 4, 1, 3, 0},
+	}
+	for _, dim := range []int{1, 3, 8, 15, 16, 17, 20, 24, 32, 40, 48, 64, 80, 128} {
+		models = append(models, model{23, 4, 2, dim, 0}, model{23, 7, 1, dim, 0}, model{23, 3, 3, dim, 9})
+	}
+	for _, window := range []int{1, 2, 3, 4, 5, 16, 17, 18, 22, 23, 24, 25} {
+		models = append(models, model{23, 5, 1, 16, window}, model{23, 2, 2, 20, window})
+	}
+	inf, nan := float32(math.Inf(1)), float32(math.NaN())
 	onEachSet(t, func(t *testing.T) {
-		for _, window := range []int{0, 13} {
-			const n, dim, heads = 530, 16, 2
-			a := CachedAttention{Heads: heads, KVHeads: 1, HeadDim: dim, MaxPositions: n, Window: window, Scale: 0.25}
-			q, k, v := vector(1, n*heads*dim, 1).x, vector(2, n*dim, 1).x, vector(3, n*dim, 1).x
-			scratch := make([]float32, a.Scratch())
-			run := func(chunk int) []float32 {
-				o := make([]float32, len(q))
-				for s := 0; s < n; s += chunk {
-					from, to := s*heads*dim, min(s+chunk, n)*heads*dim
-					// The cache ends with the chunk: what comes later must not be read.
-					end := min(s+chunk, n) * dim
-					a.Forward(o[from:to], q[from:to], k[:end], v[:end], s, 0, scratch)
+		for _, m := range models {
+			for _, special := range []bool{false, true} {
+				width, kvWidth, group := m.heads*m.dim, m.kvHeads*m.dim, m.heads/m.kvHeads
+				q, k, v := newBuffer(1, m.positions, width, 0, 1), newBuffer(2, m.positions, kvWidth, 0, 2), newBuffer(3, m.positions, kvWidth, 0, 3)
+				if special {
+					q.x[5*width], q.x[9*width+width-1] = nan, inf
+					k.x[11*kvWidth], k.x[15*kvWidth+kvWidth-1] = inf, nan
+					v.x[7*kvWidth+kvWidth-1], v.x[13*kvWidth], v.x[16*kvWidth] = inf, nan, -inf
 				}
-				return o
+				at := CachedAttention{Heads: m.heads, KVHeads: m.kvHeads, HeadDim: m.dim, MaxPositions: m.positions, Window: m.window, Scale: 0.4}
+
+				alone := at
+				alone.Heads, alone.KVHeads = 1, 1
+				want := make([]float32, len(q.x))
+				scratch := make([]float32, alone.Scratch())
+				for h := range m.heads {
+					column := func(b buffer, head int) (x []float32) {
+						for r := range m.positions {
+							x = append(x, b.x[r*b.stride+head*m.dim:][:m.dim]...)
+						}
+						return x
+					}
+					keys, values := column(k, h/group), column(v, h/group)
+					for i := range m.positions {
+						at := i*width + h*m.dim
+						alone.Forward(want[at:at+m.dim], q.x[at:at+m.dim], keys, values, i, 0, scratch)
+					}
+				}
+
+				for _, chunk := range []int{1, 2, 3, 5, 64, m.positions} {
+					o, scratch := newBuffer(4, m.positions, width, 0, 5), newBuffer(5, 1, at.Scratch(), 0, 1)
+					for s := 0; s < m.positions; s += chunk {
+						// The cache ends with the chunk: what comes later must not be read.
+						e := min(s+chunk, m.positions)
+						for g := range m.kvHeads {
+							fill(scratch.x, canary)
+							at.Forward(o.x[s*width:e*width], q.x[s*width:e*width], k.x[:e*kvWidth], v.x[:e*kvWidth], s, g, scratch.x)
+						}
+					}
+					if !sameBits(want, o.x) {
+						t.Errorf("%+v, NaN and Inf %v: chunks of %d give other bits", m, special, chunk)
+					}
+					for _, b := range []buffer{q, k, v, o, scratch} {
+						b.check(t, "CachedAttention")
+					}
+				}
 			}
-			whole := run(n)
-			for _, chunk := range []int{1, 3, 64} {
-				if !sameBits(whole, run(chunk)) {
-					t.Errorf("window %d: chunks of %d give other bits", window, chunk)
+		}
+	})
+}
+
+func TestThreeQueriesHaveTheBitsOfOne(t *testing.T) {
+	onEachSet(t, func(t *testing.T) {
+		kern := vec()
+		for _, dim := range []int{1, 7, 8, 9, 16, 24, 31, 32, 48, 64} {
+			for n := 1; n <= 14; n++ {
+				const gap, ld = 3, 20
+				q, k := newBuffer(1, 3, dim, gap, 1), newBuffer(2, n, dim, gap, 3)
+				s := newBuffer(3, 3, n, ld-n, 5)
+				kern.keyDots3(s.x, ld, q.x, dim+gap, dim, k.x, dim+gap, n)
+				s.check(t, "keyDots3")
+				for i := range 3 {
+					want := make([]float32, n)
+					kern.keyDots(want, q.x[i*q.stride:][:dim], k.x, dim+gap)
+					if !sameBits(want, s.x[i*ld:][:n]) {
+						t.Fatalf("keyDots3 of %d keys of %d floats: query %d has other bits than alone", n, dim, i)
+					}
+				}
+				if dim%16 != 0 {
+					continue
+				}
+				for more := range 8 {
+					rows := [3]int{n, n + more/3, n + more%3}
+					v, p, o := newBuffer(4, n+2, dim, gap, 1), newBuffer(5, 3, ld, 0, 2), newBuffer(6, 3, dim, gap, 3)
+					want := slices.Clone(o.x)
+					kern.valueSum3(o.x, o.stride, dim, p.x, ld, v.x, v.stride, rows[0], rows[1], rows[2])
+					o.check(t, "valueSum3")
+					for i, r := range rows {
+						kern.valueSum(want[i*o.stride:][:dim], p.x[i*ld:][:r], v.x, v.stride)
+					}
+					if !sameBits(want, o.x) {
+						t.Fatalf("valueSum3 of %v rows of %d floats has other bits than one query at a time", rows, dim)
+					}
 				}
 			}
 		}
@@ -459,6 +536,31 @@ func BenchmarkCachedAttention(b *testing.B) {
 							a.Forward(o, q, k, v, n-1, g, scratch)
 						}
 					}
+				})
+			}
+		}
+	}
+}
+
+// BenchmarkCachedPrefill has the positions of a prompt and, with one position,
+// of a step of decoding; 12 heads of GPT-2 or 12 that share three key heads.
+func BenchmarkCachedPrefill(b *testing.B) {
+	const dim, heads = 64, 12
+	for _, kvHeads := range []int{heads, 3} {
+		for _, n := range []int{256, 512, 1024} {
+			for _, count := range []int{n, 1} {
+				a := CachedAttention{Heads: heads, KVHeads: kvHeads, HeadDim: dim, MaxPositions: n, Scale: 0.125}
+				q, o := vector(1, count*heads*dim, 1).x, vector(4, count*heads*dim, 1).x
+				k, v := newBuffer(2, n, kvHeads*dim, 0, 0).x, newBuffer(3, n, kvHeads*dim, 0, 0).x
+				scratch := make([]float32, a.Scratch())
+				b.Run(fmt.Sprintf("keyHeads=%d/T=%d/C=%d", kvHeads, n, count), func(b *testing.B) {
+					for b.Loop() {
+						for g := range kvHeads {
+							a.Forward(o, q, k, v, n-count, g, scratch)
+						}
+					}
+					pairs := count * (2*n - count + 1) / 2
+					reportRate(b, pairs*heads*4*dim)
 				})
 			}
 		}

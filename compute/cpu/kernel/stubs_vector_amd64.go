@@ -174,3 +174,13 @@ func valueSumAVX2(o []float32, p []float32, v []float32, stride int)
 //
 //go:noescape
 func keyDotsAVX2(s []float32, q []float32, k []float32, stride int)
+
+// keyDots3AVX2 sets s[i·ld + j] to the product of the i-th of three rows of q and the j-th row of k.
+//
+//go:noescape
+func keyDots3AVX2(s []float32, ld int, q []float32, qs int, dim int, k []float32, stride int, n int)
+
+// valueSum3AVX2 adds the sum of p[i·ld + j] times the j-th row of v, for j < nᵢ, to the i-th of three rows of o; n0 is the least, dim a multiple of 16.
+//
+//go:noescape
+func valueSum3AVX2(o []float32, os int, dim int, p []float32, ld int, v []float32, stride int, n0 int, n1 int, n2 int)

@@ -77,5 +77,7 @@ var avx2 = vectorKernels{
 		gradTile:    gradTileAVX2,
 		keyDots:     keyDotsAVX2,
 		valueSum:    valueSumAVX2,
+		keyDots3:    keyDots3AVX2,
+		valueSum3:   valueSum3AVX2,
 	},
 }

@@ -3211,7 +3211,6 @@ by4rowslast:
 	VFMADD231PS  32(R8), Y8, Y3
 	VFMADD231PS  64(R8), Y8, Y5
 	VFMADD231PS  96(R8), Y8, Y7
-	ADDQ         BX, R8
 
 by4rowsend:
 	VADDPS  Y0, Y1, Y1
@@ -3255,7 +3254,6 @@ by1rowslast:
 	JZ           by1rowsend
 	VBROADCASTSS (SI), Y2
 	VFMADD231PS  (R8), Y2, Y1
-	ADDQ         BX, R8
 
 by1rowsend:
 	VADDPS  Y0, Y1, Y1
@@ -3297,7 +3295,6 @@ masklast:
 	VBROADCASTSS (DX), Y3
 	VMASKMOVPS   (CX), Y0, Y4
 	VFMADD231PS  Y4, Y3, Y2
-	ADDQ         BX, CX
 
 maskend:
 	VADDPS     Y1, Y2, Y2
@@ -3316,50 +3313,51 @@ TEXT ·keyDotsAVX2(SB), NOSPLIT, $0-80
 	MOVQ s_len+8(FP), BX
 	MOVQ stride+72(FP), SI
 	SHLQ $0x02, SI
-	LEAQ (SI)(SI*2), DI
 
 four:
 	CMPQ   BX, $+4
 	JL     fourend
 	VXORPS Y0, Y0, Y0
-	MOVQ   DX, R8
 	VXORPS Y1, Y1, Y1
-	LEAQ   (DX)(SI*1), R9
 	VXORPS Y2, Y2, Y2
-	LEAQ   (DX)(SI*2), R10
 	VXORPS Y3, Y3, Y3
-	LEAQ   (DX)(DI*1), R11
-	MOVQ   q_len+32(FP), R12
-	XORQ   R13, R13
-	MOVQ   R12, R14
-	ANDQ   $-8, R14
+	LEAQ   (DX)(SI*1), DI
+	LEAQ   (DI)(SI*1), R8
+	LEAQ   (R8)(SI*1), R9
+	MOVQ   q_len+32(FP), R10
+	XORQ   R11, R11
+	MOVQ   R10, R12
+	ANDQ   $-8, R12
 
 fourdim1:
-	CMPQ        R13, R14
+	CMPQ        R11, R12
 	JGE         fourdim1end
-	VMOVUPS     (CX)(R13*4), Y4
-	VFMADD231PS (R8)(R13*4), Y4, Y0
-	VFMADD231PS (R9)(R13*4), Y4, Y1
-	VFMADD231PS (R10)(R13*4), Y4, Y2
-	VFMADD231PS (R11)(R13*4), Y4, Y3
-	ADDQ        $+8, R13
+	VMOVUPS     (CX)(R11*4), Y4
+	VFMADD231PS (DX)(R11*4), Y4, Y0
+	VFMADD231PS (DI)(R11*4), Y4, Y1
+	VFMADD231PS (R8)(R11*4), Y4, Y2
+	VFMADD231PS (R9)(R11*4), Y4, Y3
+	ADDQ        $+8, R11
 	JMP         fourdim1
 
 fourdim1end:
-	ANDQ        $+7, R12
+	ANDQ        $+7, R10
 	JZ          fourdimdone
-	LEAQ        tail_mask<>+0(SB), R14
-	NEGQ        R12
-	VMOVDQU     32(R14)(R12*4), Y4
-	VMASKMOVPS  (CX)(R13*4), Y4, Y5
-	VMASKMOVPS  (R8)(R13*4), Y4, Y6
-	VFMADD231PS Y6, Y5, Y0
-	VMASKMOVPS  (R9)(R13*4), Y4, Y6
-	VFMADD231PS Y6, Y5, Y1
-	VMASKMOVPS  (R10)(R13*4), Y4, Y6
-	VFMADD231PS Y6, Y5, Y2
-	VMASKMOVPS  (R11)(R13*4), Y4, Y4
-	VFMADD231PS Y4, Y5, Y3
+	LEAQ        tail_mask<>+0(SB), R12
+	NEGQ        R10
+	VMOVDQU     32(R12)(R10*4), Y4
+	VMASKMOVPS  (DX)(R11*4), Y4, Y5
+	VMASKMOVPS  (CX)(R11*4), Y4, Y6
+	VFMADD231PS Y5, Y6, Y0
+	VMASKMOVPS  (DI)(R11*4), Y4, Y5
+	VMASKMOVPS  (CX)(R11*4), Y4, Y6
+	VFMADD231PS Y5, Y6, Y1
+	VMASKMOVPS  (R8)(R11*4), Y4, Y5
+	VMASKMOVPS  (CX)(R11*4), Y4, Y6
+	VFMADD231PS Y5, Y6, Y2
+	VMASKMOVPS  (R9)(R11*4), Y4, Y5
+	VMASKMOVPS  (CX)(R11*4), Y4, Y4
+	VFMADD231PS Y5, Y4, Y3
 
 fourdimdone:
 	VHADDPS      Y1, Y0, Y0
@@ -3378,29 +3376,28 @@ one:
 	CMPQ   BX, $+1
 	JL     oneend
 	VXORPS Y0, Y0, Y0
-	MOVQ   DX, DI
-	MOVQ   q_len+32(FP), R8
-	XORQ   R9, R9
-	MOVQ   R8, R10
-	ANDQ   $-8, R10
+	MOVQ   q_len+32(FP), DI
+	XORQ   R8, R8
+	MOVQ   DI, R9
+	ANDQ   $-8, R9
 
 onedim1:
-	CMPQ        R9, R10
+	CMPQ        R8, R9
 	JGE         onedim1end
-	VMOVUPS     (CX)(R9*4), Y1
-	VFMADD231PS (DI)(R9*4), Y1, Y0
-	ADDQ        $+8, R9
+	VMOVUPS     (CX)(R8*4), Y1
+	VFMADD231PS (DX)(R8*4), Y1, Y0
+	ADDQ        $+8, R8
 	JMP         onedim1
 
 onedim1end:
-	ANDQ        $+7, R8
+	ANDQ        $+7, DI
 	JZ          onedimdone
-	LEAQ        tail_mask<>+0(SB), R10
-	NEGQ        R8
-	VMOVDQU     32(R10)(R8*4), Y1
-	VMASKMOVPS  (CX)(R9*4), Y1, Y2
-	VMASKMOVPS  (DI)(R9*4), Y1, Y1
-	VFMADD231PS Y1, Y2, Y0
+	LEAQ        tail_mask<>+0(SB), R9
+	NEGQ        DI
+	VMOVDQU     32(R9)(DI*4), Y1
+	VMASKMOVPS  (DX)(R8*4), Y1, Y2
+	VMASKMOVPS  (CX)(R8*4), Y1, Y1
+	VFMADD231PS Y2, Y1, Y0
 
 onedimdone:
 	VHADDPS      Y0, Y0, Y0
@@ -3414,5 +3411,365 @@ onedimdone:
 	JMP          one
 
 oneend:
+	VZEROUPPER
+	RET
+
+// func keyDots3AVX2(s []float32, ld int, q []float32, qs int, dim int, k []float32, stride int, n int)
+// Requires: AVX, FMA3
+TEXT ·keyDots3AVX2(SB), NOSPLIT, $0-112
+	MOVQ s_base+0(FP), AX
+	MOVQ ld+24(FP), CX
+	MOVQ q_base+32(FP), DX
+	MOVQ qs+56(FP), SI
+	LEAQ (DX)(SI*4), BX
+	LEAQ (BX)(SI*4), SI
+	MOVQ k_base+72(FP), DI
+	MOVQ n+104(FP), R8
+	MOVQ stride+96(FP), R9
+	SHLQ $0x02, CX
+	SHLQ $0x02, R9
+
+four:
+	CMPQ   R8, $+4
+	JL     fourend
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
+	VXORPS Y6, Y6, Y6
+	VXORPS Y7, Y7, Y7
+	VXORPS Y8, Y8, Y8
+	VXORPS Y9, Y9, Y9
+	VXORPS Y10, Y10, Y10
+	VXORPS Y11, Y11, Y11
+	LEAQ   (DI)(R9*1), R10
+	LEAQ   (R10)(R9*1), R11
+	LEAQ   (R11)(R9*1), R12
+	MOVQ   dim+64(FP), R13
+	XORQ   R14, R14
+	MOVQ   R13, R15
+	ANDQ   $-8, R15
+
+fourdim1:
+	CMPQ        R14, R15
+	JGE         fourdim1end
+	VMOVUPS     (DX)(R14*4), Y12
+	VMOVUPS     (BX)(R14*4), Y13
+	VMOVUPS     (SI)(R14*4), Y14
+	VMOVUPS     (DI)(R14*4), Y15
+	VFMADD231PS Y15, Y12, Y0
+	VFMADD231PS Y15, Y13, Y4
+	VFMADD231PS Y15, Y14, Y8
+	VMOVUPS     (R10)(R14*4), Y15
+	VFMADD231PS Y15, Y12, Y1
+	VFMADD231PS Y15, Y13, Y5
+	VFMADD231PS Y15, Y14, Y9
+	VMOVUPS     (R11)(R14*4), Y15
+	VFMADD231PS Y15, Y12, Y2
+	VFMADD231PS Y15, Y13, Y6
+	VFMADD231PS Y15, Y14, Y10
+	VMOVUPS     (R12)(R14*4), Y15
+	VFMADD231PS Y15, Y12, Y3
+	VFMADD231PS Y15, Y13, Y7
+	VFMADD231PS Y15, Y14, Y11
+	ADDQ        $+8, R14
+	JMP         fourdim1
+
+fourdim1end:
+	ANDQ        $+7, R13
+	JZ          fourdimdone
+	LEAQ        tail_mask<>+0(SB), R15
+	NEGQ        R13
+	VMOVDQU     32(R15)(R13*4), Y12
+	VMASKMOVPS  (DI)(R14*4), Y12, Y13
+	VMASKMOVPS  (DX)(R14*4), Y12, Y14
+	VFMADD231PS Y13, Y14, Y0
+	VMASKMOVPS  (BX)(R14*4), Y12, Y14
+	VFMADD231PS Y13, Y14, Y4
+	VMASKMOVPS  (SI)(R14*4), Y12, Y14
+	VFMADD231PS Y13, Y14, Y8
+	VMASKMOVPS  (R10)(R14*4), Y12, Y13
+	VMASKMOVPS  (DX)(R14*4), Y12, Y14
+	VFMADD231PS Y13, Y14, Y1
+	VMASKMOVPS  (BX)(R14*4), Y12, Y14
+	VFMADD231PS Y13, Y14, Y5
+	VMASKMOVPS  (SI)(R14*4), Y12, Y14
+	VFMADD231PS Y13, Y14, Y9
+	VMASKMOVPS  (R11)(R14*4), Y12, Y13
+	VMASKMOVPS  (DX)(R14*4), Y12, Y14
+	VFMADD231PS Y13, Y14, Y2
+	VMASKMOVPS  (BX)(R14*4), Y12, Y14
+	VFMADD231PS Y13, Y14, Y6
+	VMASKMOVPS  (SI)(R14*4), Y12, Y14
+	VFMADD231PS Y13, Y14, Y10
+	VMASKMOVPS  (R12)(R14*4), Y12, Y13
+	VMASKMOVPS  (DX)(R14*4), Y12, Y14
+	VFMADD231PS Y13, Y14, Y3
+	VMASKMOVPS  (BX)(R14*4), Y12, Y14
+	VFMADD231PS Y13, Y14, Y7
+	VMASKMOVPS  (SI)(R14*4), Y12, Y12
+	VFMADD231PS Y13, Y12, Y11
+
+fourdimdone:
+	VHADDPS      Y1, Y0, Y0
+	VHADDPS      Y3, Y2, Y2
+	VHADDPS      Y2, Y0, Y0
+	VEXTRACTF128 $0x01, Y0, X1
+	VADDPS       X1, X0, X0
+	VMOVUPS      X0, (AX)
+	VHADDPS      Y5, Y4, Y4
+	VHADDPS      Y7, Y6, Y6
+	VHADDPS      Y6, Y4, Y4
+	VEXTRACTF128 $0x01, Y4, X0
+	VADDPS       X0, X4, X4
+	VMOVUPS      X4, (AX)(CX*1)
+	VHADDPS      Y9, Y8, Y8
+	VHADDPS      Y11, Y10, Y10
+	VHADDPS      Y10, Y8, Y8
+	VEXTRACTF128 $0x01, Y8, X0
+	VADDPS       X0, X8, X8
+	VMOVUPS      X8, (AX)(CX*2)
+	LEAQ         (DI)(R9*4), DI
+	ADDQ         $+16, AX
+	SUBQ         $+4, R8
+	JMP          four
+
+fourend:
+one:
+	CMPQ   R8, $+1
+	JL     oneend
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	MOVQ   dim+64(FP), R10
+	XORQ   R11, R11
+	MOVQ   R10, R12
+	ANDQ   $-8, R12
+
+onedim1:
+	CMPQ        R11, R12
+	JGE         onedim1end
+	VMOVUPS     (DX)(R11*4), Y3
+	VMOVUPS     (BX)(R11*4), Y4
+	VMOVUPS     (SI)(R11*4), Y5
+	VMOVUPS     (DI)(R11*4), Y6
+	VFMADD231PS Y6, Y3, Y0
+	VFMADD231PS Y6, Y4, Y1
+	VFMADD231PS Y6, Y5, Y2
+	ADDQ        $+8, R11
+	JMP         onedim1
+
+onedim1end:
+	ANDQ        $+7, R10
+	JZ          onedimdone
+	LEAQ        tail_mask<>+0(SB), R12
+	NEGQ        R10
+	VMOVDQU     32(R12)(R10*4), Y3
+	VMASKMOVPS  (DI)(R11*4), Y3, Y4
+	VMASKMOVPS  (DX)(R11*4), Y3, Y5
+	VFMADD231PS Y4, Y5, Y0
+	VMASKMOVPS  (BX)(R11*4), Y3, Y5
+	VFMADD231PS Y4, Y5, Y1
+	VMASKMOVPS  (SI)(R11*4), Y3, Y3
+	VFMADD231PS Y4, Y3, Y2
+
+onedimdone:
+	VHADDPS      Y0, Y0, Y0
+	VHADDPS      Y0, Y0, Y0
+	VEXTRACTF128 $0x01, Y0, X3
+	VADDPS       X3, X0, X0
+	VMOVSS       X0, (AX)
+	VHADDPS      Y1, Y1, Y1
+	VHADDPS      Y1, Y1, Y1
+	VEXTRACTF128 $0x01, Y1, X0
+	VADDPS       X0, X1, X1
+	VMOVSS       X1, (AX)(CX*1)
+	VHADDPS      Y2, Y2, Y2
+	VHADDPS      Y2, Y2, Y2
+	VEXTRACTF128 $0x01, Y2, X0
+	VADDPS       X0, X2, X2
+	VMOVSS       X2, (AX)(CX*2)
+	ADDQ         R9, DI
+	ADDQ         $+4, AX
+	SUBQ         $+1, R8
+	JMP          one
+
+oneend:
+	VZEROUPPER
+	RET
+
+// func valueSum3AVX2(o []float32, os int, dim int, p []float32, ld int, v []float32, stride int, n0 int, n1 int, n2 int)
+// Requires: AVX, FMA3
+TEXT ·valueSum3AVX2(SB), NOSPLIT, $0-128
+	MOVQ o_base+0(FP), AX
+	MOVQ os+24(FP), CX
+	MOVQ dim+32(FP), DX
+	MOVQ ld+64(FP), BX
+	MOVQ v_base+72(FP), SI
+	MOVQ stride+96(FP), DI
+	SHLQ $0x02, CX
+	SHLQ $0x02, BX
+	SHLQ $0x02, DI
+
+columns:
+	CMPQ    DX, $+16
+	JL      done
+	VXORPS  Y0, Y0, Y0
+	VMOVUPS (AX), Y1
+	VXORPS  Y2, Y2, Y2
+	VMOVUPS 32(AX), Y3
+	VXORPS  Y4, Y4, Y4
+	VMOVUPS (AX)(CX*1), Y5
+	VXORPS  Y6, Y6, Y6
+	VMOVUPS 32(AX)(CX*1), Y7
+	VXORPS  Y8, Y8, Y8
+	VMOVUPS (AX)(CX*2), Y9
+	VXORPS  Y10, Y10, Y10
+	VMOVUPS 32(AX)(CX*2), Y11
+	MOVQ    p_base+40(FP), R8
+	MOVQ    n0+104(FP), R9
+	MOVQ    SI, R10
+	SHRQ    $0x01, R9
+	JZ      own
+
+pair:
+	VMOVUPS      (R10), Y12
+	VMOVUPS      32(R10), Y13
+	VBROADCASTSS (R8), Y14
+	VFMADD231PS  Y12, Y14, Y1
+	VFMADD231PS  Y13, Y14, Y3
+	VBROADCASTSS (R8)(BX*1), Y14
+	VFMADD231PS  Y12, Y14, Y5
+	VFMADD231PS  Y13, Y14, Y7
+	VBROADCASTSS (R8)(BX*2), Y14
+	VFMADD231PS  Y12, Y14, Y9
+	VFMADD231PS  Y13, Y14, Y11
+	VMOVUPS      (R10)(DI*1), Y12
+	VMOVUPS      32(R10)(DI*1), Y13
+	VBROADCASTSS 4(R8), Y14
+	VFMADD231PS  Y12, Y14, Y0
+	VFMADD231PS  Y13, Y14, Y2
+	VBROADCASTSS 4(R8)(BX*1), Y14
+	VFMADD231PS  Y12, Y14, Y4
+	VFMADD231PS  Y13, Y14, Y6
+	VBROADCASTSS 4(R8)(BX*2), Y14
+	VFMADD231PS  Y12, Y14, Y8
+	VFMADD231PS  Y13, Y14, Y10
+	LEAQ         (R10)(DI*2), R10
+	ADDQ         $+8, R8
+	DECQ         R9
+	JNZ          pair
+
+own:
+	MOVQ n0+104(FP), R9
+	MOVQ n0+104(FP), R11
+	ANDQ $-2, R9
+	SUBQ R9, R11
+	MOVQ R10, R9
+	LEAQ (R8), R12
+
+own0:
+	CMPQ         R11, $+2
+	JL           own0last
+	VBROADCASTSS (R12), Y12
+	VFMADD231PS  (R9), Y12, Y1
+	VFMADD231PS  32(R9), Y12, Y3
+	ADDQ         DI, R9
+	VBROADCASTSS 4(R12), Y12
+	VFMADD231PS  (R9), Y12, Y0
+	VFMADD231PS  32(R9), Y12, Y2
+	ADDQ         DI, R9
+	ADDQ         $+8, R12
+	SUBQ         $+2, R11
+	JMP          own0
+
+own0last:
+	TESTQ        R11, R11
+	JZ           own0end
+	VBROADCASTSS (R12), Y12
+	VFMADD231PS  (R9), Y12, Y1
+	VFMADD231PS  32(R9), Y12, Y3
+
+own0end:
+	VADDPS  Y0, Y1, Y1
+	VMOVUPS Y1, (AX)
+	VADDPS  Y2, Y3, Y3
+	VMOVUPS Y3, 32(AX)
+	MOVQ    n0+104(FP), R9
+	MOVQ    n1+112(FP), R11
+	ANDQ    $-2, R9
+	SUBQ    R9, R11
+	MOVQ    R10, R9
+	LEAQ    (R8)(BX*1), R12
+
+own1:
+	CMPQ         R11, $+2
+	JL           own1last
+	VBROADCASTSS (R12), Y0
+	VFMADD231PS  (R9), Y0, Y5
+	VFMADD231PS  32(R9), Y0, Y7
+	ADDQ         DI, R9
+	VBROADCASTSS 4(R12), Y0
+	VFMADD231PS  (R9), Y0, Y4
+	VFMADD231PS  32(R9), Y0, Y6
+	ADDQ         DI, R9
+	ADDQ         $+8, R12
+	SUBQ         $+2, R11
+	JMP          own1
+
+own1last:
+	TESTQ        R11, R11
+	JZ           own1end
+	VBROADCASTSS (R12), Y0
+	VFMADD231PS  (R9), Y0, Y5
+	VFMADD231PS  32(R9), Y0, Y7
+
+own1end:
+	VADDPS  Y4, Y5, Y5
+	VMOVUPS Y5, (AX)(CX*1)
+	VADDPS  Y6, Y7, Y7
+	VMOVUPS Y7, 32(AX)(CX*1)
+	MOVQ    n0+104(FP), R9
+	MOVQ    n2+120(FP), R11
+	ANDQ    $-2, R9
+	SUBQ    R9, R11
+	MOVQ    R10, R9
+	LEAQ    (R8)(BX*2), R8
+
+own2:
+	CMPQ         R11, $+2
+	JL           own2last
+	VBROADCASTSS (R8), Y0
+	VFMADD231PS  (R9), Y0, Y9
+	VFMADD231PS  32(R9), Y0, Y11
+	ADDQ         DI, R9
+	VBROADCASTSS 4(R8), Y0
+	VFMADD231PS  (R9), Y0, Y8
+	VFMADD231PS  32(R9), Y0, Y10
+	ADDQ         DI, R9
+	ADDQ         $+8, R8
+	SUBQ         $+2, R11
+	JMP          own2
+
+own2last:
+	TESTQ        R11, R11
+	JZ           own2end
+	VBROADCASTSS (R8), Y0
+	VFMADD231PS  (R9), Y0, Y9
+	VFMADD231PS  32(R9), Y0, Y11
+
+own2end:
+	VADDPS  Y8, Y9, Y9
+	VMOVUPS Y9, (AX)(CX*2)
+	VADDPS  Y10, Y11, Y11
+	VMOVUPS Y11, 32(AX)(CX*2)
+	ADDQ    $+64, AX
+	ADDQ    $+64, SI
+	SUBQ    $+16, DX
+	JMP     columns
+
+done:
 	VZEROUPPER
 	RET

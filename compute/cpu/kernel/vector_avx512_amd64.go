@@ -4,9 +4,8 @@ package kernel
 
 // avx512 is the implementation in AVX-512. Sums have the lanes of avx2 and
 // elements its instructions, so that both give the same bits. What it shares
-// with avx2 would gain nothing from wider registers: the dots of attention
-// against a cache wait for memory, and a transposition moves no more bytes a
-// cycle.
+// with avx2 would gain little from wider registers: attention against a cache
+// waits for memory, and a transposition moves no more bytes a cycle.
 var avx512 = vectorKernels{
 	add:       addAVX512,
 	mul:       mulAVX512,
@@ -74,5 +73,7 @@ var avx512 = vectorKernels{
 		gradTile:    gradTileAVX512,
 		keyDots:     keyDotsAVX2,
 		valueSum:    valueSumAVX512,
+		keyDots3:    keyDots3AVX2,
+		valueSum3:   valueSum3AVX2,
 	},
 }

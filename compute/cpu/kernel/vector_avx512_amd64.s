@@ -3507,7 +3507,6 @@ by4rowslast:
 	VFMADD231PS  64(R8), Z8, Z3
 	VFMADD231PS  128(R8), Z8, Z5
 	VFMADD231PS  192(R8), Z8, Z7
-	ADDQ         BX, R8
 
 by4rowsend:
 	VADDPS  Z0, Z1, Z1
@@ -3556,7 +3555,6 @@ by2rowslast:
 	VBROADCASTSS (SI), Z4
 	VFMADD231PS  (R8), Z4, Z1
 	VFMADD231PS  64(R8), Z4, Z3
-	ADDQ         BX, R8
 
 by2rowsend:
 	VADDPS  Z0, Z1, Z1
@@ -3596,7 +3594,6 @@ by1rowslast:
 	JZ           by1rowsend
 	VBROADCASTSS (SI), Z2
 	VFMADD231PS  (R8), Z2, Z1
-	ADDQ         BX, R8
 
 by1rowsend:
 	VADDPS  Z0, Z1, Z1
@@ -3637,7 +3634,6 @@ masklast:
 	VBROADCASTSS (DX), Z2
 	VMOVUPS.Z    (CX), K1, Z3
 	VFMADD231PS  Z3, Z2, Z1
-	ADDQ         BX, CX
 
 maskend:
 	VADDPS  Z0, Z1, Z1

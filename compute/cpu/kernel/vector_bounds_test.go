@@ -39,7 +39,7 @@ func TestVectorKernelsStayInsideTheirSlices(t *testing.T) {
 				rotated := take(4 * n)
 				RoPE(rotated, rotated, x, y, []int32{0}, 2, 2*n)
 			}
-			for _, dim := range []int{1, 7, 8, 20, 32, 40} {
+			for _, dim := range []int{1, 7, 8, 16, 20, 32, 40} {
 				for _, n := range []int{1, 5, 16, 49, 60} {
 					at := Attention{Batch: 1, Positions: n, Heads: 2, KVHeads: 1, HeadDim: dim, Causal: true, Scale: 0.3}
 					q, k, v, o, lse := take(2*n*dim), take(n*dim), take(n*dim), take(2*n*dim), take(2*n)
@@ -49,6 +49,8 @@ func TestVectorKernelsStayInsideTheirSlices(t *testing.T) {
 					at.Backward(take(2*n*dim), take(n*dim), take(n*dim), q, k, v, o, lse, o, nil, 0, 0, b)
 					cached := CachedAttention{Heads: 2, KVHeads: 1, HeadDim: dim, MaxPositions: n, Scale: 0.3}
 					cached.Forward(o, q, k, v, 0, 0, take(cached.Scratch()))
+					cached.Heads = 3
+					cached.Forward(take(3*dim), take(3*dim), k, v, n-1, 0, take(cached.Scratch()))
 				}
 			}
 		}

@@ -48,6 +48,8 @@ var portable = vectorKernels{
 		gradTile:    gradTilePortable,
 		keyDots:     keyDotsPortable,
 		valueSum:    valueSumPortable,
+		keyDots3:    keyDots3Portable,
+		valueSum3:   valueSum3Portable,
 	},
 }
 

@@ -26,8 +26,11 @@ func genVector(t target) {
 	genValueSum()
 	if t == avx2 {
 		// The sum over a key's floats has eight lanes. Twice as wide, it would
-		// have other bits, or halves of two keys to put together.
+		// have other bits, or halves of two keys to put together. The sums of
+		// three queries fill sixteen registers of either width.
 		genKeyDots()
+		genKeyDots3()
+		genValueSum3()
 	}
 }
 
