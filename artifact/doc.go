@@ -8,7 +8,7 @@
 //     renamed over the target, and the folder is synced. After a crash the
 //     target holds the old bytes or the new ones, never a mixture.
 //   - A run folder holds one folder per stage. One process works in it at a
-//     time ([Lock]).
+//     time ([Lock], [MakeAndLock]).
 //   - A stage folder is what one stage wrote. It is complete only when its
 //     artifact.json ([Manifest]) exists, because that file is written last.
 //   - A checkpoint is a folder step-NNNNNNNN whose checkpoint.json, written

@@ -12,8 +12,7 @@ import (
 )
 
 // lockName is the name of the lock file in a run folder. The file stays after
-// the lock is given up: removing it would let two processes hold locks on two
-// files of the same name.
+// the lock is given up, unless [Claim.End] removes it.
 const lockName = ".alma.lock"
 
 // A FolderLock is a held lock on a folder.
@@ -42,23 +41,48 @@ func (e *LockedError) Unwrap() error { return ErrLocked }
 func Lock(folder string) (*FolderLock, error) {
 	path := filepath.Join(folder, lockName)
 	lock := flock.New(path, flock.SetFlag(os.O_CREATE|os.O_RDWR), flock.SetPermissions(0o666))
-	ok, err := lock.TryLock()
-	if err != nil {
-		return nil, failedAt("locking", folder, 0, err)
-	}
-	if !ok {
-		held := &LockedError{Path: folder}
-		// A lock whose pid cannot be read is as locked as any other.
-		if text, err := os.ReadFile(path); err == nil {
-			held.PID, _ = strconv.Atoi(string(bytes.TrimSpace(text)))
+	for current := false; !current; {
+		ok, err := lock.TryLock()
+		if err != nil {
+			return nil, failedAt("locking", folder, 0, err)
 		}
-		return nil, held
+		if !ok {
+			held := &LockedError{Path: folder}
+			// A lock whose pid cannot be read is as locked as any other.
+			if text, err := os.ReadFile(path); err == nil {
+				held.PID, _ = strconv.Atoi(string(bytes.TrimSpace(text)))
+			}
+			return nil, held
+		}
+		if current, err = isCurrent(lock); err != nil {
+			return nil, errors.Join(failedAt("locking", folder, 0, err), lock.Unlock())
+		}
+		if !current {
+			if err := lock.Unlock(); err != nil {
+				return nil, failedAt("locking", folder, 0, err)
+			}
+		}
 	}
 	// The pid is for people: it needs no durability, the lock is the system's.
 	if err := os.WriteFile(path, fmt.Appendf(nil, "%d\n", os.Getpid()), 0o666); err != nil {
 		return nil, errors.Join(failedAt("writing the pid into", path, 0, err), lock.Unlock())
 	}
 	return &FolderLock{lock}, nil
+}
+
+// isCurrent tells whether a locked file still has its name. Who holds the lock may
+// remove the file between its opening and its locking here, and the next process
+// would lock another file of that name.
+func isCurrent(lock *flock.Flock) (bool, error) {
+	locked, err := lock.Stat()
+	if err != nil {
+		return false, err
+	}
+	named, err := os.Stat(lock.Path())
+	if isNotExist(err) {
+		return false, nil
+	}
+	return err == nil && os.SameFile(locked, named), err
 }
 
 // Unlock gives the lock up.

@@ -212,6 +212,9 @@ func TestBadInputsOfRewardAndPPO(t *testing.T) {
 			if o.code != c.code || !strings.Contains(o.stderr, c.says) {
 				t.Errorf("exit code %d, want %d and %q\n%s", o.code, c.code, c.says, o.stderr)
 			}
+			if entries, err := os.ReadDir(at("o")); !os.IsNotExist(err) {
+				t.Errorf("the folder of the refused stage is left with %v (%v)", entries, err)
+			}
 		})
 	}
 	for _, folder := range []string{a.sft, a.reward} {

@@ -108,7 +108,7 @@ func (c *call) stage(f stageFolder, work func() (*artifact.Manifest, error)) (ma
 
 // folder has work write into the folder out, which is made if missing, while
 // this process holds its lock. The inputs, by their roles, must exist and lie
-// elsewhere.
+// elsewhere. Work that fails before it wrote anything leaves no trace.
 func (c *call) folder(out string, inputs map[string]string, work func() error) (err error) {
 	c.resumable = true
 	for _, role := range slices.Sorted(maps.Keys(inputs)) {
@@ -116,20 +116,17 @@ func (c *call) folder(out string, inputs map[string]string, work func() error) (
 			return err
 		}
 	}
-	if err := artifact.MakeFolder(out); err != nil {
-		return err
-	}
 	// A stage's folder in that of a run is the run's as well.
 	folders := []string{out}
 	if parent := filepath.Dir(filepath.Clean(out)); godoc.IsRun(parent) {
 		folders = []string{parent, out}
 	}
 	for _, folder := range folders {
-		lock, err := artifact.Lock(folder)
-		if err != nil {
-			return err
+		claim, failed := artifact.MakeAndLock(folder)
+		if failed != nil {
+			return failed
 		}
-		defer func() { err = errors.Join(err, lock.Unlock()) }()
+		defer func() { err = errors.Join(err, claim.End(err)) }()
 	}
 	return work()
 }

@@ -202,14 +202,11 @@ func IsRun(folder string) bool { return isFile(filepath.Join(folder, recipeFile)
 // runLocked runs a stage while the process holds the lock of its folder as
 // well: a verb that was given the folder itself knows nothing of the run's.
 func (s stage) runLocked(out string) (m *artifact.Manifest, err error) {
-	if err := artifact.MakeFolder(out); err != nil {
-		return nil, err
-	}
-	lock, err := artifact.Lock(out)
+	claim, err := artifact.MakeAndLock(out)
 	if err != nil {
 		return nil, err
 	}
-	defer func() { err = errors.Join(err, lock.Unlock()) }()
+	defer func() { err = errors.Join(err, claim.End(err)) }()
 	return s.run(out)
 }
 
