@@ -88,8 +88,8 @@ func (f fresh) part(task, m int) (lo, hi, m0, m1 int) {
 	return lo, min(lo+f.each*kernel.NR, f.n), m0, min(m0+f.rows, m)
 }
 
-// run computes a task's part of y = a·w, with done as in [product].
-func (f fresh) run(task int, y []float32, ldy int, a []float32, lda, m int, w, scratch []float32, done func(m0, m1, lo, hi int)) {
+// run computes a task's part of y = a·w.
+func (f fresh) run(task int, y []float32, ldy int, a []float32, lda, m int, w, scratch []float32, done done) {
 	lo, hi, first, m := f.part(task, m)
 	if first >= m {
 		return
@@ -103,17 +103,20 @@ func (f fresh) run(task int, y []float32, ldy int, a []float32, lda, m int, w, s
 		} else {
 			f.products.packB(packed, w[k0*f.n+lo:], f.n, kc, width, 0, panels)
 		}
-		next := f.next(task, k0, w)
+		last := k0+kc == f.k
 		whole := first + max(0, (m-first)/taskRows-1)*taskRows // the last block of taskRows
 		for m0 := first; m0 < m; m0 += taskRows {
 			m1 := min(m0+taskRows, m)
-			fetch := next
-			if m0 != whole {
-				fetch = kernel.Fetch{}
+			var ahead kernel.Ahead
+			if m0 == whole {
+				ahead[0] = f.next(task, k0, w)
 			}
-			f.products.gemm(y[m0*ldy+lo:], ldy, a[m0*lda+k0:], lda, packed, kc, width, 0, m1-m0, 0, panels, k0 > 0, rest, fetch)
-			if done != nil && k0+kc == f.k {
-				done(m0, m1, lo, hi)
+			if last && done.beside != nil {
+				ahead[1] = kernel.FetchRows(done.beside.f[m0*ldy+lo:], ldy, m1-m0, kc)
+			}
+			f.products.gemm(y[m0*ldy+lo:], ldy, a[m0*lda+k0:], lda, packed, kc, width, 0, m1-m0, 0, panels, k0 > 0, rest, ahead)
+			if last && done.apply != nil {
+				done.apply(m0, m1, lo, hi)
 			}
 		}
 	}
@@ -129,9 +132,10 @@ func (f fresh) next(task, k0 int, w []float32) kernel.Fetch {
 	}
 	lo := task % f.across * f.each * kernel.NR
 	if f.transposed {
-		return kernel.Fetch{From: w[lo*f.k+k0:], Panel: kernel.NR * f.k, Strip: 16, Line: f.k}
+		return kernel.FetchColumns(w[lo*f.k+k0:], f.k)
 	}
-	return kernel.Fetch{From: w[k0*f.n+lo:], Panel: kernel.NR, Strip: 16 * f.n, Line: f.n}
+	kc := min(kernel.KC, f.k-k0)
+	return kernel.FetchRows(w[k0*f.n+lo:], f.n, kc, kc)
 }
 
 // trains tells whether a Program computes gradients of weights.
@@ -143,6 +147,15 @@ func trains(nodes []*compute.Node) bool {
 		}
 	}
 	return false
+}
+
+// done is what follows a product, range by range.
+type done struct {
+	// apply, if not nil, is told of each range of rows whose columns lo to hi are
+	// complete, while they are in the cache.
+	apply func(m0, m1, lo, hi int)
+	// beside, if not nil, is an array of the product's shape that apply reads.
+	beside *storage
 }
 
 // product is y [m, n] = a [m, k]·w for a number of rows that each run chooses.
@@ -158,9 +171,8 @@ type product struct {
 }
 
 // productOf prepares products of at most m rows with the weight of a node's
-// input, [k, n] or, transposed, [n, k]. done, if not nil, is told of each range
-// of rows whose columns lo to hi are complete, while they are in the cache.
-func (c *compiler) productOf(w *compute.Tensor, m, k, n int, transposed bool, done func(m0, m1, lo, hi int)) *product {
+// input, [k, n] or, transposed, [n, k].
+func (c *compiler) productOf(w *compute.Tensor, m, k, n int, transposed bool, done done) *product {
 	p, engine := &product{pool: c.pool}, c.engine
 	if f, ok := c.freshOf(m, k, n, transposed); ok {
 		source := c.in(w)
@@ -180,8 +192,8 @@ func (c *compiler) productOf(w *compute.Tensor, m, k, n int, transposed bool, do
 			return
 		}
 		engine.products.blocks(p.y, p.ldy, p.a, p.lda, p.w, k, n, m0, m1, p0, p1, engine.scratch[worker])
-		if done != nil {
-			done(m0, m1, p0*kernel.NR, min(p1*kernel.NR, n))
+		if done.apply != nil {
+			done.apply(m0, m1, p0*kernel.NR, min(p1*kernel.NR, n))
 		}
 	}}
 	return p

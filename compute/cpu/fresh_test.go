@@ -23,7 +23,7 @@ func TestAProductPackedAsItGoesHasTheBitsOfOnePackedWhole(t *testing.T) {
 				packed := make([]float32, x.packedSize(s.k, s.n))
 				pack(packed, w, ldw, s.k, s.n, 0, panelCount(s.n))
 				want := make([]float32, s.m*s.n)
-				x.gemm(want, s.n, a, s.k, packed, s.k, s.n, 0, s.m, 0, panelCount(s.n), false, make([]float32, x.scratch), kernel.Fetch{})
+				x.gemm(want, s.n, a, s.k, packed, s.k, s.n, 0, s.m, 0, panelCount(s.n), false, make([]float32, x.scratch), kernel.Ahead{})
 
 				for workers := 1; workers <= 4; workers++ {
 					name := fmt.Sprintf("%s %v transposed %v workers %d", precision, s, transposed, workers)
@@ -35,13 +35,13 @@ func TestAProductPackedAsItGoesHasTheBitsOfOnePackedWhole(t *testing.T) {
 					for _, m := range []int{s.m, s.m / 2, 1} {
 						got, told := make([]float32, s.m*s.n), make([]int, s.m*s.n)
 						for task := range f.tasks {
-							f.run(task, got, s.n, a, s.k, m, w, make([]float32, f.packedSize()+x.scratch), func(m0, m1, lo, hi int) {
+							f.run(task, got, s.n, a, s.k, m, w, make([]float32, f.packedSize()+x.scratch), done{beside: &storage{f: want}, apply: func(m0, m1, lo, hi int) {
 								for i := m0; i < m1; i++ {
 									for j := lo; j < hi; j++ {
 										told[i*s.n+j]++
 									}
 								}
-							})
+							}})
 						}
 						for i := range m * s.n {
 							if math.Float32bits(got[i]) != math.Float32bits(want[i]) {

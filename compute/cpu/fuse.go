@@ -9,8 +9,9 @@ import (
 // part of the product while it is in the cache. It computes what the operator
 // computes by itself, to the last bit.
 type epilogue struct {
-	node  *compute.Node
-	apply func(lo, hi int) // elements of the product
+	node   *compute.Node
+	apply  func(lo, hi int) // elements of the product
+	beside *storage         // another operand, or nil
 }
 
 // fuse finds an operator to apply to the product y of the node being lowered,
@@ -36,7 +37,14 @@ func (c *compiler) fuse(y *compute.Tensor) (epilogue, bool) {
 			}
 			product := c.out(y.Node, y.Index)
 			c.fused[n] = true
-			return epilogue{n, c.epilogueOf(n, y, product, outs)}, true
+			after := epilogue{node: n, apply: c.epilogueOf(n, y, product, outs)}
+			for _, in := range n.Inputs {
+				if root(in) != y {
+					after.beside = c.in(in)
+					break
+				}
+			}
+			return after, true
 		}
 	}
 	return epilogue{}, false

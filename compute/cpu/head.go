@@ -251,7 +251,7 @@ func (c *compiler) headWeightGrad(h head, outIn bool, dw, logits, hidden *storag
 		tiles := pool.tile(h.v, h.d)
 		product := &job{tiles.tasks, func(task, worker int) {
 			m0, m1, p0, p1 := tiles.at(task)
-			products.gemmAT(dw.f, h.d, logits.f, h.stride, packed.f, rows, h.d, m0, m1, p0, p1, add, engine.scratch[worker])
+			products.gemmAT(dw.f, h.d, logits.f, h.stride, packed.f, rows, h.d, m0, m1, p0, p1, add, engine.scratch[worker], nil)
 		}}
 		return func(r int, a bool) {
 			rows, add = r, a
@@ -265,7 +265,7 @@ func (c *compiler) headWeightGrad(h head, outIn bool, dw, logits, hidden *storag
 	product := &job{tiles.tasks, func(task, worker int) {
 		_, _, p0, p1 := tiles.at(task)
 		products.packB(packed.f, logits.f, h.stride, rows, h.v, p0, p1)
-		products.gemmAT(dw.f, h.v, hidden.f, h.d, packed.f, rows, h.v, 0, h.d, p0, p1, add, engine.scratch[worker])
+		products.gemmAT(dw.f, h.v, hidden.f, h.d, packed.f, rows, h.v, 0, h.d, p0, p1, add, engine.scratch[worker], nil)
 	}}
 	return func(r int, a bool) {
 		rows, add = r, a

@@ -69,7 +69,7 @@ func (c *compiler) keep(n *compute.Node, h head) (kept, bool) {
 
 // keptForward computes and keeps the logits; row and skip as in headForward.
 func (c *compiler) keptForward(n *compute.Node, h head, k kept, outIn bool, row func(r int, logits []float32, token int), skip func(r int)) {
-	product := c.productOf(n.Inputs[1], h.rows, h.d, h.v, outIn, nil)
+	product := c.productOf(n.Inputs[1], h.rows, h.d, h.v, outIn, done{})
 	gather := byRows(h.rows, h.d, func(lo, hi int) {
 		for i := lo; i < min(hi, len(k.rows.rows)); i++ {
 			copy(k.hidden.f[i*h.d:(i+1)*h.d], h.hidden.f[k.rows.rows[i]*h.d:])
@@ -111,7 +111,7 @@ func (c *compiler) keptBackward(n *compute.Node, h head, k kept, outIn bool, gra
 	sum := c.sumOf(n.Outputs[1])
 	rows := k.each(h, grad)
 	dgathered := c.temporary(h.rows * h.d)
-	product := c.productOf(n.Inputs[1], h.rows, h.v, h.d, !outIn, nil)
+	product := c.productOf(n.Inputs[1], h.rows, h.v, h.d, !outIn, done{})
 	scatter := byRows(h.rows, h.d, func(lo, hi int) {
 		for i := lo; i < min(hi, len(k.rows.rows)); i++ {
 			r := k.rows.rows[i]
@@ -178,7 +178,7 @@ func (c *compiler) keptWeightGrad(h head, k kept, outIn bool, dw *storage) func(
 		jobs = append(jobs, &job{tiles.tasks, func(task, worker int) {
 			m0, m1, p0, p1 := tiles.at(task)
 			each(func(b, lo, rows int, add bool) {
-				products.gemmAT(dw.f, h.d, k.logits.f[lo*h.stride:], h.stride, packed.f[b*size:(b+1)*size], rows, h.d, m0, m1, p0, p1, add, engine.scratch[worker])
+				products.gemmAT(dw.f, h.d, k.logits.f[lo*h.stride:], h.stride, packed.f[b*size:(b+1)*size], rows, h.d, m0, m1, p0, p1, add, engine.scratch[worker], k.logits.f[(lo+rows)*h.stride:])
 			})
 		}})
 	} else { // dw [D, V] = hiddenᵀ·dlogits; each task packs the panels it reads
@@ -190,7 +190,7 @@ func (c *compiler) keptWeightGrad(h head, k kept, outIn bool, dw *storage) func(
 			each(func(b, lo, rows int, add bool) {
 				packed := packed.f[b*size : (b+1)*size]
 				products.packB(packed, k.logits.f[lo*h.stride:], h.stride, rows, h.v, p0, p1)
-				products.gemmAT(dw.f, h.v, k.hidden.f[lo*h.d:], h.d, packed, rows, h.v, 0, h.d, p0, p1, add, engine.scratch[worker])
+				products.gemmAT(dw.f, h.v, k.hidden.f[lo*h.d:], h.d, packed, rows, h.v, 0, h.d, p0, p1, add, engine.scratch[worker], nil)
 			})
 		}})
 	}

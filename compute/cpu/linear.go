@@ -96,7 +96,7 @@ func (x products) block(packed []float32, k0, k, n int) (kc int, part []float32)
 func (x products) blocks(c []float32, ldc int, a []float32, lda int, packed []float32, k, n, m0, m1, p0, p1 int, scratch []float32) {
 	for k0 := 0; k0 < k; k0 += kernel.KC {
 		kc, part := x.block(packed, k0, k, n)
-		x.gemm(c, ldc, a[k0:], lda, part, kc, n, m0, m1, p0, p1, k0 > 0, scratch, kernel.Fetch{})
+		x.gemm(c, ldc, a[k0:], lda, part, kc, n, m0, m1, p0, p1, k0 > 0, scratch, kernel.Ahead{})
 	}
 }
 
@@ -180,13 +180,14 @@ func (c *compiler) linear(n *compute.Node, o compute.LinearOp) {
 	m, k, width := n.Inputs[0].Shape.Rows(), n.Inputs[0].Shape.Last(), n.Outputs[0].Shape.Last()
 	after, fused := c.fuse(n.Outputs[0])
 	x, y := c.in(n.Inputs[0]), c.out(n, 0)
-	var done func(m0, m1, lo, hi int)
+	var then done
 	if o.Bias || fused {
 		var bias *storage
 		if o.Bias {
 			bias = c.in(n.Inputs[2])
 		}
-		done = func(m0, m1, lo, hi int) {
+		then.beside = after.beside
+		then.apply = func(m0, m1, lo, hi int) {
 			for i := m0; i < m1; i++ {
 				if bias != nil {
 					row := y.f[i*width+lo : i*width+hi]
@@ -198,7 +199,7 @@ func (c *compiler) linear(n *compute.Node, o compute.LinearOp) {
 			}
 		}
 	}
-	product := c.productOf(n.Inputs[1], m, k, width, o.OutIn, done)
+	product := c.productOf(n.Inputs[1], m, k, width, o.OutIn, then)
 	c.emitFunc(n, func() { product.do(y.f, width, x.f, k, m) })
 	if fused {
 		c.x.steps[len(c.x.steps)-1].flops += after.node.Op.FLOPs(after.node)
@@ -231,7 +232,7 @@ func (c *compiler) linearWeightGrad(n *compute.Node, o compute.LinearWeightGradO
 		m0, m1, p0, p1 := tiles.at(task)
 		for s := range count {
 			products.gemmAT(y.f, width, a.f[s*length*m:], m, packed.f[s*size:(s+1)*size],
-				length, width, m0, m1, p0, p1, added || s > 0, scratch[worker])
+				length, width, m0, m1, p0, p1, added || s > 0, scratch[worker], a.f[min(s+1, count)*length*m:])
 		}
 	}}
 	pool := c.pool

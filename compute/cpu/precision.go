@@ -41,9 +41,9 @@ type products struct {
 	// blocks of kernel.KC steps and of 96 rows they stay in a second-level cache.
 	together int
 	scratch  int // floats that gemm and gemmAT need of each worker
-	gemmAT   func(c []float32, ldc int, a []float32, lda int, packed []float32, k, n, m0, m1, p0, p1 int, add bool, scratch []float32)
-	// gemm may fetch what the next product reads.
-	gemm func(c []float32, ldc int, a []float32, lda int, packed []float32, k, n, m0, m1, p0, p1 int, add bool, scratch []float32, next kernel.Fetch)
+	gemmAT   func(c []float32, ldc int, a []float32, lda int, packed []float32, k, n, m0, m1, p0, p1 int, add bool, scratch, next []float32)
+	// gemm may fetch what is read after it, gemmAT the next product's left matrix.
+	gemm func(c []float32, ldc int, a []float32, lda int, packed []float32, k, n, m0, m1, p0, p1 int, add bool, scratch []float32, ahead kernel.Ahead)
 }
 
 func productsOf(p Precision) products {
@@ -58,10 +58,10 @@ func productsOf(p Precision) products {
 			},
 			together: 24,
 			scratch:  kernel.GemmBF16Scratch(),
-			gemm: func(c []float32, ldc int, a []float32, lda int, packed []float32, k, n, m0, m1, p0, p1 int, add bool, scratch []float32, _ kernel.Fetch) {
+			gemm: func(c []float32, ldc int, a []float32, lda int, packed []float32, k, n, m0, m1, p0, p1 int, add bool, scratch []float32, _ kernel.Ahead) {
 				kernel.GemmBF16(c, ldc, a, lda, words(packed), k, n, m0, m1, p0, p1, add, scratch)
 			},
-			gemmAT: func(c []float32, ldc int, a []float32, lda int, packed []float32, k, n, m0, m1, p0, p1 int, add bool, scratch []float32) {
+			gemmAT: func(c []float32, ldc int, a []float32, lda int, packed []float32, k, n, m0, m1, p0, p1 int, add bool, scratch, _ []float32) {
 				kernel.GemmATBF16(c, ldc, a, lda, words(packed), k, n, m0, m1, p0, p1, add, scratch)
 			},
 		}
@@ -72,8 +72,8 @@ func productsOf(p Precision) products {
 		packBT:     kernel.PackBT,
 		together:   12,
 		scratch:    kernel.GemmATScratch(),
-		gemm: func(c []float32, ldc int, a []float32, lda int, packed []float32, k, n, m0, m1, p0, p1 int, add bool, _ []float32, next kernel.Fetch) {
-			kernel.GemmFetch(c, ldc, a, lda, packed, k, n, m0, m1, p0, p1, add, next)
+		gemm: func(c []float32, ldc int, a []float32, lda int, packed []float32, k, n, m0, m1, p0, p1 int, add bool, _ []float32, ahead kernel.Ahead) {
+			kernel.GemmFetch(c, ldc, a, lda, packed, k, n, m0, m1, p0, p1, add, ahead)
 		},
 		gemmAT: kernel.GemmAT,
 	}

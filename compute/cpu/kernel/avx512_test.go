@@ -73,7 +73,7 @@ func TestAVX512GivesTheBitsOfAVX2(t *testing.T) {
 					bp, at := packed(t, b, k, n), transposed(a, m, k)
 					Gemm(c, n, a.x, a.stride, bp, k, n, 0, m, 0, panels, m%2 == 0)
 					out = append(out, c...)
-					GemmAT(c, n, at.x, at.stride, bp, k, n, m/3, m, panels/2, panels, true, scratch)
+					GemmAT(c, n, at.x, at.stride, bp, k, n, m/3, m, panels/2, panels, true, scratch, nil)
 					out = append(out, c...)
 					GemmBF16(c, n, a.x, a.stride, packedBF16(t, b, k, n, false), k, n, 0, m, 0, panels, m%2 == 0, scratch)
 					out = append(out, c...)

@@ -48,23 +48,50 @@ const (
 // With k = 0 the product is 0. Gemm panics if a slice is too short for its
 // range.
 func Gemm(c []float32, ldc int, a []float32, lda int, bp []float32, k, n, m0, m1, p0, p1 int, acc bool) {
-	GemmFetch(c, ldc, a, lda, bp, k, n, m0, m1, p0, p1, acc, Fetch{})
+	GemmFetch(c, ldc, a, lda, bp, k, n, m0, m1, p0, p1, acc, Ahead{})
 }
 
-// Fetch is memory that the next product will read. A product of many rows brings
-// it into the second-level cache on its way, where the instruction set can: the
-// multipliers need not wait for memory later. It changes no result.
+// Fetch is memory that will be read soon after a product. A product of many rows
+// brings it into the second-level cache on its way, where the instruction set
+// can: the multipliers need not wait for memory later. It changes no result.
 //
-// For each panel it multiplies, the product fetches KC cache lines, if it has
-// rowBlock rows, in strips of 16: panel j begins at From[j·Panel], its strip s
-// s·Strip floats further, and the lines of a strip are Line floats apart.
+// For each panel it multiplies, the product fetches k lines, if it has rowBlock
+// rows and one block of k steps, in 16 strips of k/16: panel j begins at
+// From[j·Panel], its strip s s·Strip floats further, and the lines of a strip are
+// Line floats apart.
 type Fetch struct {
 	From               []float32
 	Panel, Strip, Line int
 }
 
-// GemmFetch is Gemm that fetches next on its way.
-func GemmFetch(c []float32, ldc int, a []float32, lda int, bp []float32, k, n, m0, m1, p0, p1 int, acc bool, next Fetch) {
+// Ahead is what a product fetches, nothing where From is nil.
+type Ahead [2]Fetch
+
+// rowStrips are the strips of a block of rowBlock rows.
+const rowStrips = rowBlock / MR
+
+// FetchRows fetches rows × columns of a matrix of the given stride, at which x
+// begins, sixteen columns for each panel, with a product of kc steps.
+func FetchRows(x []float32, stride, rows, kc int) Fetch {
+	return Fetch{From: x, Panel: NR, Strip: (rows + rowStrips - 1) / rowStrips * stride, Line: stride}
+}
+
+// FetchColumns fetches as many rows of kc floats as the panels have columns, the
+// rows stride apart.
+func FetchColumns(x []float32, stride int) Fetch {
+	return Fetch{From: x, Panel: NR * stride, Strip: NR, Line: stride}
+}
+
+// fetchPanel fetches from a packed matrix the panel after p.
+func fetchPanel(bp []float32, k, k0, kc, p, p1 int) Fetch {
+	if p+1 >= p1 {
+		return Fetch{}
+	}
+	return Fetch{From: bp[(p+1)*k*NR+k0*NR:], Panel: k * NR, Strip: (kc + rowStrips - 1) / rowStrips * NR, Line: NR}
+}
+
+// GemmFetch is Gemm that fetches on its way.
+func GemmFetch(c []float32, ldc int, a []float32, lda int, bp []float32, k, n, m0, m1, p0, p1 int, acc bool, ahead Ahead) {
 	if !checkProduct("Gemm", c, ldc, bp, k, n, m0, m1, p0, p1) {
 		return
 	}
@@ -80,7 +107,7 @@ func GemmFetch(c []float32, ldc int, a []float32, lda int, bp []float32, k, n, m
 		for p := p0; p < p1; p += group {
 			for k0 := 0; k0 < k; k0 += KC {
 				block(c[m0*ldc:], ldc, a[m0*lda+k0:], lda, bp[k0*NR:], k*NR,
-					min(KC, k-k0), n, m1-m0, p, min(p+group, p1), acc || k0 > 0, Fetch{})
+					min(KC, k-k0), n, m1-m0, p, min(p+group, p1), acc || k0 > 0, Ahead{})
 			}
 		}
 		return
@@ -89,9 +116,9 @@ func GemmFetch(c []float32, ldc int, a []float32, lda int, bp []float32, k, n, m
 		kc := min(KC, k-k0)
 		for i := m0; i < m1; i += rowBlock {
 			rows := min(rowBlock, m1-i)
-			fetch := next
-			if next.From == nil && i == m0 && p0+1 < p1 {
-				fetch = Fetch{From: bp[(p0+1)*k*NR+k0*NR:], Panel: k * NR, Strip: 16 * NR, Line: NR}
+			fetch := ahead
+			if ahead[0].From == nil && i == m0 {
+				fetch[0] = fetchPanel(bp, k, k0, kc, p0, p1)
 			}
 			block(c[i*ldc:], ldc, a[i*lda+k0:], lda, bp[k0*NR:], k*NR, kc, n, rows, p0, p1, acc || k0 > 0, fetch)
 		}
@@ -112,8 +139,9 @@ func GemmATScratch() int { return rowBlock * KC }
 //
 // scratch has at least GemmATScratch floats and belongs to this call alone;
 // blocks of A are transposed into it. The result has the bits that Gemm gives
-// for the transposed matrix. Panics as Gemm does.
-func GemmAT(c []float32, ldc int, a []float32, lda int, bp []float32, k, n, m0, m1, p0, p1 int, acc bool, scratch []float32) {
+// for the transposed matrix. next, if not nil, is the A of a product with the
+// same m0 that follows, to be fetched. Panics as Gemm does.
+func GemmAT(c []float32, ldc int, a []float32, lda int, bp []float32, k, n, m0, m1, p0, p1 int, acc bool, scratch, next []float32) {
 	if !checkProduct("GemmAT", c, ldc, bp, k, n, m0, m1, p0, p1) {
 		return
 	}
@@ -132,7 +160,16 @@ func GemmAT(c []float32, ldc int, a []float32, lda int, bp []float32, k, n, m0, 
 		for i := m0; i < m1; i += rowBlock {
 			rows := min(rowBlock, m1-i)
 			transpose(scratch, KC, a[k0*lda+i:], lda, kc, rows)
-			block(c[i*ldc:], ldc, scratch, KC, bp[k0*NR:], k*NR, kc, n, rows, p0, p1, acc || k0 > 0, Fetch{})
+			ahead := Ahead{fetchPanel(bp, k, k0, kc, p0, p1)}
+			switch {
+			case i+rowBlock < m1:
+				ahead[1] = FetchRows(a[k0*lda+i+rowBlock:], lda, kc, kc)
+			case k0+KC < k:
+				ahead[1] = FetchRows(a[(k0+KC)*lda+m0:], lda, kc, kc)
+			case m0 < len(next):
+				ahead[1] = FetchRows(next[m0:], lda, kc, kc)
+			}
+			block(c[i*ldc:], ldc, scratch, KC, bp[k0*NR:], k*NR, kc, n, rows, p0, p1, acc || k0 > 0, ahead)
 		}
 	}
 }

@@ -5,12 +5,12 @@ package kernel
 // block computes rows of C for the panels p0 ≤ p < p1 from one block of kc
 // steps, adding to C if add. c and a begin at the first row, the panels ldp
 // floats apart in bp.
-func block(c []float32, ldc int, a []float32, lda int, bp []float32, ldp, kc, n, rows, p0, p1 int, add bool, next Fetch) {
+func block(c []float32, ldc int, a []float32, lda int, bp []float32, ldp, kc, n, rows, p0, p1 int, add bool, ahead Ahead) {
 	switch selected {
 	case portableLevel:
 		blockPortable(c, ldc, a, lda, bp, ldp, kc, n, rows, p0, p1, add)
 	case avx2Level:
-		blockAVX2(c, ldc, a, lda, bp, ldp, kc, n, rows, p0, p1, add, next)
+		blockAVX2(c, ldc, a, lda, bp, ldp, kc, n, rows, p0, p1, add, ahead)
 	case avx512Level:
 		float32Tiles.block(c, ldc, a, lda, bp, ldp, kc, n, rows, p0, p1, add)
 	}
@@ -32,7 +32,7 @@ func streamPanels(rows int) int {
 	return 1
 }
 
-func blockAVX2(c []float32, ldc int, a []float32, lda int, bp []float32, ldp, kc, n, rows, p0, p1 int, add bool, next Fetch) {
+func blockAVX2(c []float32, ldc int, a []float32, lda int, bp []float32, ldp, kc, n, rows, p0, p1 int, add bool, ahead Ahead) {
 	p := p0
 	if rows <= 3 {
 		// Groups of whole panels wide enough to keep the multipliers busy.
@@ -56,28 +56,36 @@ func blockAVX2(c []float32, ldc int, a []float32, lda int, bp []float32, ldp, kc
 		c, panel := c[p*NR:], bp[p*ldp:]
 		cols := n - p*NR
 		if cols >= NR {
-			var from []float32
-			if at := (p - p0) * next.Panel; at < len(next.From) {
-				from = next.From[at:]
-			}
-			tileAVX2(c, ldc, a, lda, panel, kc, rows, add, from, next)
+			tileAVX2(c, ldc, a, lda, panel, kc, rows, add, ahead.at(p-p0, panel))
 			continue
 		}
 		var t [edgeRows * NR]float32
 		for i := 0; i < rows; i += edgeRows {
 			r := min(edgeRows, rows-i)
-			tileAVX2(t[:], NR, a[i*lda:], lda, panel, kc, r, false, nil, next)
+			tileAVX2(t[:], NR, a[i*lda:], lda, panel, kc, r, false, Ahead{}.at(0, panel))
 			moveEdge(c[i*ldc:], ldc, t[:], r, cols, add)
 		}
 	}
 }
 
+// at is what is fetched with a panel, the j-th one: the panel's own first line
+// where there is nothing.
+func (a Ahead) at(j int, panel []float32) Ahead {
+	for i := range a {
+		if f := &a[i]; j*f.Panel < len(f.From) {
+			f.From = f.From[j*f.Panel:]
+		} else {
+			*f = Fetch{From: panel}
+		}
+	}
+	return a
+}
+
 // tileAVX2 computes rows × NR of C, adding to C if add. The rows are cut into
 // strips of six; what is left over is joined with the last six and cut anew,
 // since strips of four or five keep the multipliers busy and shorter ones
-// cannot. Of many rows the strips fetch lines from the given place on, if it is
-// not nil.
-func tileAVX2(c []float32, ldc int, a []float32, lda int, bp []float32, kc, rows int, add bool, from []float32, next Fetch) {
+// cannot. Of many rows the strips fetch what is ahead.
+func tileAVX2(c []float32, ldc int, a []float32, lda int, bp []float32, kc, rows int, add bool, ahead Ahead) {
 	strips, rest := rows/MR, rows%MR
 	var more int // rows of one more strip after rest
 	if strips > 0 && rest > 0 && rest < 4 {
@@ -90,10 +98,9 @@ func tileAVX2(c []float32, ldc int, a []float32, lda int, bp []float32, kc, rows
 	case strips == 0:
 	case rows <= streamRows:
 		gemm6(&c[0], ldc, &a[0], lda, b, kc, strips, add)
-	case from == nil:
-		gemmMany6(&c[0], ldc, &a[0], lda, b, kc, strips, add, b, 0, 0)
 	default:
-		gemmMany6(&c[0], ldc, &a[0], lda, b, kc, strips, add, &from[0], next.Line, next.Strip)
+		f := &ahead
+		gemmMany6(&c[0], ldc, &a[0], lda, b, kc, strips, add, &f[0].From[0], f[0].Line, f[0].Strip, &f[1].From[0], f[1].Line, f[1].Strip)
 	}
 	i := strips * MR
 	for _, r := range [2]int{rest, more} {

@@ -55,7 +55,7 @@ func BenchmarkGemmAT(b *testing.B) {
 			bp := make([]float32, PackedSize(s.k, s.n))
 			PackB(bp, w, s.n, s.k, s.n, 0, s.n/NR)
 			for b.Loop() {
-				GemmAT(c, s.n, x, s.m, bp, s.k, s.n, 0, s.m, 0, s.n/NR, true, scratch)
+				GemmAT(c, s.n, x, s.m, bp, s.k, s.n, 0, s.m, 0, s.n/NR, true, scratch, nil)
 			}
 			reportRate(b, 2*s.m*s.k*s.n)
 		})

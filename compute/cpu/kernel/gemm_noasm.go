@@ -2,7 +2,7 @@
 
 package kernel
 
-func block(c []float32, ldc int, a []float32, lda int, bp []float32, ldp, kc, n, rows, p0, p1 int, add bool, _ Fetch) {
+func block(c []float32, ldc int, a []float32, lda int, bp []float32, ldp, kc, n, rows, p0, p1 int, add bool, _ Ahead) {
 	blockPortable(c, ldc, a, lda, bp, ldp, kc, n, rows, p0, p1, add)
 }
 

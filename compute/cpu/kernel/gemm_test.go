@@ -146,7 +146,7 @@ func TestProductsAgreeWithFloat64OnOddShapes(t *testing.T) {
 				checkClose(t, "Gemm "+what, c, before, a, b, s.k, s.n, s.m, acc)
 				c.check(t, "Gemm "+what)
 				d := newBuffer(seed+2000, s.m, s.n, x%5, x%6)
-				GemmAT(d.x, d.stride, at.x, at.stride, bp, s.k, s.n, 0, s.m, 0, panels, acc, scratch)
+				GemmAT(d.x, d.stride, at.x, at.stride, bp, s.k, s.n, 0, s.m, 0, panels, acc, scratch, nil)
 				if !sameBits(c.all, d.all) {
 					t.Fatalf("GemmAT %s differs from Gemm of the transposed matrix", what)
 				}
@@ -240,7 +240,7 @@ func TestResultDoesNotDependOnTheRange(t *testing.T) {
 						i1, p1 := min(m, i+rows), min(5, p+panels)
 						Gemm(c.x, c.stride, a.x, a.stride, bp, k, n, i, i1, p, p1, true)
 						if rows >= 40 {
-							GemmAT(d.x, d.stride, at.x, at.stride, bp, k, n, i, i1, p, p1, true, scratch)
+							GemmAT(d.x, d.stride, at.x, at.stride, bp, k, n, i, i1, p, p1, true, scratch, nil)
 						}
 					}
 				}
@@ -263,16 +263,20 @@ func TestFetchingChangesNoBit(t *testing.T) {
 	onEachSet(t, func(t *testing.T) {
 		want := newBuffer(3, m, n, 2, 0)
 		Gemm(want.x, want.stride, a.x, a.stride, bp, k, n, 0, m, 0, 5, true)
-		for _, next := range []Fetch{
-			{b.x, NR, 16 * n, n},
-			{b.x[len(b.x)-1:], NR, 16 * n, n},
+		fetches := []Fetch{
+			{},
+			FetchRows(b.x, n, k, k),
+			FetchColumns(b.x[len(b.x)-1:], k),
 			{make([]float32, 1), 0, 1 << 30, 1 << 20},
 			{[]float32{}, 1, 1, 1},
-		} {
-			c := newBuffer(3, m, n, 2, 0)
-			GemmFetch(c.x, c.stride, a.x, a.stride, bp, k, n, 0, m, 0, 5, true, next)
-			if !sameBits(c.all, want.all) {
-				t.Errorf("fetching %d floats (%d, %d, %d) changes the product", len(next.From), next.Panel, next.Strip, next.Line)
+		}
+		for i, x := range fetches {
+			for j, y := range fetches {
+				c := newBuffer(3, m, n, 2, 0)
+				GemmFetch(c.x, c.stride, a.x, a.stride, bp, k, n, 0, m, 0, 5, true, Ahead{x, y})
+				if !sameBits(c.all, want.all) {
+					t.Errorf("fetching %d and %d changes the product", i, j)
+				}
 			}
 		}
 	})
@@ -361,7 +365,7 @@ func TestProductOverNothing(t *testing.T) {
 		if !slices.Equal(c, []float32{1, 2, 3, 0, 0, 6}) {
 			t.Errorf("k = 0 gave %v", c)
 		}
-		GemmAT(c, 3, nil, 2, nil, 0, 2, 0, 1, 0, 1, false, scratch)
+		GemmAT(c, 3, nil, 2, nil, 0, 2, 0, 1, 0, 1, false, scratch, nil)
 		if !slices.Equal(c, []float32{0, 0, 3, 0, 0, 6}) {
 			t.Errorf("GemmAT with k = 0 gave %v", c)
 		}
@@ -385,8 +389,8 @@ func TestShortSlicesPanic(t *testing.T) {
 		"Gemm lda":        func() { Gemm(x(m*n), n, x(m*k), k-1, x(full), k, n, 0, m, 0, 2, false) },
 		"Gemm panels":     func() { Gemm(x(9*m*n), n, x(m*k), k, x(9*full), k, n, 0, m, 0, 3, false) },
 		"Gemm rows":       func() { Gemm(x(m*n), n, x(m*k), k, x(full), k, n, -1, m, 0, 2, false) },
-		"GemmAT a":        func() { GemmAT(x(m*n), n, x(m*k-1), m, x(full), k, n, 0, m, 0, 2, false, scratch) },
-		"GemmAT scratch":  func() { GemmAT(x(m*n), n, x(m*k), m, x(full), k, n, 0, m, 0, 2, false, scratch[1:]) },
+		"GemmAT a":        func() { GemmAT(x(m*n), n, x(m*k-1), m, x(full), k, n, 0, m, 0, 2, false, scratch, nil) },
+		"GemmAT scratch":  func() { GemmAT(x(m*n), n, x(m*k), m, x(full), k, n, 0, m, 0, 2, false, scratch[1:], nil) },
 		"PackB b":         func() { PackB(x(full), x(k*n-1), n, k, n, 0, 2) },
 		"PackB dst":       func() { PackB(x(full-1), x(k*n), n, k, n, 0, 2) },
 		"PackBT b":        func() { PackBT(x(full), x(k*n-1), k, k, n, 0, 2) },
@@ -451,7 +455,7 @@ func TestProductsAllocateNothing(t *testing.T) {
 			PackB(bp, b, n, k, n, 0, 2)
 			PackBT(bp, b, k, k, n, 0, 2)
 			Gemm(c, n, a, k, bp, k, n, 0, m, 0, 2, false)
-			GemmAT(c, n, a, m, bp, k, n, 0, m, 0, 2, true, scratch)
+			GemmAT(c, n, a, m, bp, k, n, 0, m, 0, 2, true, scratch, nil)
 		})
 		if allocs != 0 {
 			t.Errorf("%g allocations", allocs)

@@ -40,12 +40,12 @@ func gemm2(c *float32, ldc int, a *float32, lda int, b *float32, kc int, strips 
 //go:noescape
 func gemm1(c *float32, ldc int, a *float32, lda int, b *float32, kc int, strips int, add bool)
 
-// gemmMany6 is gemm6 for many strips. Of each strip it brings kc/16 cache lines, line floats
-// apart, into the second-level cache, the first strip's from fetch, each next one's from strip floats
-// further.
+// gemmMany6 is gemm6 for many strips. During each strip it brings kc/16 cache lines, line0 floats
+// apart, into the second-level cache, the first strip's from fetch0, each next one's from strip0 floats
+// further; and as many from fetch1.
 //
 //go:noescape
-func gemmMany6(c *float32, ldc int, a *float32, lda int, b *float32, kc int, strips int, add bool, fetch *float32, line int, strip int)
+func gemmMany6(c *float32, ldc int, a *float32, lda int, b *float32, kc int, strips int, add bool, fetch0 *float32, line0 int, strip0 int, fetch1 *float32, line1 int, strip1 int)
 
 // gemm1x4 computes (or adds, if add) 1 rows of C, 4 panels wide.
 // The panels' blocks of kc ≥ 1 steps start ldp floats apart; the rest is as in gemm6.

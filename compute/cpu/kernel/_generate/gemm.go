@@ -36,19 +36,19 @@ func genGemm() {
 //
 // The tiles of few rows read a panel once, from memory if they must, and fetch
 // the line of the next panel at every step. The tile of many strips (many)
-// finds its panel in the cache, and fetches what the caller says, a line for
-// every lineSteps steps: an instruction at each step would cost a fiftieth of
-// the time.
+// finds its panel in the cache, and fetches what the caller says, a line of each
+// of two places for every lineSteps steps: an instruction at each step would cost
+// a fiftieth of the time.
 func genStrips(rows int, many bool) {
 	name, signature := fmt.Sprintf("gemm%d", rows), "func(c *float32, ldc int, a *float32, lda int, b *float32, kc, strips int, add bool)"
 	doc := []string{fmt.Sprintf("%s computes (or adds, if add) strips × %d rows of C, one panel wide.", name, rows),
 		"a is row-major, b one block of a packed panel, both kc ≥ 1 steps; strides are in floats."}
 	unroll := 4
 	if many {
-		name, signature = fmt.Sprintf("gemmMany%d", rows), "func(c *float32, ldc int, a *float32, lda int, b *float32, kc, strips int, add bool, fetch *float32, line, strip int)"
-		doc = []string{fmt.Sprintf("%s is gemm%d for many strips. Of each strip it brings kc/16 cache lines, line floats", name, rows),
-			"apart, into the second-level cache, the first strip's from fetch, each next one's from strip floats",
-			"further."}
+		name, signature = fmt.Sprintf("gemmMany%d", rows), "func(c *float32, ldc int, a *float32, lda int, b *float32, kc, strips int, add bool, fetch0 *float32, line0, strip0 int, fetch1 *float32, line1, strip1 int)"
+		doc = []string{fmt.Sprintf("%s is gemm%d for many strips. During each strip it brings kc/16 cache lines, line0 floats", name, rows),
+			"apart, into the second-level cache, the first strip's from fetch0, each next one's from strip0 floats",
+			"further; and as many from fetch1."}
 		unroll = lineSteps
 	}
 	TEXT(name, NOSPLIT, signature)
@@ -62,14 +62,14 @@ func genStrips(rows int, many bool) {
 	b := Load(Param("b"), GP64())
 	SHLQ(U8(2), ldc)
 	SHLQ(U8(2), lda)
-	var fetch, line reg.GPVirtual
+	var fetch, line [2]reg.GPVirtual
 	if many {
-		fetch, line = GP64(), GP64()
-		Load(Param("line"), line)
-		SHLQ(U8(2), line)
-		strip := Load(Param("strip"), GP64())
-		SHLQ(U8(2), strip)
-		MOVQ(strip, address("strip"))
+		for i := range fetch {
+			fetch[i], line[i] = GP64(), GP64()
+			Load(Param(fmt.Sprint("line", i)), line[i])
+			SHLQ(U8(2), line[i])
+			SHLQ(U8(2), address(fmt.Sprint("strip", i)))
+		}
 	}
 
 	aLow, aHigh, bAt, count := GP64(), GP64(), GP64(), GP64()
@@ -139,15 +139,19 @@ func genStrips(rows int, many bool) {
 		VXORPS(acc[r][1], acc[r][1], acc[r][1])
 	}
 	if many {
-		Load(Param("fetch"), fetch)
+		for i := range fetch {
+			Load(Param(fmt.Sprint("fetch", i)), fetch[i])
+		}
 	}
 	Load(Param("kc"), count)
 	SHRQ(U8(bits.TrailingZeros(uint(unroll))), count)
 	JZ(LabelRef("rest"))
 	Label("unrolled")
 	if many {
-		PREFETCHT1(Mem{Base: fetch})
-		ADDQ(line, fetch)
+		for i := range fetch {
+			PREFETCHT1(Mem{Base: fetch[i]})
+			ADDQ(line[i], fetch[i])
+		}
 	}
 	steps(unroll)
 	DECQ(count)
@@ -179,8 +183,10 @@ func genStrips(rows int, many bool) {
 		ADDQ(ldc, c)
 	}
 	if many {
-		MOVQ(address("strip"), count)
-		ADDQ(count, address("fetch"))
+		for i := range fetch {
+			Load(Param(fmt.Sprint("strip", i)), count)
+			ADDQ(count, address(fmt.Sprint("fetch", i)))
+		}
 	}
 	DECQ(address("strips"))
 	JNZ(LabelRef("strip"))
