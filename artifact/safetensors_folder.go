@@ -57,7 +57,7 @@ func OpenSafetensors(folder string) (*SafetensorsFolder, error) {
 				return nil, Errorf(ErrNotFound, "opening weights of %s: it has %s, a Python pickle, which is a program that runs when it is opened, and no %s; save the model again with safe_serialization=True", folder, pickle, weightsFile)
 			}
 		}
-		return nil, Mark(ErrNotFound, err)
+		return nil, Errorf(ErrNotFound, "%w; a model folder holds it, or %s with its shards", err, weightsList)
 	}
 	if listErr != nil {
 		return nil, listErr

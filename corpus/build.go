@@ -283,7 +283,7 @@ func ReadReport(folder string) (*Report, error) {
 	path := filepath.Join(folder, "report.json")
 	data, err := os.ReadFile(path)
 	if err != nil {
-		return nil, fmt.Errorf("reading corpus report: %w; make the corpus with `alma corpus`", err)
+		return nil, fmt.Errorf("reading corpus report: %w; make the corpus with alma corpus build", err)
 	}
 	var r Report
 	if err := json.Unmarshal(data, &r); err != nil {

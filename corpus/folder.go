@@ -16,6 +16,8 @@ import (
 	"unicode/utf8"
 
 	"github.com/klauspost/compress/zstd"
+
+	"github.com/seed-b72bdb6c/alma/artifact"
 )
 
 // Folder is a folder of text as a source: every regular file below Root, in
@@ -77,7 +79,7 @@ func (f Folder) Name() string { return f.Root }
 func (f Folder) Read(ctx context.Context, accept func(Document) error, refuse func(Refusal)) error {
 	f = f.withDefaults()
 	if f.Cut < 0 || f.Cut > 0 && f.Cut < utf8.UTFMax {
-		return fmt.Errorf("reading text folder %s: cut of %d bytes: it must be 0 or at least %d", f.Root, f.Cut, utf8.UTFMax)
+		return artifact.Errorf(artifact.ErrUsage, "reading text folder %s: cut of %d bytes: it must be 0 or at least %d", f.Root, f.Cut, utf8.UTFMax)
 	}
 	if _, err := os.Stat(f.Root); err != nil {
 		return fmt.Errorf("reading text folder: %w; name a folder that exists", err)

@@ -16,13 +16,15 @@ type Completion struct {
 }
 
 // completionLine is a line of a completions file: one completion, or several of
-// one prompt as alma sample --json writes them. ranks and annotator of a
-// rankings file are other keys, which are left alone.
+// one prompt as alma sample --json writes them, or a pair. ranks and annotator of
+// a rankings file are other keys, which are left alone.
 type completionLine struct {
 	Prompt      turns           `json:"prompt"`
 	Prefill     string          `json:"prefill,omitempty"`
 	Completion  *string         `json:"completion,omitempty"`
 	Completions []string        `json:"completions,omitempty"`
+	Chosen      *string         `json:"chosen,omitempty"`
+	Rejected    *string         `json:"rejected,omitempty"`
 	Ended       json.RawMessage `json:"ended,omitempty"` // bool, or [K] of them
 }
 
@@ -43,6 +45,9 @@ func (l completionLine) completions() ([]Completion, error) {
 	prompt := Prompt{Messages: l.Prompt, Prefill: l.Prefill}
 	if err := prompt.Check(); err != nil {
 		return nil, err
+	}
+	if l.Completion == nil && l.Completions == nil && l.Chosen != nil && l.Rejected != nil {
+		l.Completions = []string{*l.Chosen, *l.Rejected}
 	}
 	texts, ended := l.Completions, []bool(nil)
 	var err error

@@ -21,6 +21,7 @@ func TestCompletionsAreReadOneOrSeveralToALine(t *testing.T) {
 	got, err := completionsOf(t, `{"prompt":"Name a colour.","completion":"Blue."}
 {"prompt":"Name a colour.","prefill":"It","completions":[" is"," is red."],"ended":[false,true],"ranks":[2,1]}
 {"prompt":[{"role":"user","content":"Name one."}],"completion":"Gr","ended":false}
+{"prompt":"Name one.","chosen":"Red.","rejected":"R"}
 `)
 	if err != nil {
 		t.Fatal(err)
@@ -30,6 +31,8 @@ func TestCompletionsAreReadOneOrSeveralToALine(t *testing.T) {
 		{UserPrompt("Name a colour.", "It"), " is", false},
 		{UserPrompt("Name a colour.", "It"), " is red.", true},
 		{UserPrompt("Name one.", ""), "Gr", false},
+		{UserPrompt("Name one.", ""), "Red.", true},
+		{UserPrompt("Name one.", ""), "R", true},
 	}
 	if len(got) != len(want) {
 		t.Fatalf("%d completions, want %d", len(got), len(want))

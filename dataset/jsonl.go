@@ -23,9 +23,9 @@ const maxLine = 8 << 20
 // error of kind artifact.ErrUsage that begins "reading WHAT FILE:LINE: ". A file
 // without any line is such an error too.
 func readLines[T any](what, path string, use func(T) error) error {
-	f, err := os.Open(path)
+	f, err := openFile(what, path)
 	if err != nil {
-		return fmt.Errorf("reading %s: %w", what, err)
+		return err
 	}
 	defer f.Close()
 	found := false
@@ -41,6 +41,19 @@ func readLines[T any](what, path string, use func(T) error) error {
 		return artifact.Errorf(artifact.ErrUsage, "reading %s %s: the file is empty; it needs one JSON object a line", what, path)
 	}
 	return err
+}
+
+// openFile opens a file, and says so where it is a folder.
+func openFile(what, path string) (*os.File, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, fmt.Errorf("reading %s: %w", what, err)
+	}
+	if info, err := f.Stat(); err == nil && info.IsDir() {
+		f.Close()
+		return nil, artifact.Errorf(artifact.ErrUsage, "reading %s %s: it is a folder; give a file", what, path)
+	}
+	return f, nil
 }
 
 // scanLines calls use for every line that is not blank, without the space around

@@ -289,7 +289,7 @@ func (s *Shards) open() error {
 		if errors.Is(err, errTooLong) {
 			return s.corrupt(shardsFile, "it is longer than %d bytes", maxShardsFile)
 		}
-		return fmt.Errorf("reading token shards: %w", err)
+		return fmt.Errorf("reading token shards: %w; alma pretrain leaves them in shards/train of its folder", err)
 	}
 	if err := json.Unmarshal(data, &s.Info); err != nil {
 		return s.corrupt(shardsFile, "%v", err)

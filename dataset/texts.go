@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -66,9 +65,9 @@ var Headers = []string{"auto", "yes", "no"}
 // error that names file and line: bad UTF-8, a wrong number of fields, a text or
 // label that is missing or blank. A file without any text is an error too.
 func ReadTexts(path string, o TextOptions) ([]Text, error) {
-	f, err := os.Open(path)
+	f, err := openFile("texts", path)
 	if err != nil {
-		return nil, fmt.Errorf("reading texts: %w", err)
+		return nil, err
 	}
 	defer f.Close()
 	if o.Format == "" {

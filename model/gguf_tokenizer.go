@@ -1,7 +1,10 @@
 package model
 
 import (
+	"encoding/json"
+	"errors"
 	"fmt"
+	"io/fs"
 	"maps"
 	"slices"
 	"strings"
@@ -13,10 +16,22 @@ import (
 
 // LoadTokenizer opens the tokenizer of a model: of a folder, or of a file that
 // holds only a tokenizer, as [tokenizer.Load] does, of a GGUF file from its
-// tokenizer.ggml keys.
+// tokenizer.ggml keys. JSON that ends or breaks off is an [artifact.ErrCorrupt],
+// what alma does not have an [artifact.ErrUsage].
 func LoadTokenizer(path string) (*tokenizer.Tokenizer, error) {
 	if tokenizer.IsFile(path) || !IsGGUF(path) {
-		return tokenizer.Load(path)
+		t, err := tokenizer.Load(path)
+		var syntax *json.SyntaxError
+		var system *fs.PathError
+		switch {
+		case err == nil:
+			return t, nil
+		case errors.As(err, &syntax):
+			return nil, artifact.Mark(artifact.ErrCorrupt, err)
+		case errors.As(err, &system), errors.Is(err, fs.ErrNotExist):
+			return nil, err
+		}
+		return nil, artifact.Mark(artifact.ErrUsage, err)
 	}
 	file, err := gguf.Open(path)
 	if err != nil {

@@ -55,6 +55,9 @@ func Load(path string, into any, o Options) (*Resolved, error) {
 	if err != nil {
 		return nil, Errors{unreadable(path, err)}
 	}
+	if len(bytes.TrimSpace(data)) == 0 {
+		return nil, Errors{{File: path, Problem: "the file is empty; a recipe says at least what differs from the defaults, see recipes/godoc.yaml"}}
+	}
 	return Parse(path, data, into, o)
 }
 
@@ -65,8 +68,9 @@ func unreadable(path string, err error) *Error {
 		e.Err = pathError.Err // the path is in File already
 	}
 	if errors.Is(err, fs.ErrNotExist) {
-		e.missing, e.Problem = true, "give the path of a recipe such as recipes/godoc.yaml"
+		e.missing = true
 	}
+	e.Err = fmt.Errorf("%w; give the path of a recipe, such as recipes/godoc.yaml", e.Err)
 	return e
 }
 

@@ -64,18 +64,7 @@ type TrainStats struct {
 // and if the docs have too few pairs of MinFrequency to fill VocabSize: a model
 // with rows that no text ever uses is a mistake in the configuration.
 func Train(ctx context.Context, docs iter.Seq2[string, error], o Options) (*Tokenizer, *TrainStats, error) {
-	if o.SpecialTokens == nil {
-		o.SpecialTokens = DefaultSpecialTokens()
-	}
-	if o.MinFrequency == 0 {
-		o.MinFrequency = 2
-	}
-	if o.Threads == 0 {
-		o.Threads = runtime.GOMAXPROCS(0)
-	}
-	if o.MaxTableBytes == 0 {
-		o.MaxTableBytes = 256 << 20
-	}
+	o.fill()
 	if err := o.check(); err != nil {
 		return nil, nil, fmt.Errorf("training a tokenizer: %w", err)
 	}
@@ -122,6 +111,28 @@ func Train(ctx context.Context, docs iter.Seq2[string, error], o Options) (*Toke
 		return nil, nil, fmt.Errorf("training a tokenizer: %w", err)
 	}
 	return t, stats, nil
+}
+
+// Check says what is wrong with the options.
+func (o Options) Check() error {
+	o.fill()
+	return o.check()
+}
+
+// fill puts the defaults where nothing is given.
+func (o *Options) fill() {
+	if o.SpecialTokens == nil {
+		o.SpecialTokens = DefaultSpecialTokens()
+	}
+	if o.MinFrequency == 0 {
+		o.MinFrequency = 2
+	}
+	if o.Threads == 0 {
+		o.Threads = runtime.GOMAXPROCS(0)
+	}
+	if o.MaxTableBytes == 0 {
+		o.MaxTableBytes = 256 << 20
+	}
 }
 
 func (o *Options) check() error {

@@ -11,6 +11,6 @@
 //   - state: everything that a checkpoint must hold for a resumed run to
 //     continue with the same bits.
 //
-// The stages themselves (train/pretrain, train/sft, train/reward, train/ppo)
-// are children of this package; each reads top to bottom in its paper's names.
+// The stages themselves (train/pretrain, train/sft, train/classify, train/reward,
+// train/ppo) are children of this package; each reads top to bottom in its paper's names.
 package train

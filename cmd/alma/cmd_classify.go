@@ -67,7 +67,7 @@ bits.`,
 			if err := required(cmd, "base", "texts", "out"); err != nil {
 				return err
 			}
-			config, err := c.configureClassify(cmd.Flags().Changed("seed"), freeze, args)
+			config, err := c.configureClassify(cmd, freeze, args)
 			if err != nil {
 				return err
 			}
@@ -98,9 +98,9 @@ bits.`,
 
 // configureClassify resolves the configuration of the stage, as configure does
 // for those of the godoc recipe.
-func (c *call) configureClassify(seedGiven, freeze bool, args []string) (classify.Config, error) {
+func (c *call) configureClassify(cmd *cobra.Command, freeze bool, args []string) (classify.Config, error) {
 	config := recipes.Defaults()
-	options := c.stageOptions("classify", seedGiven)
+	options := c.stageOptions(cmd, "classify")
 	if freeze {
 		options.Set = append(options.Set, "classify.freeze_body=true")
 	}

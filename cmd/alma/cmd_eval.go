@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"strings"
 
@@ -117,7 +118,7 @@ func beginning(t *tokenizer.Tokenizer) int32 {
 // readTokens reads the documents of a file.
 func readTokens(ctx context.Context, t *tokenizer.Tokenizer, file string) (tokens []int32, documents int, err error) {
 	if _, err := os.Stat(file); err != nil {
-		return nil, 0, err
+		return nil, 0, fmt.Errorf("opening the text: %w", err)
 	}
 	if bos := beginning(t); bos >= 0 {
 		tokens = append(tokens, bos)

@@ -55,7 +55,7 @@ bits.`,
 			if err := required(cmd, "policy", "prompts", "out"); err != nil {
 				return err
 			}
-			s, err := c.configure("ppo", cmd.Flags().Changed("seed"), args)
+			s, err := c.configure(cmd, "ppo", args)
 			if err != nil {
 				return err
 			}

@@ -38,7 +38,7 @@ interrupted command goes on from the last checkpoint with the same bits.`,
 			if err := required(cmd, "corpus", "tokenizer", "out"); err != nil {
 				return err
 			}
-			s, err := c.configure("pretrain", cmd.Flags().Changed("seed"), args)
+			s, err := c.configure(cmd, "pretrain", args)
 			if err != nil {
 				return err
 			}

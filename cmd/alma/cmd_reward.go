@@ -45,7 +45,7 @@ command goes on from the last checkpoint with the same bits.`,
 			if err := required(cmd, "base", "rankings", "out"); err != nil {
 				return err
 			}
-			s, err := c.configure("reward", cmd.Flags().Changed("seed"), args)
+			s, err := c.configure(cmd, "reward", args)
 			if err != nil {
 				return err
 			}

@@ -38,7 +38,7 @@ checkpoint with the same bits.`,
 			if err := required(cmd, "base", "dialogues", "out"); err != nil {
 				return err
 			}
-			s, err := c.configure("sft", cmd.Flags().Changed("seed"), args)
+			s, err := c.configure(cmd, "sft", args)
 			if err != nil {
 				return err
 			}

@@ -84,6 +84,9 @@ The result depends on the corpus alone, not on the number of threads.`,
 			if encoder {
 				options.SpecialTokens = tokenizer.EncoderSpecialTokens()
 			}
+			if err := options.Check(); err != nil {
+				return artifact.Errorf(artifact.ErrUsage, "training a tokenizer: %w", err)
+			}
 			progress := train.NewProgress(os.Stderr)
 			options.Progress = func(done, total int) {
 				progress.Show(train.ProgressLine{Label: "tokenizer merge", Done: int64(done), Total: int64(total)})

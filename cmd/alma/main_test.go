@@ -197,6 +197,18 @@ func TestExitCodesAndRemedies(t *testing.T) {
 	if err := os.Remove(filepath.Join(wrongVocabulary, "artifact.json")); err != nil {
 		t.Fatal(err)
 	}
+	without := func(name, content string) string { // a model folder that no stage vouches for
+		folder := copied(t, f.base)
+		for _, name := range []string{name, "artifact.json"} {
+			if err := os.Remove(filepath.Join(folder, name)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if content != "" {
+			write(t, filepath.Join(folder, name), content)
+		}
+		return folder
+	}
 	ids := write(t, at("ids.i32"), "\x01\x00\x00\x00")
 
 	for _, c := range []struct {
@@ -215,7 +227,11 @@ func TestExitCodesAndRemedies(t *testing.T) {
 		{"too many arguments", []string{"version", "x"}, 4, "usage: alma version"},
 		{"other engine", []string{"chat", f.base, "--engine", "xla"}, 4, `engine "xla"`},
 		{"unknown precision", []string{"chat", f.base, "--precision", "fp8"}, 4, "fp32 or bf16"},
+		{"unknown precision of a stage", f.pretrain(at("o"), "--precision", "fp8"), 4, "fp32, bf16"},
 		{"negative threads", []string{"chat", f.base, "--threads", "-1"}, 4, "--threads is -1"},
+		{"negative steps between checkpoints", f.pretrain(at("o"), "--checkpoint-steps", "-1"), 4, "--checkpoint-steps is -1"},
+		{"vocabulary without room for bytes", []string{"tokenizer", "train", f.corpus, "--vocab", "10", "--out", at("v")}, 4, "10 is outside 260"},
+		{"documents of less than a character", []string{"corpus", "build", f.texts, "--cut", "-1", "--out", at("e")}, 4, "cut of -1"},
 
 		{"unknown key", f.pretrain(at("o"), "--set", "stepz=3"), 4, "did you mean pretrain.steps?"},
 		{"wrong type", f.pretrain(at("o"), "--set", "steps=many"), 4, "pretrain.steps"},
@@ -225,7 +241,11 @@ func TestExitCodesAndRemedies(t *testing.T) {
 		{"heads that do not divide the width", f.pretrain(at("o"), "--set", "heads=3"), 4, "heads"},
 		{"missing corpus", []string{"pretrain", "--corpus", at("none"), "--tokenizer", f.tokenizer, "--out", at("o")}, 10, "opening corpus"},
 		{"missing model", []string{"chat", at("none")}, 10, "none"},
-		{"missing file", []string{"eval", "perplexity", f.base, at("none")}, 10, "none"},
+		{"missing file", []string{"eval", "perplexity", f.base, at("none")}, 10, "opening the text"},
+		{"missing weights", []string{"chat", without("model.safetensors", "")}, 10, "a model folder holds it"},
+		{"folder in place of dialogues", []string{"sft", "--base", f.base, "--dialogues", f.texts, "--out", at("s")}, 4, "it is a folder; give a file"},
+		{"folder in place of texts", []string{"embed", f.base, f.texts}, 4, "it is a folder; give a file"},
+		{"folder in place of token shards", []string{"ppo", "--policy", f.base, "--reward-command", "true", "--prompts", write(t, at("prompts.jsonl"), `{"prompt":"a"}`), "--text", f.texts, "--out", at("s"), "--set", "max_tokens=8"}, 10, "shards/train"},
 		{"missing golden folder", []string{"replay", at("none")}, 10, "model folder"},
 		{"finished folder of other work", f.pretrain(f.base, "--set", "steps=5"), 4, "made with another configuration"},
 		{"output that is an input", []string{"sft", "--base", f.base, "--dialogues", f.dialogues, "--out", f.base}, 4, "also the base"},
@@ -253,6 +273,8 @@ func TestExitCodesAndRemedies(t *testing.T) {
 		{"changed weights", []string{"sample", flipped, "--prompt", "x"}, 12, "checksum"},
 		{"changed weights as an input", []string{"sft", "--base", flipped, "--dialogues", f.dialogues, "--out", at("s")}, 12, "checksum"},
 		{"weights without tensors", []string{"chat", headless}, 12, "model.safetensors"},
+		{"tokenizer that breaks off", []string{"chat", without("tokenizer.json", "{")}, 12, "tokenizer.json"},
+		{"tokenizer of an unknown kind", []string{"chat", without("tokenizer.json", `{"model":{"type":"Other"}}`)}, 4, "Other"},
 		{"vocabulary that is not the model's", []string{"chat", wrongVocabulary}, 4, "do not belong together"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -301,6 +301,9 @@ func openModel(engine compute.Engine, folder string) (*model.Model, *tokenizer.T
 // error. The machine's peak is measured, so that progress can tell the share
 // of it that a step reaches. The caller closes the engine.
 func (c *call) environment() (train.Environment, *cpu.Engine, error) {
+	if c.checkpointSteps < 0 {
+		return train.Environment{}, nil, artifact.Errorf(artifact.ErrUsage, "choosing checkpoints: --checkpoint-steps is %d, want 0 (once a minute only) or more", c.checkpointSteps)
+	}
 	engine, err := c.newEngine()
 	if err != nil {
 		return train.Environment{}, nil, err

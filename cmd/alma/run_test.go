@@ -199,6 +199,8 @@ func TestRunsThatCannotBeginSayWhy(t *testing.T) {
 		says string
 	}{
 		{"a missing recipe", []string{"run", filepath.Join(dir, "none.yaml")}, 10, "give the path of a recipe"},
+		{"an empty recipe", []string{"run", write(t, filepath.Join(dir, "empty.yaml"), "\n")}, 4, "the file is empty"},
+		{"a folder for a recipe", []string{"run", dir}, 4, "is a directory; give the path of a recipe"},
 		{"own rankings that are missing", toyRun(t, filepath.Join(dir, "a"), "--set", "rankings.file="+filepath.Join(dir, "none.jsonl")), 10, "rankings.file"},
 		{"a name that leaves runs", []string{"run", escaping}, 4, "--out"},
 		{"no Go source", toyRun(t, filepath.Join(dir, "b"), "--set", "corpus.goroot="+dir), 10, "src/fmt"},

@@ -12,7 +12,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/seed-b72bdb6c/alma/artifact"
-	"github.com/seed-b72bdb6c/alma/compute/cpu"
 	"github.com/seed-b72bdb6c/alma/recipe"
 	"github.com/seed-b72bdb6c/alma/recipe/godoc"
 	"github.com/seed-b72bdb6c/alma/train"
@@ -27,10 +26,10 @@ type sections godoc.Config
 // of its name in the recipe that may be the only argument, with what the
 // recipe's budget derives, --set, --seed and --precision. A key of --set may leave the
 // section's name out.
-func (c *call) configure(section string, seedGiven bool, args []string) (sections, error) {
+func (c *call) configure(cmd *cobra.Command, section string, args []string) (sections, error) {
 	s := sections(godoc.Defaults())
-	options := c.stageOptions(section, seedGiven)
-	if c.precision == string(cpu.BF16) {
+	options := c.stageOptions(cmd, section)
+	if cmd.Flags().Changed("precision") {
 		options.Set = append(options.Set, "precision="+c.precision)
 	}
 	var err error
@@ -46,7 +45,7 @@ func (c *call) configure(section string, seedGiven bool, args []string) (section
 }
 
 // stageOptions are --set and --seed for the section of a stage.
-func (c *call) stageOptions(section string, seedGiven bool) recipe.Options {
+func (c *call) stageOptions(cmd *cobra.Command, section string) recipe.Options {
 	var options recipe.Options
 	for _, set := range c.set {
 		if !strings.HasPrefix(set, section+".") {
@@ -54,7 +53,7 @@ func (c *call) stageOptions(section string, seedGiven bool) recipe.Options {
 		}
 		options.Set = append(options.Set, set)
 	}
-	if seedGiven {
+	if cmd.Flags().Changed("seed") {
 		options.Set = append(options.Set, fmt.Sprintf("%s.seed=%d", section, c.seed))
 	}
 	return options

@@ -208,3 +208,21 @@ func TestRejectedInputIsListedAndExits3(t *testing.T) {
 		t.Errorf("the corpus is not complete: %v", err)
 	}
 }
+
+func TestThePrecisionOfAFlagGoesBeforeThatOfTheRecipe(t *testing.T) {
+	recipe := write(t, filepath.Join(t.TempDir(), "bf16.yaml"), "precision: bf16\n")
+	for _, tt := range []struct {
+		flags []string
+		want  string // what the stage records, "" for fp32
+	}{{nil, "bf16"}, {[]string{"--precision", "fp32"}, ""}, {[]string{"--precision", "bf16"}, "bf16"}} {
+		c := newCall()
+		cmd := newPretrainCommand(c)
+		if err := cmd.ParseFlags(tt.flags); err != nil {
+			t.Fatal(err)
+		}
+		s, err := c.configure(cmd, "pretrain", []string{recipe})
+		if err != nil || s.Pretrain.Precision != tt.want || c.precision != s.Precision {
+			t.Errorf("%q: the stage records %q and the engine has %q, %v; want %q", tt.flags, s.Pretrain.Precision, c.precision, err, tt.want)
+		}
+	}
+}

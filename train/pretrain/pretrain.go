@@ -319,7 +319,7 @@ func openShards(ctx context.Context, env train.Environment, from, to string, spl
 		return nil, err
 	}
 	if report.Of(split).Documents == 0 {
-		return nil, artifact.Errorf(artifact.ErrUsage, "tokenising the corpus %s: its %s split is empty; give more text, or change the shares held out", from, split)
+		return nil, artifact.Errorf(artifact.ErrUsage, "tokenising the corpus %s: its %s split is empty; make the corpus again with more documents, or with another share of them held out", from, split)
 	}
 	documents := filepath.Join(from, report.Of(split).File)
 	source, err := shardSource(documents, tok)

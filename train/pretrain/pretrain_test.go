@@ -500,7 +500,7 @@ func TestWhatCannotBeTrainedIsRefusedWithTheRemedy(t *testing.T) {
 				os.Remove(name)
 			}
 			p.corpus()
-		}, 4, []string{"split is empty", "give more text"}},
+		}, 4, []string{"split is empty", "with more documents"}},
 		{"no corpus", func(p *press, c *Config) { p.inputs.Corpus += "x" }, 10, []string{"corpusx"}},
 		{"no tokenizer", func(p *press, c *Config) { p.inputs.Tokenizer += "x" }, 10, []string{"tokenizerx"}},
 	} {
