@@ -8,8 +8,8 @@ type viewer interface {
 	View(name string) []float32
 }
 
-// Values returns the numbers of an array, to be read and not to be changed before
-// the Store is used again: where they lie if the Store can show them, so that a
+// Values returns the numbers of an array, which are only to be read, and before
+// the next run or write: where they lie if the Store can show them, so that a
 // model can be written without a second one in memory, and else copied.
 func Values(s Store, name string) ([]float32, error) {
 	shape, ok := s.Shape(name)

@@ -179,23 +179,21 @@ func (m *Model) MergeAdapter() error {
 	for _, p := range m.Parameters() {
 		shapes[p.Name] = p.Shape
 	}
-	read := func(name string, shape []int) ([]float32, error) {
-		data := make([]float32, compute.Shape(shape).Size())
-		return data, m.Store.Read(name, data)
-	}
 	parameters, scale := m.AdapterParameters(), m.Adapter.scale()
+	var w []float32                           // one buffer for all layers
 	for i := 0; i < len(parameters); i += 2 { // A and B of a layer
-		a, err := read(parameters[i].Name, parameters[i].Shape)
+		a, err := compute.Values(m.Store, parameters[i].Name)
 		if err != nil {
 			return err
 		}
-		b, err := read(parameters[i+1].Name, parameters[i+1].Shape)
+		b, err := compute.Values(m.Store, parameters[i+1].Name)
 		if err != nil {
 			return err
 		}
 		name := strings.TrimSuffix(parameters[i].Name, suffixA) + ".weight"
-		w, err := read(name, shapes[name])
-		if err != nil {
+		size := compute.Shape(shapes[name]).Size()
+		w = slices.Grow(w[:0], size)[:size]
+		if err := m.Store.Read(name, w); err != nil {
 			return err
 		}
 		rank, in, out := parameters[i].Shape[0], parameters[i].Shape[1], parameters[i+1].Shape[0]

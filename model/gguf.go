@@ -146,7 +146,7 @@ func (a *ggufArchitecture) fromFile(c Config, p Parameter, v []float32) []float3
 	return v
 }
 
-// toFile is the inverse of fromFile.
+// toFile is the inverse of fromFile, and leaves v as it is.
 func (a *ggufArchitecture) toFile(c Config, p Parameter, v []float32) []float32 {
 	switch heads := a.headRows(c, p); {
 	case a.transposed(p):
@@ -154,6 +154,7 @@ func (a *ggufArchitecture) toFile(c Config, p Parameter, v []float32) []float32 
 	case heads > 0:
 		return moveHalves(v, heads, p.Shape[0], true)
 	case a.isShifted(p):
+		v = slices.Clone(v)
 		for i := range v {
 			v[i]++
 		}

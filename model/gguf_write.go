@@ -51,8 +51,8 @@ func WriteGGUF(w io.Writer, m *Model, t *tokenizer.Tokenizer, about About, kind 
 			}
 		}
 		tensor.Values = func() ([]float32, error) {
-			values := make([]float32, compute.Shape(p.Shape).Size())
-			if err := m.Store.Read(p.Name, values); err != nil {
+			values, err := compute.Values(m.Store, p.Name)
+			if err != nil {
 				return nil, err
 			}
 			return a.toFile(m.Config, p, values), nil
