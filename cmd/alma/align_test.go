@@ -188,7 +188,7 @@ func TestBadInputsOfRewardAndPPO(t *testing.T) {
 		{"missing flag", []string{"reward", "--base", a.sft, "--out", at("o")}, 4, "--rankings is missing"},
 		{"mistyped verb", []string{"reward", "scroe", a.reward, a.rankings}, 4, "usage: alma reward"},
 		{"scoring with a language model", []string{"reward", "score", a.sft, a.rankings}, 4, "give the folder of a reward model"},
-		{"scoring what does not fit", []string{"reward", "score", a.reward, longAnswer}, 4, "want 1 to 64"},
+		{"scoring what does not fit", []string{"reward", "score", a.reward, longAnswer}, 4, "context of 64; shorten it"},
 		{"scoring what is no completion", []string{"reward", "score", a.reward, noEnd}, 4, `bad.jsonl:1: "ended" must be true or false`},
 		{"scoring a missing file", []string{"reward", "score", a.reward, at("none.jsonl")}, 10, "none.jsonl"},
 

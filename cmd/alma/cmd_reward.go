@@ -115,6 +115,9 @@ each line holds the prompt and the completion beside the reward.`,
 				if texts[i], err = reward.Render(template, x.Prompt, x.Text, x.Ended); err != nil {
 					return err
 				}
+				if n := len(texts[i]); n > m.Context {
+					return artifact.Errorf(artifact.ErrUsage, "scoring %s: completion %d takes %d tokens with its prompt, more than the model's context of %d; shorten it, or leave it out", args[1], i+1, n, m.Context)
+				}
 			}
 			return c.score(cmd.Context(), scorer, completions, texts)
 		},
