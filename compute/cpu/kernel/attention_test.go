@@ -489,18 +489,22 @@ func TestVectorKernelsAllocateNothing(t *testing.T) {
 	})
 }
 
+// BenchmarkAttention has the heads of GPT-2 as the columns of one matrix, where
+// a model with one product for the three projections has them.
 func BenchmarkAttention(b *testing.B) {
-	for _, shape := range [][2]int{{256, 32}, {256, 48}, {256, 64}, {1024, 64}, {128, 32}, {512, 128}} {
+	const heads = 12
+	for _, shape := range [][2]int{{64, 32}, {256, 32}, {64, 64}, {128, 64}, {256, 64}, {512, 64}, {1024, 64}, {512, 128}} {
 		n, dim := shape[0], shape[1]
-		c := attentionCase{Attention: Attention{Batch: 1, Positions: n, Heads: 6, KVHeads: 6, HeadDim: dim, Causal: true, Scale: 0.2}}
+		c := attentionCase{Attention: Attention{Batch: 1, Positions: n, Heads: heads, KVHeads: heads, HeadDim: dim, Causal: true, Scale: 0.2,
+			QStride: 3 * heads * dim, KVStride: 3 * heads * dim}}
 		x := c.tensors()
 		f, w := make([]float32, c.ForwardScratch()), make([]float32, c.BackwardScratch())
-		pairs := float64(n*(n+1)/2) * 6
+		pairs := float64(n*(n+1)/2) * heads
 		for _, set := range Names() {
 			b.Run(fmt.Sprintf("forward/T=%d/Dh=%d/%s", n, dim, set), func(b *testing.B) {
 				useSet(b, set)
 				for b.Loop() {
-					for h := range 6 {
+					for h := range heads {
 						c.Forward(x.o.x, x.lse.x, x.q.x, x.k.x, x.v.x, nil, 0, h, f)
 					}
 				}
@@ -509,7 +513,7 @@ func BenchmarkAttention(b *testing.B) {
 			b.Run(fmt.Sprintf("backward/T=%d/Dh=%d/%s", n, dim, set), func(b *testing.B) {
 				useSet(b, set)
 				for b.Loop() {
-					for g := range 6 {
+					for g := range heads {
 						c.Backward(x.dq.x, x.dk.x, x.dv.x, x.q.x, x.k.x, x.v.x, x.o.x, x.lse.x, x.do.x, nil, 0, g, w)
 					}
 				}
