@@ -3360,9 +3360,15 @@ fourdim1end:
 	VFMADD231PS Y5, Y4, Y3
 
 fourdimdone:
-	VHADDPS      Y1, Y0, Y0
-	VHADDPS      Y3, Y2, Y2
-	VHADDPS      Y2, Y0, Y0
+	VSHUFPS      $0xdd, Y1, Y0, Y4
+	VSHUFPS      $0x88, Y1, Y0, Y0
+	VADDPS       Y4, Y0, Y0
+	VSHUFPS      $0xdd, Y3, Y2, Y1
+	VSHUFPS      $0x88, Y3, Y2, Y2
+	VADDPS       Y1, Y2, Y2
+	VSHUFPS      $0xdd, Y2, Y0, Y1
+	VSHUFPS      $0x88, Y2, Y0, Y0
+	VADDPS       Y1, Y0, Y0
 	VEXTRACTF128 $0x01, Y0, X1
 	VADDPS       X1, X0, X0
 	VMOVUPS      X0, (AX)
@@ -3400,8 +3406,12 @@ onedim1end:
 	VFMADD231PS Y2, Y1, Y0
 
 onedimdone:
-	VHADDPS      Y0, Y0, Y0
-	VHADDPS      Y0, Y0, Y0
+	VSHUFPS      $0xdd, Y0, Y0, Y1
+	VSHUFPS      $0x88, Y0, Y0, Y0
+	VADDPS       Y1, Y0, Y0
+	VSHUFPS      $0xdd, Y0, Y0, Y1
+	VSHUFPS      $0x88, Y0, Y0, Y0
+	VADDPS       Y1, Y0, Y0
 	VEXTRACTF128 $0x01, Y0, X1
 	VADDPS       X1, X0, X0
 	VMOVSS       X0, (AX)
@@ -3513,21 +3523,39 @@ fourdim1end:
 	VFMADD231PS Y13, Y12, Y11
 
 fourdimdone:
-	VHADDPS      Y1, Y0, Y0
-	VHADDPS      Y3, Y2, Y2
-	VHADDPS      Y2, Y0, Y0
+	VSHUFPS      $0xdd, Y1, Y0, Y12
+	VSHUFPS      $0x88, Y1, Y0, Y0
+	VADDPS       Y12, Y0, Y0
+	VSHUFPS      $0xdd, Y3, Y2, Y1
+	VSHUFPS      $0x88, Y3, Y2, Y2
+	VADDPS       Y1, Y2, Y2
+	VSHUFPS      $0xdd, Y2, Y0, Y1
+	VSHUFPS      $0x88, Y2, Y0, Y0
+	VADDPS       Y1, Y0, Y0
 	VEXTRACTF128 $0x01, Y0, X1
 	VADDPS       X1, X0, X0
 	VMOVUPS      X0, (AX)
-	VHADDPS      Y5, Y4, Y4
-	VHADDPS      Y7, Y6, Y6
-	VHADDPS      Y6, Y4, Y4
+	VSHUFPS      $0xdd, Y5, Y4, Y0
+	VSHUFPS      $0x88, Y5, Y4, Y4
+	VADDPS       Y0, Y4, Y4
+	VSHUFPS      $0xdd, Y7, Y6, Y0
+	VSHUFPS      $0x88, Y7, Y6, Y6
+	VADDPS       Y0, Y6, Y6
+	VSHUFPS      $0xdd, Y6, Y4, Y0
+	VSHUFPS      $0x88, Y6, Y4, Y4
+	VADDPS       Y0, Y4, Y4
 	VEXTRACTF128 $0x01, Y4, X0
 	VADDPS       X0, X4, X4
 	VMOVUPS      X4, (AX)(CX*1)
-	VHADDPS      Y9, Y8, Y8
-	VHADDPS      Y11, Y10, Y10
-	VHADDPS      Y10, Y8, Y8
+	VSHUFPS      $0xdd, Y9, Y8, Y0
+	VSHUFPS      $0x88, Y9, Y8, Y8
+	VADDPS       Y0, Y8, Y8
+	VSHUFPS      $0xdd, Y11, Y10, Y0
+	VSHUFPS      $0x88, Y11, Y10, Y10
+	VADDPS       Y0, Y10, Y10
+	VSHUFPS      $0xdd, Y10, Y8, Y0
+	VSHUFPS      $0x88, Y10, Y8, Y8
+	VADDPS       Y0, Y8, Y8
 	VEXTRACTF128 $0x01, Y8, X0
 	VADDPS       X0, X8, X8
 	VMOVUPS      X8, (AX)(CX*2)
@@ -3576,18 +3604,30 @@ onedim1end:
 	VFMADD231PS Y4, Y3, Y2
 
 onedimdone:
-	VHADDPS      Y0, Y0, Y0
-	VHADDPS      Y0, Y0, Y0
+	VSHUFPS      $0xdd, Y0, Y0, Y3
+	VSHUFPS      $0x88, Y0, Y0, Y0
+	VADDPS       Y3, Y0, Y0
+	VSHUFPS      $0xdd, Y0, Y0, Y3
+	VSHUFPS      $0x88, Y0, Y0, Y0
+	VADDPS       Y3, Y0, Y0
 	VEXTRACTF128 $0x01, Y0, X3
 	VADDPS       X3, X0, X0
 	VMOVSS       X0, (AX)
-	VHADDPS      Y1, Y1, Y1
-	VHADDPS      Y1, Y1, Y1
+	VSHUFPS      $0xdd, Y1, Y1, Y0
+	VSHUFPS      $0x88, Y1, Y1, Y1
+	VADDPS       Y0, Y1, Y1
+	VSHUFPS      $0xdd, Y1, Y1, Y0
+	VSHUFPS      $0x88, Y1, Y1, Y1
+	VADDPS       Y0, Y1, Y1
 	VEXTRACTF128 $0x01, Y1, X0
 	VADDPS       X0, X1, X1
 	VMOVSS       X1, (AX)(CX*1)
-	VHADDPS      Y2, Y2, Y2
-	VHADDPS      Y2, Y2, Y2
+	VSHUFPS      $0xdd, Y2, Y2, Y0
+	VSHUFPS      $0x88, Y2, Y2, Y2
+	VADDPS       Y0, Y2, Y2
+	VSHUFPS      $0xdd, Y2, Y2, Y0
+	VSHUFPS      $0x88, Y2, Y2, Y2
+	VADDPS       Y0, Y2, Y2
 	VEXTRACTF128 $0x01, Y2, X0
 	VADDPS       X0, X2, X2
 	VMOVSS       X2, (AX)(CX*2)
