@@ -92,6 +92,9 @@ type attentionKernels struct {
 	// softmaxTile.
 	gradTile func(s, dp []float32, ld, rows, cols, lo, hi, step int, scale2 float32, lse2, delta []float32)
 
+	// scaleRows sets dst[r·ldd + j] = s·src[r·lds + j] for j < cols.
+	scaleRows func(dst []float32, ldd int, src []float32, lds, rows, cols int, s float32)
+
 	// keyDots sets s[j] = Σ q[d]·k[j·stride + d], valueSum adds
 	// Σ p[j]·v[j·stride + d] to o[d]; both in an order fixed by the sizes.
 	keyDots  func(s, q, k []float32, stride int)
@@ -212,8 +215,8 @@ func (at Attention) columns(i, k0, keys int) (lo, hi, step int) {
 // ForwardScratch returns the number of floats of scratch that Forward needs.
 func (at Attention) ForwardScratch() int {
 	keys := (at.Positions + tileCols - 1) &^ (tileCols - 1)
-	return keys*(at.HeadDim+at.paddedDim()) + // K in columns, V
-		queryBlock*(at.HeadDim+at.paddedDim()+keyBlock+3) // Q, O, scores, m, l, rescale
+	return keys*(at.HeadDim+at.rowStride()) + // K in columns, V
+		queryBlock*(2*at.rowStride()+keyBlock+3) // Q, O, scores, m, l, rescale
 }
 
 // Forward computes head h of row b: it sets o[b, :, h, :] and lse[b, h, :],
@@ -244,7 +247,7 @@ func (at Attention) Forward(o, lse, q, k, v []float32, segments []int32, b, h in
 // first one.
 func (at Attention) forwardRun(o, lse, q, k, v []float32, n int, scratch []float32) {
 	kern := vec()
-	dim, pad := at.HeadDim, at.paddedDim()
+	dim, ld, dimPanels := at.HeadDim, at.rowStride(), at.paddedDim()/tileCols
 	qs, kvs, os := at.qStride(), at.kvStride(), at.Heads*at.HeadDim
 	panels := (n + tileCols - 1) / tileCols
 
@@ -254,20 +257,20 @@ func (at Attention) forwardRun(o, lse, q, k, v []float32, n int, scratch []float
 		return piece
 	}
 	kt := take(panels * tileCols * dim)
-	vp := take(panels * tileCols * pad)
-	qp := take(queryBlock * dim)
-	acc := take(queryBlock * pad)
+	vp := take(panels * tileCols * ld)
+	qp := take(queryBlock * ld)
+	acc := take(queryBlock * ld)
 	sc := take(queryBlock * keyBlock)
 	m, l, rescale := take(queryBlock), take(queryBlock), take(queryBlock)
 
 	packColumns(kern, kt, k, kvs, n, dim)
-	packRowsPadded(vp, pad, v, kvs, n, panels*tileCols, dim)
+	packRowsPadded(kern, vp, ld, v, kvs, n, panels*tileCols, dim)
 	scale2 := at.Scale * log2e
 
 	for i0 := 0; i0 < n; i0 += queryBlock {
 		rows := min(queryBlock, n-i0)
 		tiles := (rows + tileRows - 1) / tileRows
-		packRowsPadded(qp, dim, q[i0*qs:], qs, rows, tiles*tileRows, dim)
+		packRowsPadded(kern, qp, ld, q[i0*qs:], qs, rows, tiles*tileRows, dim)
 		for r := range m {
 			m[r], l[r], rescale[r] = scoreFloor, 0, 1
 		}
@@ -286,13 +289,13 @@ func (at Attention) forwardRun(o, lse, q, k, v []float32, n int, scratch []float
 			// Panels that every tile of the block needs, then each
 			// tile's own up to its last query.
 			whole := panelsOf(min(keys, hi))
-			ktBlock, vBlock := kt[k0*dim:], vp[k0*pad:]
-			kern.tileSet(sc, keyBlock, qp, dim, 1, ktBlock, tileCols, dim*tileCols, dim, tiles, whole)
+			ktBlock, vBlock := kt[k0*dim:], vp[k0*ld:]
+			kern.tileSet(sc, keyBlock, qp, ld, 1, ktBlock, tileCols, dim*tileCols, dim, tiles, whole)
 			width := whole
 			for t := range tiles {
 				need := panelsOf(min(keys, hi+step*(min(rows, (t+1)*tileRows)-1)))
 				if need > whole {
-					kern.tileSet(sc[t*tileRows*keyBlock+whole*tileCols:], keyBlock, qp[t*tileRows*dim:], dim, 1,
+					kern.tileSet(sc[t*tileRows*keyBlock+whole*tileCols:], keyBlock, qp[t*tileRows*ld:], ld, 1,
 						ktBlock[whole*dim*tileCols:], tileCols, dim*tileCols, dim, 1, need-whole)
 					width = need
 				}
@@ -301,14 +304,14 @@ func (at Attention) forwardRun(o, lse, q, k, v []float32, n int, scratch []float
 			for t := range tiles {
 				seen := min(keys, hi+step*(min(rows, (t+1)*tileRows)-1))
 				if seen > 0 {
-					kern.tileRescale(acc[t*tileRows*pad:], pad, rescale[t*tileRows:], sc[t*tileRows*keyBlock:], keyBlock, 1,
-						vBlock, pad, tileCols, seen, 1, pad/tileCols)
+					kern.tileRescale(acc[t*tileRows*ld:], ld, rescale[t*tileRows:], sc[t*tileRows*keyBlock:], keyBlock, 1,
+						vBlock, ld, tileCols, seen, 1, dimPanels)
 				}
 			}
 		}
 		for r := range rows {
-			kern.scale(o[(i0+r)*os:(i0+r)*os+dim], acc[r*pad:r*pad+dim], 1/l[r])
-			lse[i0+r] = float32((float64(m[r]) + math.Log2(float64(l[r]))) * ln2)
+			lse[i0+r] = float32(float64(float64(m[r])*ln2) + math.Log(float64(l[r])))
+			kern.scaleRows(o[(i0+r)*os:], os, acc[r*ld:], ld, 1, dim, 1/l[r])
 		}
 	}
 }
@@ -382,12 +385,12 @@ func (at Attention) backwardHead(dq, dk, dv, q, k, v, o, lse, do []float32, n in
 	sc, ds := take(gradQueryBlock*gradKeyBlock), take(gradQueryBlock*gradKeyBlock)
 	lse2, delta := take(n), take(n)
 
-	packRowsPadded(qp, ld, q, qs, n, total, dim)
-	packRowsPadded(dop, ld, do, os, n, total, dim)
+	packRowsPadded(kern, qp, ld, q, qs, n, total, dim)
+	packRowsPadded(kern, dop, ld, do, os, n, total, dim)
 	clear(dqp)
 	for i := range n {
 		lse2[i] = lse[i] * log2e
-		delta[i] = kern.dot(do[i*os:i*os+dim], o[i*os:i*os+dim])
+		delta[i] = kern.dot(dop[i*ld:i*ld+dim], o[i*os:i*os+dim])
 	}
 	const lds = gradKeyBlock
 	scale2 := at.Scale * log2e
@@ -396,7 +399,7 @@ func (at Attention) backwardHead(dq, dk, dv, q, k, v, o, lse, do []float32, n in
 		keyPanels, keyTiles := panelsOf(keys), wholeTiles(keys)/tileRows
 		packColumns(kern, kt, k[k0*kvs:], kvs, keys, dim)
 		packColumns(kern, vt, v[k0*kvs:], kvs, keys, dim)
-		packRowsPadded(kp, ld, k[k0*kvs:], kvs, keys, keys, dim)
+		packRowsPadded(kern, kp, ld, k[k0*kvs:], kvs, keys, keys, dim)
 		clear(dkp)
 		clear(dvp)
 
@@ -446,20 +449,18 @@ func (at Attention) backwardHead(dq, dk, dv, q, k, v, o, lse, do []float32, n in
 				kern.tileAdd(dqi[r*ld:], ld, ds[r*lds:], lds, 1, kp, ld, tileCols, min(keys, ahead+r+tileRows), 1, panels)
 			}
 		}
-		for j := range keys {
-			dkj, dvj := dk[(k0+j)*dkvs:][:dim], dv[(k0+j)*dkvs:][:dim]
-			if add {
+		if add {
+			for j := range keys {
+				dkj, dvj := dk[(k0+j)*dkvs:][:dim], dv[(k0+j)*dkvs:][:dim]
 				kern.addScaled(dkj, dkp[j*ld:j*ld+dim], at.Scale)
 				kern.add(dvj, dvj, dvp[j*ld:j*ld+dim])
-			} else {
-				kern.scale(dkj, dkp[j*ld:j*ld+dim], at.Scale)
-				copy(dvj, dvp[j*ld:j*ld+dim])
 			}
+		} else {
+			scaleRows(kern, dk[k0*dkvs:], dkvs, dkp, ld, keys, dim, at.Scale)
+			scaleRows(kern, dv[k0*dkvs:], dkvs, dvp, ld, keys, dim, 1)
 		}
 	}
-	for i := range n {
-		kern.scale(dq[i*dqs:i*dqs+dim], dqp[i*ld:i*ld+dim], at.Scale)
-	}
+	scaleRows(kern, dq, dqs, dqp, ld, n, dim, at.Scale)
 }
 
 func panelsOf(columns int) int { return max(0, (columns+tileCols-1)/tileCols) }
@@ -471,15 +472,23 @@ func clearRows(x []float32, stride, n, width int) {
 	}
 }
 
-// packRowsPadded copies n rows of dim floats to rows of ld, filling them up
-// with zeros, and adds rows of zeros up to total.
-func packRowsPadded(dst []float32, ld int, src []float32, stride, n, total, dim int) {
-	for i := range n {
-		row := dst[i*ld : (i+1)*ld]
-		copy(row, src[i*stride:i*stride+dim])
-		clear(row[dim:])
+// packRowsPadded copies n rows of dim floats to rows of ld, fills their panels
+// up with zeros, and adds rows of zeros up to total.
+func packRowsPadded(kern *vectorKernels, dst []float32, ld int, src []float32, stride, n, total, dim int) {
+	scaleRows(kern, dst, ld, src, stride, n, dim, 1)
+	if pad := panelsOf(dim) * tileCols; pad > dim {
+		clearRows(dst[dim:], ld, n, pad-dim)
 	}
 	clear(dst[n*ld : total*ld])
+}
+
+// scaleRows sets n rows of dim floats to those of src times factor.
+func scaleRows(kern *vectorKernels, dst []float32, ldd int, src []float32, lds, n, dim int, factor float32) {
+	const piece = 1 << 14 // floats of one assembly call
+	rows := max(1, piece/dim)
+	for i := 0; i < n; i += rows {
+		kern.scaleRows(dst[i*ldd:], ldd, src[i*lds:], lds, min(rows, n-i), dim, factor)
+	}
 }
 
 // packColumns stores n rows of dim floats as the columns of panels [dim, 16],

@@ -96,6 +96,12 @@ func gradTilePortable(s, dp []float32, ld, rows, cols, lo, hi, step int, scale2 
 	}
 }
 
+func scaleRowsPortable(dst []float32, ldd int, src []float32, lds, rows, cols int, s float32) {
+	for r := range rows {
+		scalePortable(dst[r*ldd:r*ldd+cols], src[r*lds:r*lds+cols], s)
+	}
+}
+
 func exp2(x float32) float32 { return float32(math.Exp2(float64(x))) }
 
 func keyDotsPortable(s, q, k []float32, stride int) {

@@ -470,6 +470,25 @@ func TestThreeQueriesHaveTheBitsOfOne(t *testing.T) {
 	})
 }
 
+func TestScaledRowsKeepWhatLiesBetweenThem(t *testing.T) {
+	onEachSet(t, func(t *testing.T) {
+		for _, cols := range []int{1, 7, 8, 15, 16, 24, 31, 32, 33, 64, 100} {
+			for _, rows := range []int{1, 2, 5} {
+				dst, src := newBuffer(1, rows, cols, 3, 1), newBuffer(2, rows, cols, 5, 2)
+				scaleRows(vec(), dst.x, dst.stride, src.x, src.stride, rows, cols, 0.3)
+				dst.check(t, "dst")
+				for r := range rows {
+					for j := range cols {
+						if got, want := dst.x[r*dst.stride+j], src.x[r*src.stride+j]*0.3; got != want {
+							t.Fatalf("%d rows of %d: element %d of row %d is %g, want %g", rows, cols, j, r, got, want)
+						}
+					}
+				}
+			}
+		}
+	})
+}
+
 func TestVectorKernelsAllocateNothing(t *testing.T) {
 	onEachSet(t, func(t *testing.T) {
 		c := attentionCase{Attention: Attention{Batch: 1, Positions: 20, Heads: 1, KVHeads: 1, HeadDim: 8, Causal: true, Scale: 1}}

@@ -165,6 +165,11 @@ func softmaxTileAVX2(s []float32, ld int, rows int, cols int, lo int, hi int, st
 //go:noescape
 func gradTileAVX2(s []float32, dp []float32, ld int, rows int, cols int, lo int, hi int, step int, scale2 float32, lse2 []float32, delta []float32)
 
+// scaleRowsAVX2 sets dst's rows to src's times s; rows ≥ 1.
+//
+//go:noescape
+func scaleRowsAVX2(dst []float32, ldd int, src []float32, lds int, rows int, cols int, s float32)
+
 // valueSumAVX2 adds the sum of p[j] times the j-th row of v to o.
 //
 //go:noescape

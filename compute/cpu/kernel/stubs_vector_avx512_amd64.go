@@ -165,6 +165,11 @@ func softmaxTileAVX512(s []float32, ld int, rows int, cols int, lo int, hi int, 
 //go:noescape
 func gradTileAVX512(s []float32, dp []float32, ld int, rows int, cols int, lo int, hi int, step int, scale2 float32, lse2 []float32, delta []float32)
 
+// scaleRowsAVX512 sets dst's rows to src's times s; rows ≥ 1.
+//
+//go:noescape
+func scaleRowsAVX512(dst []float32, ldd int, src []float32, lds int, rows int, cols int, s float32)
+
 // valueSumAVX512 adds the sum of p[j] times the j-th row of v to o.
 //
 //go:noescape

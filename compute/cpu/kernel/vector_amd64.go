@@ -75,9 +75,14 @@ var avx2 = vectorKernels{
 		},
 		softmaxTile: softmaxTileAVX2,
 		gradTile:    gradTileAVX2,
-		keyDots:     keyDotsAVX2,
-		valueSum:    valueSumAVX2,
-		keyDots3:    keyDots3AVX2,
-		valueSum3:   valueSum3AVX2,
+		scaleRows: func(dst []float32, ldd int, src []float32, lds, rows, cols int, s float32) {
+			if rows > 0 {
+				scaleRowsAVX2(dst, ldd, src, lds, rows, cols, s)
+			}
+		},
+		keyDots:   keyDotsAVX2,
+		valueSum:  valueSumAVX2,
+		keyDots3:  keyDots3AVX2,
+		valueSum3: valueSum3AVX2,
 	},
 }

@@ -2745,208 +2745,327 @@ store:
 // func softmaxTileAVX2(s []float32, ld int, rows int, cols int, lo int, hi int, step int, scale2 float32, m []float32, l []float32, rescale []float32)
 // Requires: AVX, AVX2, CMOV, FMA3
 TEXT ·softmaxTileAVX2(SB), NOSPLIT, $0-152
-	MOVQ         s_base+0(FP), AX
-	MOVQ         ld+24(FP), CX
-	MOVQ         rows+32(FP), DX
-	MOVQ         cols+40(FP), BX
-	MOVQ         m_base+80(FP), SI
-	MOVQ         l_base+104(FP), DI
+	MOVQ         ld+24(FP), AX
+	MOVQ         cols+40(FP), CX
 	VBROADCASTSS scale2+72(FP), Y0
-	SHLQ         $0x02, CX
+	SHLQ         $0x02, AX
+	VMOVUPS      wide_c2fe0000<>+0(SB), Y1
+	VMOVUPS      wide_4b40007f<>+0(SB), Y2
+	VMOVUPS      wide_392209c5<>+0(SB), Y3
+	VMOVUPS      wide_3aaf8448<>+0(SB), Y4
+	VMOVUPS      wide_3c1d952a<>+0(SB), Y5
+	VMOVUPS      wide_3d6357b6<>+0(SB), Y6
+	VMOVUPS      wide_3e75fdf0<>+0(SB), Y7
+	MOVQ         s_base+0(FP), DX
+	MOVQ         lo+48(FP), BX
+	MOVQ         hi+56(FP), SI
+	XORQ         DI, DI
 
-row:
-	MOVQ         lo+48(FP), R8
-	MOVQ         hi+56(FP), R9
+maxima:
 	XORQ         R10, R10
+	MOVQ         SI, R9
 	CMPQ         R9, R10
 	CMOVQLT      R10, R9
-	CMPQ         R9, BX
-	CMOVQGT      BX, R9
+	CMPQ         R9, CX
+	CMOVQGT      CX, R9
+	MOVQ         BX, R8
 	CMPQ         R8, R10
 	CMOVQLT      R10, R8
 	CMPQ         R8, R9
 	CMOVQGT      R9, R8
-	MOVQ         R8, R11
+	MOVQ         R8, R10
+	ANDQ         $-8, R10
+	MOVQ         R9, R11
 	ANDQ         $-8, R11
-	MOVQ         R9, R12
+	LEAQ         7(R9), R12
 	ANDQ         $-8, R12
-	LEAQ         7(R9), R13
-	ANDQ         $-8, R13
-	LEAQ         -1(R8), R10
-	VMOVD        R10, X1
-	VPBROADCASTD X1, Y1
-	VMOVD        R9, X2
-	VPBROADCASTD X2, Y2
-	VBROADCASTSS (SI), Y3
-	VMOVAPS      Y3, Y4
-	MOVQ         R11, R9
+	MOVQ         m_base+80(FP), R13
+	VBROADCASTSS (R13)(DI*4), Y8
+	VMOVAPS      Y8, Y9
 	TESTQ        R8, R8
 	JNZ          maxmasked
+	LEAQ         -8(R11), R13
+	CMPQ         R10, R13
+	JGE          maxone
 
 max:
-	CMPQ   R9, R12
+	VMULPS (DX)(R10*4), Y0, Y10
+	VMAXPS Y9, Y10, Y9
+	VMULPS 32(DX)(R10*4), Y0, Y10
+	VMAXPS Y9, Y10, Y9
+	ADDQ   $+16, R10
+	CMPQ   R10, R13
+	JL     max
+
+maxone:
+	CMPQ   R10, R11
 	JGE    maxmasked
-	VMULPS (AX)(R9*4), Y0, Y5
-	VMAXPS Y4, Y5, Y4
-	ADDQ   $+8, R9
-	JMP    max
+	VMULPS (DX)(R10*4), Y0, Y10
+	VMAXPS Y9, Y10, Y9
+	ADDQ   $+8, R10
 
 maxmasked:
-	CMPQ         R9, R13
+	CMPQ         R10, R12
 	JGE          maxend
-	VMOVD        R9, X5
-	VPBROADCASTD X5, Y5
-	VPADDD       counting<>+0(SB), Y5, Y5
-	VPCMPGTD     Y5, Y2, Y6
-	VPCMPGTD     Y1, Y5, Y5
-	VPAND        Y6, Y5, Y5
-	VMULPS       (AX)(R9*4), Y0, Y6
-	VBLENDVPS    Y5, Y6, Y3, Y6
-	VMAXPS       Y4, Y6, Y4
-	ADDQ         $+8, R9
+	VMOVD        R10, X10
+	VPBROADCASTD X10, Y10
+	VPADDD       counting<>+0(SB), Y10, Y10
+	LEAQ         -1(R8), R11
+	VMOVD        R11, X11
+	VPBROADCASTD X11, Y11
+	VMOVD        R9, X12
+	VPBROADCASTD X12, Y12
+	VPCMPGTD     Y10, Y12, Y12
+	VPCMPGTD     Y11, Y10, Y10
+	VPAND        Y12, Y10, Y10
+	VMULPS       (DX)(R10*4), Y0, Y11
+	VBLENDVPS    Y10, Y11, Y8, Y11
+	VMAXPS       Y9, Y11, Y9
+	ADDQ         $+8, R10
 	JMP          maxmasked
 
 maxend:
-	VEXTRACTF128 $0x01, Y4, X5
-	VMAXPS       X5, X4, X4
-	VMOVHLPS     X4, X4, X5
-	VMAXPS       X5, X4, X4
-	VMOVSHDUP    X4, X5
-	VMAXSS       X5, X4, X4
-	VMOVSS       X4, (SI)
-	VBROADCASTSS X4, Y4
-	VSUBPS       Y4, Y3, Y3
-	VMOVUPS      wide_c2fe0000<>+0(SB), Y6
-	VMAXPS       Y3, Y6, Y3
-	VROUNDPS     $0x08, Y3, Y5
-	VSUBPS       Y5, Y3, Y3
-	VMOVUPS      wide_392209c5<>+0(SB), Y6
-	VFMADD213PS  wide_3aaf8448<>+0(SB), Y3, Y6
-	VFMADD213PS  wide_3c1d952a<>+0(SB), Y3, Y6
-	VFMADD213PS  wide_3d6357b6<>+0(SB), Y3, Y6
-	VFMADD213PS  wide_3e75fdf0<>+0(SB), Y3, Y6
-	VFMADD213PS  wide_3f317218<>+0(SB), Y3, Y6
-	VFMADD213PS  wide_3f800000<>+0(SB), Y6, Y3
-	VCVTPS2DQ    Y5, Y5
-	VPADDD       wide_0000007f<>+0(SB), Y5, Y5
-	VPSLLD       $0x17, Y5, Y5
-	VMULPS       Y5, Y3, Y3
-	VXORPS       Y5, Y5, Y5
-	MOVQ         R11, R9
+	VEXTRACTF128 $0x01, Y9, X8
+	VMAXPS       X8, X9, X9
+	VMOVHLPS     X9, X9, X8
+	VMAXPS       X8, X9, X9
+	VMOVSHDUP    X9, X8
+	VMAXSS       X8, X9, X9
+	MOVQ         rescale_base+128(FP), R8
+	VMOVSS       X9, (R8)(DI*4)
+	ADDQ         step+64(FP), BX
+	ADDQ         step+64(FP), SI
+	ADDQ         AX, DX
+	INCQ         DI
+	CMPQ         DI, rows+32(FP)
+	JL           maxima
+	MOVQ         m_base+80(FP), DX
+	MOVQ         rescale_base+128(FP), BX
+	MOVQ         rows+32(FP), SI
+	XORQ         DI, DI
+	MOVQ         SI, R8
+	ANDQ         $-8, R8
+
+factors1:
+	CMPQ        DI, R8
+	JGE         factors1end
+	VMOVUPS     (DX)(DI*4), Y8
+	VMOVUPS     (BX)(DI*4), Y9
+	VMOVUPS     Y9, (DX)(DI*4)
+	VSUBPS      Y9, Y8, Y8
+	VMAXPS      Y8, Y1, Y8
+	VADDPS      Y2, Y8, Y9
+	VSUBPS      Y2, Y9, Y10
+	VSUBPS      Y10, Y8, Y8
+	VPSLLD      $0x17, Y9, Y9
+	VMOVAPS     Y3, Y10
+	VFMADD213PS Y4, Y8, Y10
+	VFMADD213PS Y5, Y8, Y10
+	VFMADD213PS Y6, Y8, Y10
+	VFMADD213PS Y7, Y8, Y10
+	VFMADD213PS wide_3f317218<>+0(SB), Y8, Y10
+	VFMADD213PS wide_3f800000<>+0(SB), Y10, Y8
+	VMULPS      Y9, Y8, Y8
+	VMOVUPS     Y8, (BX)(DI*4)
+	ADDQ        $+8, DI
+	JMP         factors1
+
+factors1end:
+	ANDQ        $+7, SI
+	JZ          factorsdone
+	LEAQ        tail_mask<>+0(SB), R8
+	NEGQ        SI
+	VMOVDQU     32(R8)(SI*4), Y8
+	VMASKMOVPS  (DX)(DI*4), Y8, Y9
+	VMASKMOVPS  (BX)(DI*4), Y8, Y10
+	VMASKMOVPS  Y10, Y8, (DX)(DI*4)
+	VSUBPS      Y10, Y9, Y9
+	VMAXPS      Y9, Y1, Y9
+	VADDPS      Y2, Y9, Y10
+	VSUBPS      Y2, Y10, Y11
+	VSUBPS      Y11, Y9, Y9
+	VPSLLD      $0x17, Y10, Y10
+	VMOVAPS     Y3, Y11
+	VFMADD213PS Y4, Y9, Y11
+	VFMADD213PS Y5, Y9, Y11
+	VFMADD213PS Y6, Y9, Y11
+	VFMADD213PS Y7, Y9, Y11
+	VFMADD213PS wide_3f317218<>+0(SB), Y9, Y11
+	VFMADD213PS wide_3f800000<>+0(SB), Y11, Y9
+	VMULPS      Y10, Y9, Y9
+	VMASKMOVPS  Y9, Y8, (BX)(DI*4)
+
+factorsdone:
+	MOVQ s_base+0(FP), DX
+	MOVQ lo+48(FP), BX
+	MOVQ hi+56(FP), SI
+	XORQ DI, DI
+
+weights:
+	XORQ         R10, R10
+	MOVQ         SI, R9
+	CMPQ         R9, R10
+	CMOVQLT      R10, R9
+	CMPQ         R9, CX
+	CMOVQGT      CX, R9
+	MOVQ         BX, R8
+	CMPQ         R8, R10
+	CMOVQLT      R10, R8
+	CMPQ         R8, R9
+	CMOVQGT      R9, R8
+	MOVQ         R8, R10
+	ANDQ         $-8, R10
+	MOVQ         R9, R11
+	ANDQ         $-8, R11
+	LEAQ         7(R9), R12
+	ANDQ         $-8, R12
+	MOVQ         m_base+80(FP), R13
+	VBROADCASTSS (R13)(DI*4), Y8
+	VXORPS       Y9, Y9, Y9
+	MOVQ         R10, R13
 	TESTQ        R8, R8
 	JNZ          expmasked
+	LEAQ         -8(R11), R14
+	CMPQ         R13, R14
+	JGE          expone
 
 exp:
-	CMPQ        R9, R12
+	VMOVUPS     (DX)(R13*4), Y10
+	VFMSUB213PS Y8, Y0, Y10
+	VMAXPS      Y10, Y1, Y10
+	VADDPS      Y2, Y10, Y11
+	VSUBPS      Y2, Y11, Y12
+	VSUBPS      Y12, Y10, Y10
+	VPSLLD      $0x17, Y11, Y11
+	VMOVAPS     Y3, Y12
+	VFMADD213PS Y4, Y10, Y12
+	VFMADD213PS Y5, Y10, Y12
+	VFMADD213PS Y6, Y10, Y12
+	VFMADD213PS Y7, Y10, Y12
+	VFMADD213PS wide_3f317218<>+0(SB), Y10, Y12
+	VFMADD213PS wide_3f800000<>+0(SB), Y12, Y10
+	VMULPS      Y11, Y10, Y10
+	VMOVUPS     Y10, (DX)(R13*4)
+	VADDPS      Y10, Y9, Y9
+	VMOVUPS     32(DX)(R13*4), Y10
+	VFMSUB213PS Y8, Y0, Y10
+	VMAXPS      Y10, Y1, Y10
+	VADDPS      Y2, Y10, Y11
+	VSUBPS      Y2, Y11, Y12
+	VSUBPS      Y12, Y10, Y10
+	VPSLLD      $0x17, Y11, Y11
+	VMOVAPS     Y3, Y12
+	VFMADD213PS Y4, Y10, Y12
+	VFMADD213PS Y5, Y10, Y12
+	VFMADD213PS Y6, Y10, Y12
+	VFMADD213PS Y7, Y10, Y12
+	VFMADD213PS wide_3f317218<>+0(SB), Y10, Y12
+	VFMADD213PS wide_3f800000<>+0(SB), Y12, Y10
+	VMULPS      Y11, Y10, Y10
+	VMOVUPS     Y10, 32(DX)(R13*4)
+	VADDPS      Y10, Y9, Y9
+	ADDQ        $+16, R13
+	CMPQ        R13, R14
+	JL          exp
+
+expone:
+	CMPQ        R13, R11
 	JGE         expmasked
-	VMOVUPS     (AX)(R9*4), Y6
-	VFMSUB213PS Y4, Y0, Y6
-	VMOVUPS     wide_c2fe0000<>+0(SB), Y8
-	VMAXPS      Y6, Y8, Y6
-	VROUNDPS    $0x08, Y6, Y7
-	VSUBPS      Y7, Y6, Y6
-	VMOVUPS     wide_392209c5<>+0(SB), Y8
-	VFMADD213PS wide_3aaf8448<>+0(SB), Y6, Y8
-	VFMADD213PS wide_3c1d952a<>+0(SB), Y6, Y8
-	VFMADD213PS wide_3d6357b6<>+0(SB), Y6, Y8
-	VFMADD213PS wide_3e75fdf0<>+0(SB), Y6, Y8
-	VFMADD213PS wide_3f317218<>+0(SB), Y6, Y8
-	VFMADD213PS wide_3f800000<>+0(SB), Y8, Y6
-	VCVTPS2DQ   Y7, Y7
-	VPADDD      wide_0000007f<>+0(SB), Y7, Y7
-	VPSLLD      $0x17, Y7, Y7
-	VMULPS      Y7, Y6, Y6
-	VMOVUPS     Y6, (AX)(R9*4)
-	VADDPS      Y6, Y5, Y5
-	ADDQ        $+8, R9
-	JMP         exp
+	VMOVUPS     (DX)(R13*4), Y10
+	VFMSUB213PS Y8, Y0, Y10
+	VMAXPS      Y10, Y1, Y10
+	VADDPS      Y2, Y10, Y11
+	VSUBPS      Y2, Y11, Y12
+	VSUBPS      Y12, Y10, Y10
+	VPSLLD      $0x17, Y11, Y11
+	VMOVAPS     Y3, Y12
+	VFMADD213PS Y4, Y10, Y12
+	VFMADD213PS Y5, Y10, Y12
+	VFMADD213PS Y6, Y10, Y12
+	VFMADD213PS Y7, Y10, Y12
+	VFMADD213PS wide_3f317218<>+0(SB), Y10, Y12
+	VFMADD213PS wide_3f800000<>+0(SB), Y12, Y10
+	VMULPS      Y11, Y10, Y10
+	VMOVUPS     Y10, (DX)(R13*4)
+	VADDPS      Y10, Y9, Y9
+	ADDQ        $+8, R13
 
 expmasked:
-	CMPQ         R9, R13
+	CMPQ         R13, R12
 	JGE          expend
-	VMOVD        R9, X6
-	VPBROADCASTD X6, Y6
-	VPADDD       counting<>+0(SB), Y6, Y6
-	VPCMPGTD     Y6, Y2, Y7
-	VPCMPGTD     Y1, Y6, Y6
-	VPAND        Y7, Y6, Y6
-	VMOVUPS      (AX)(R9*4), Y7
-	VFMSUB213PS  Y4, Y0, Y7
-	VMOVUPS      wide_c2fe0000<>+0(SB), Y9
-	VMAXPS       Y7, Y9, Y7
-	VROUNDPS     $0x08, Y7, Y8
-	VSUBPS       Y8, Y7, Y7
-	VMOVUPS      wide_392209c5<>+0(SB), Y9
-	VFMADD213PS  wide_3aaf8448<>+0(SB), Y7, Y9
-	VFMADD213PS  wide_3c1d952a<>+0(SB), Y7, Y9
-	VFMADD213PS  wide_3d6357b6<>+0(SB), Y7, Y9
-	VFMADD213PS  wide_3e75fdf0<>+0(SB), Y7, Y9
-	VFMADD213PS  wide_3f317218<>+0(SB), Y7, Y9
-	VFMADD213PS  wide_3f800000<>+0(SB), Y9, Y7
-	VCVTPS2DQ    Y8, Y8
-	VPADDD       wide_0000007f<>+0(SB), Y8, Y8
-	VPSLLD       $0x17, Y8, Y8
-	VMULPS       Y8, Y7, Y7
-	VANDPS       Y6, Y7, Y7
-	VMOVUPS      Y7, (AX)(R9*4)
-	VADDPS       Y7, Y5, Y5
-	ADDQ         $+8, R9
+	VMOVD        R13, X10
+	VPBROADCASTD X10, Y10
+	VPADDD       counting<>+0(SB), Y10, Y10
+	LEAQ         -1(R8), R11
+	VMOVD        R11, X11
+	VPBROADCASTD X11, Y11
+	VMOVD        R9, X12
+	VPBROADCASTD X12, Y12
+	VPCMPGTD     Y10, Y12, Y12
+	VPCMPGTD     Y11, Y10, Y10
+	VPAND        Y12, Y10, Y10
+	VMOVUPS      (DX)(R13*4), Y11
+	VFMSUB213PS  Y8, Y0, Y11
+	VMAXPS       Y11, Y1, Y11
+	VADDPS       Y2, Y11, Y12
+	VSUBPS       Y2, Y12, Y13
+	VSUBPS       Y13, Y11, Y11
+	VPSLLD       $0x17, Y12, Y12
+	VMOVAPS      Y3, Y13
+	VFMADD213PS  Y4, Y11, Y13
+	VFMADD213PS  Y5, Y11, Y13
+	VFMADD213PS  Y6, Y11, Y13
+	VFMADD213PS  Y7, Y11, Y13
+	VFMADD213PS  wide_3f317218<>+0(SB), Y11, Y13
+	VFMADD213PS  wide_3f800000<>+0(SB), Y13, Y11
+	VMULPS       Y12, Y11, Y11
+	VANDPS       Y10, Y11, Y11
+	VMOVUPS      Y11, (DX)(R13*4)
+	VADDPS       Y11, Y9, Y9
+	ADDQ         $+8, R13
 	JMP          expmasked
 
 expend:
-	VEXTRACTF128 $0x01, Y5, X1
-	VADDPS       X1, X5, X5
-	VMOVHLPS     X5, X5, X1
-	VADDPS       X1, X5, X5
-	VMOVSHDUP    X5, X1
-	VADDSS       X1, X5, X5
-	VMOVSS       (DI), X1
-	VFMADD213SS  X5, X3, X1
-	VMOVSS       X1, (DI)
-	MOVQ         rescale_base+128(FP), R8
-	VMOVSS       X3, (R8)
-	VXORPS       Y1, Y1, Y1
+	VEXTRACTF128 $0x01, Y9, X8
+	VADDPS       X8, X9, X9
+	VMOVHLPS     X9, X9, X8
+	VADDPS       X8, X9, X9
+	VMOVSHDUP    X9, X8
+	VADDSS       X8, X9, X9
+	MOVQ         l_base+104(FP), R8
+	VMOVSS       (R8)(DI*4), X8
+	MOVQ         rescale_base+128(FP), R9
+	VFMADD132SS  (R9)(DI*4), X9, X8
+	VMOVSS       X8, (R8)(DI*4)
+	VXORPS       Y8, Y8, Y8
 	XORQ         R8, R8
 
 clearbefore:
-	CMPQ    R8, R11
+	CMPQ    R8, R10
 	JGE     clearbeforeend
-	VMOVUPS Y1, (AX)(R8*4)
+	VMOVUPS Y8, (DX)(R8*4)
 	ADDQ    $+8, R8
 	JMP     clearbefore
 
 clearbeforeend:
-	MOVQ R13, R8
+	MOVQ R12, R8
 
 clearafter:
-	CMPQ    R8, BX
+	CMPQ    R8, CX
 	JGE     clearafterend
-	VMOVUPS Y1, (AX)(R8*4)
+	VMOVUPS Y8, (DX)(R8*4)
 	ADDQ    $+8, R8
 	JMP     clearafter
 
 clearafterend:
-	MOVQ step+64(FP), R8
-	ADDQ R8, lo+48(FP)
-	ADDQ R8, hi+56(FP)
-	ADDQ $+4, rescale_base+128(FP)
-	ADDQ $+4, SI
-	ADDQ $+4, DI
-	ADDQ CX, AX
-	DECQ DX
-	JNZ  row
+	ADDQ step+64(FP), BX
+	ADDQ step+64(FP), SI
+	ADDQ AX, DX
+	INCQ DI
+	CMPQ DI, rows+32(FP)
+	JL   weights
 	VZEROUPPER
 	RET
-
-DATA counting<>+0(SB)/4, $0x00000000
-DATA counting<>+4(SB)/4, $0x00000001
-DATA counting<>+8(SB)/4, $0x00000002
-DATA counting<>+12(SB)/4, $0x00000003
-DATA counting<>+16(SB)/4, $0x00000004
-DATA counting<>+20(SB)/4, $0x00000005
-DATA counting<>+24(SB)/4, $0x00000006
-DATA counting<>+28(SB)/4, $0x00000007
-GLOBL counting<>(SB), RODATA|NOPTR, $32
 
 DATA wide_c2fe0000<>+0(SB)/4, $0xc2fe0000
 DATA wide_c2fe0000<>+4(SB)/4, $0xc2fe0000
@@ -2957,6 +3076,16 @@ DATA wide_c2fe0000<>+20(SB)/4, $0xc2fe0000
 DATA wide_c2fe0000<>+24(SB)/4, $0xc2fe0000
 DATA wide_c2fe0000<>+28(SB)/4, $0xc2fe0000
 GLOBL wide_c2fe0000<>(SB), RODATA|NOPTR, $32
+
+DATA wide_4b40007f<>+0(SB)/4, $0x4b40007f
+DATA wide_4b40007f<>+4(SB)/4, $0x4b40007f
+DATA wide_4b40007f<>+8(SB)/4, $0x4b40007f
+DATA wide_4b40007f<>+12(SB)/4, $0x4b40007f
+DATA wide_4b40007f<>+16(SB)/4, $0x4b40007f
+DATA wide_4b40007f<>+20(SB)/4, $0x4b40007f
+DATA wide_4b40007f<>+24(SB)/4, $0x4b40007f
+DATA wide_4b40007f<>+28(SB)/4, $0x4b40007f
+GLOBL wide_4b40007f<>(SB), RODATA|NOPTR, $32
 
 DATA wide_392209c5<>+0(SB)/4, $0x392209c5
 DATA wide_392209c5<>+4(SB)/4, $0x392209c5
@@ -3008,6 +3137,16 @@ DATA wide_3e75fdf0<>+24(SB)/4, $0x3e75fdf0
 DATA wide_3e75fdf0<>+28(SB)/4, $0x3e75fdf0
 GLOBL wide_3e75fdf0<>(SB), RODATA|NOPTR, $32
 
+DATA counting<>+0(SB)/4, $0x00000000
+DATA counting<>+4(SB)/4, $0x00000001
+DATA counting<>+8(SB)/4, $0x00000002
+DATA counting<>+12(SB)/4, $0x00000003
+DATA counting<>+16(SB)/4, $0x00000004
+DATA counting<>+20(SB)/4, $0x00000005
+DATA counting<>+24(SB)/4, $0x00000006
+DATA counting<>+28(SB)/4, $0x00000007
+GLOBL counting<>(SB), RODATA|NOPTR, $32
+
 DATA wide_3f317218<>+0(SB)/4, $0x3f317218
 DATA wide_3f317218<>+4(SB)/4, $0x3f317218
 DATA wide_3f317218<>+8(SB)/4, $0x3f317218
@@ -3028,6 +3167,13 @@ TEXT ·gradTileAVX2(SB), NOSPLIT, $0-152
 	MOVQ         cols+64(FP), SI
 	VBROADCASTSS scale2+96(FP), Y0
 	SHLQ         $0x02, DX
+	VMOVUPS      wide_c2fe0000<>+0(SB), Y1
+	VMOVUPS      wide_4b40007f<>+0(SB), Y2
+	VMOVUPS      wide_392209c5<>+0(SB), Y3
+	VMOVUPS      wide_3aaf8448<>+0(SB), Y4
+	VMOVUPS      wide_3c1d952a<>+0(SB), Y5
+	VMOVUPS      wide_3d6357b6<>+0(SB), Y6
+	VMOVUPS      wide_3e75fdf0<>+0(SB), Y7
 
 row:
 	MOVQ         lo+72(FP), DI
@@ -3041,109 +3187,152 @@ row:
 	CMOVQLT      R9, DI
 	CMPQ         DI, R8
 	CMOVQGT      R8, DI
-	MOVQ         DI, R10
+	MOVQ         DI, R9
+	ANDQ         $-8, R9
+	MOVQ         R8, R10
 	ANDQ         $-8, R10
-	MOVQ         R8, R11
+	LEAQ         7(R8), R11
 	ANDQ         $-8, R11
-	LEAQ         7(R8), R12
-	ANDQ         $-8, R12
-	LEAQ         -1(DI), R9
-	VMOVD        R9, X1
-	VPBROADCASTD X1, Y1
-	VMOVD        R8, X2
-	VPBROADCASTD X2, Y2
-	MOVQ         lse2_base+104(FP), R8
-	MOVQ         delta_base+128(FP), R9
-	VBROADCASTSS (R8), Y3
-	VBROADCASTSS (R9), Y4
-	MOVQ         R10, R8
+	MOVQ         lse2_base+104(FP), R12
+	MOVQ         delta_base+128(FP), R13
+	VBROADCASTSS (R12), Y8
+	VBROADCASTSS (R13), Y9
+	MOVQ         R9, R12
 	TESTQ        DI, DI
 	JNZ          expmasked
+	LEAQ         -8(R10), R13
+	CMPQ         R12, R13
+	JGE          expone
 
 exp:
-	CMPQ        R8, R11
+	VMOVUPS     (AX)(R12*4), Y10
+	VMOVUPS     (CX)(R12*4), Y11
+	VFMSUB213PS Y8, Y0, Y10
+	VMAXPS      Y10, Y1, Y10
+	VADDPS      Y2, Y10, Y12
+	VSUBPS      Y2, Y12, Y13
+	VSUBPS      Y13, Y10, Y10
+	VPSLLD      $0x17, Y12, Y12
+	VMOVAPS     Y3, Y13
+	VFMADD213PS Y4, Y10, Y13
+	VFMADD213PS Y5, Y10, Y13
+	VFMADD213PS Y6, Y10, Y13
+	VFMADD213PS Y7, Y10, Y13
+	VFMADD213PS wide_3f317218<>+0(SB), Y10, Y13
+	VFMADD213PS wide_3f800000<>+0(SB), Y13, Y10
+	VMULPS      Y12, Y10, Y10
+	VSUBPS      Y9, Y11, Y11
+	VMULPS      Y10, Y11, Y11
+	VMOVUPS     Y10, (AX)(R12*4)
+	VMOVUPS     Y11, (CX)(R12*4)
+	VMOVUPS     32(AX)(R12*4), Y10
+	VMOVUPS     32(CX)(R12*4), Y11
+	VFMSUB213PS Y8, Y0, Y10
+	VMAXPS      Y10, Y1, Y10
+	VADDPS      Y2, Y10, Y12
+	VSUBPS      Y2, Y12, Y13
+	VSUBPS      Y13, Y10, Y10
+	VPSLLD      $0x17, Y12, Y12
+	VMOVAPS     Y3, Y13
+	VFMADD213PS Y4, Y10, Y13
+	VFMADD213PS Y5, Y10, Y13
+	VFMADD213PS Y6, Y10, Y13
+	VFMADD213PS Y7, Y10, Y13
+	VFMADD213PS wide_3f317218<>+0(SB), Y10, Y13
+	VFMADD213PS wide_3f800000<>+0(SB), Y13, Y10
+	VMULPS      Y12, Y10, Y10
+	VSUBPS      Y9, Y11, Y11
+	VMULPS      Y10, Y11, Y11
+	VMOVUPS     Y10, 32(AX)(R12*4)
+	VMOVUPS     Y11, 32(CX)(R12*4)
+	ADDQ        $+16, R12
+	CMPQ        R12, R13
+	JL          exp
+
+expone:
+	CMPQ        R12, R10
 	JGE         expmasked
-	VMOVUPS     (AX)(R8*4), Y5
-	VMOVUPS     (CX)(R8*4), Y6
-	VFMSUB213PS Y3, Y0, Y5
-	VMOVUPS     wide_c2fe0000<>+0(SB), Y8
-	VMAXPS      Y5, Y8, Y5
-	VROUNDPS    $0x08, Y5, Y7
-	VSUBPS      Y7, Y5, Y5
-	VMOVUPS     wide_392209c5<>+0(SB), Y8
-	VFMADD213PS wide_3aaf8448<>+0(SB), Y5, Y8
-	VFMADD213PS wide_3c1d952a<>+0(SB), Y5, Y8
-	VFMADD213PS wide_3d6357b6<>+0(SB), Y5, Y8
-	VFMADD213PS wide_3e75fdf0<>+0(SB), Y5, Y8
-	VFMADD213PS wide_3f317218<>+0(SB), Y5, Y8
-	VFMADD213PS wide_3f800000<>+0(SB), Y8, Y5
-	VCVTPS2DQ   Y7, Y7
-	VPADDD      wide_0000007f<>+0(SB), Y7, Y7
-	VPSLLD      $0x17, Y7, Y7
-	VMULPS      Y7, Y5, Y5
-	VSUBPS      Y4, Y6, Y6
-	VMULPS      Y5, Y6, Y6
-	VMOVUPS     Y5, (AX)(R8*4)
-	VMOVUPS     Y6, (CX)(R8*4)
-	ADDQ        $+8, R8
-	JMP         exp
+	VMOVUPS     (AX)(R12*4), Y10
+	VMOVUPS     (CX)(R12*4), Y11
+	VFMSUB213PS Y8, Y0, Y10
+	VMAXPS      Y10, Y1, Y10
+	VADDPS      Y2, Y10, Y12
+	VSUBPS      Y2, Y12, Y13
+	VSUBPS      Y13, Y10, Y10
+	VPSLLD      $0x17, Y12, Y12
+	VMOVAPS     Y3, Y13
+	VFMADD213PS Y4, Y10, Y13
+	VFMADD213PS Y5, Y10, Y13
+	VFMADD213PS Y6, Y10, Y13
+	VFMADD213PS Y7, Y10, Y13
+	VFMADD213PS wide_3f317218<>+0(SB), Y10, Y13
+	VFMADD213PS wide_3f800000<>+0(SB), Y13, Y10
+	VMULPS      Y12, Y10, Y10
+	VSUBPS      Y9, Y11, Y11
+	VMULPS      Y10, Y11, Y11
+	VMOVUPS     Y10, (AX)(R12*4)
+	VMOVUPS     Y11, (CX)(R12*4)
+	ADDQ        $+8, R12
 
 expmasked:
-	CMPQ         R8, R12
+	CMPQ         R12, R11
 	JGE          expend
-	VMOVD        R8, X5
-	VPBROADCASTD X5, Y5
-	VPADDD       counting<>+0(SB), Y5, Y5
-	VPCMPGTD     Y5, Y2, Y6
-	VPCMPGTD     Y1, Y5, Y5
-	VPAND        Y6, Y5, Y5
-	VMOVUPS      (AX)(R8*4), Y6
-	VMOVUPS      (CX)(R8*4), Y7
-	VFMSUB213PS  Y3, Y0, Y6
-	VMOVUPS      wide_c2fe0000<>+0(SB), Y9
-	VMAXPS       Y6, Y9, Y6
-	VROUNDPS     $0x08, Y6, Y8
-	VSUBPS       Y8, Y6, Y6
-	VMOVUPS      wide_392209c5<>+0(SB), Y9
-	VFMADD213PS  wide_3aaf8448<>+0(SB), Y6, Y9
-	VFMADD213PS  wide_3c1d952a<>+0(SB), Y6, Y9
-	VFMADD213PS  wide_3d6357b6<>+0(SB), Y6, Y9
-	VFMADD213PS  wide_3e75fdf0<>+0(SB), Y6, Y9
-	VFMADD213PS  wide_3f317218<>+0(SB), Y6, Y9
-	VFMADD213PS  wide_3f800000<>+0(SB), Y9, Y6
-	VCVTPS2DQ    Y8, Y8
-	VPADDD       wide_0000007f<>+0(SB), Y8, Y8
-	VPSLLD       $0x17, Y8, Y8
-	VMULPS       Y8, Y6, Y6
-	VSUBPS       Y4, Y7, Y7
-	VMULPS       Y6, Y7, Y7
-	VANDPS       Y5, Y6, Y6
-	VANDPS       Y5, Y7, Y7
-	VMOVUPS      Y6, (AX)(R8*4)
-	VMOVUPS      Y7, (CX)(R8*4)
-	ADDQ         $+8, R8
+	VMOVD        R12, X10
+	VPBROADCASTD X10, Y10
+	VPADDD       counting<>+0(SB), Y10, Y10
+	LEAQ         -1(DI), R10
+	VMOVD        R10, X11
+	VPBROADCASTD X11, Y11
+	VMOVD        R8, X12
+	VPBROADCASTD X12, Y12
+	VPCMPGTD     Y10, Y12, Y12
+	VPCMPGTD     Y11, Y10, Y10
+	VPAND        Y12, Y10, Y10
+	VMOVUPS      (AX)(R12*4), Y11
+	VMOVUPS      (CX)(R12*4), Y12
+	VFMSUB213PS  Y8, Y0, Y11
+	VMAXPS       Y11, Y1, Y11
+	VADDPS       Y2, Y11, Y13
+	VSUBPS       Y2, Y13, Y14
+	VSUBPS       Y14, Y11, Y11
+	VPSLLD       $0x17, Y13, Y13
+	VMOVAPS      Y3, Y14
+	VFMADD213PS  Y4, Y11, Y14
+	VFMADD213PS  Y5, Y11, Y14
+	VFMADD213PS  Y6, Y11, Y14
+	VFMADD213PS  Y7, Y11, Y14
+	VFMADD213PS  wide_3f317218<>+0(SB), Y11, Y14
+	VFMADD213PS  wide_3f800000<>+0(SB), Y14, Y11
+	VMULPS       Y13, Y11, Y11
+	VSUBPS       Y9, Y12, Y12
+	VMULPS       Y11, Y12, Y12
+	VANDPS       Y10, Y11, Y11
+	VANDPS       Y10, Y12, Y12
+	VMOVUPS      Y11, (AX)(R12*4)
+	VMOVUPS      Y12, (CX)(R12*4)
+	ADDQ         $+8, R12
 	JMP          expmasked
 
 expend:
-	VXORPS Y1, Y1, Y1
+	VXORPS Y8, Y8, Y8
 	XORQ   DI, DI
 
 clearbefore:
-	CMPQ    DI, R10
+	CMPQ    DI, R9
 	JGE     clearbeforeend
-	VMOVUPS Y1, (AX)(DI*4)
-	VMOVUPS Y1, (CX)(DI*4)
+	VMOVUPS Y8, (AX)(DI*4)
+	VMOVUPS Y8, (CX)(DI*4)
 	ADDQ    $+8, DI
 	JMP     clearbefore
 
 clearbeforeend:
-	MOVQ R12, DI
+	MOVQ R11, DI
 
 clearafter:
 	CMPQ    DI, SI
 	JGE     clearafterend
-	VMOVUPS Y1, (AX)(DI*4)
-	VMOVUPS Y1, (CX)(DI*4)
+	VMOVUPS Y8, (AX)(DI*4)
+	VMOVUPS Y8, (CX)(DI*4)
 	ADDQ    $+8, DI
 	JMP     clearafter
 
@@ -3156,6 +3345,72 @@ clearafterend:
 	ADDQ DX, AX
 	ADDQ DX, CX
 	DECQ BX
+	JNZ  row
+	VZEROUPPER
+	RET
+
+// func scaleRowsAVX2(dst []float32, ldd int, src []float32, lds int, rows int, cols int, s float32)
+// Requires: AVX, MMX+
+TEXT ·scaleRowsAVX2(SB), NOSPLIT, $0-84
+	MOVQ         dst_base+0(FP), AX
+	MOVQ         src_base+32(FP), CX
+	MOVQ         ldd+24(FP), DX
+	MOVQ         lds+56(FP), BX
+	VBROADCASTSS s+80(FP), Y0
+	MOVQ         rows+64(FP), SI
+	SHLQ         $0x02, DX
+	SHLQ         $0x02, BX
+
+row:
+	LEAQ (CX)(BX*4), DI
+	MOVQ cols+72(FP), R8
+	XORQ R9, R9
+	MOVQ R8, R10
+	ANDQ $-32, R10
+
+group:
+	CMPQ       R9, R10
+	JGE        groupend
+	PREFETCHT0 (DI)(R9*4)
+	VMULPS     (CX)(R9*4), Y0, Y1
+	VMOVUPS    Y1, (AX)(R9*4)
+	VMULPS     32(CX)(R9*4), Y0, Y1
+	VMOVUPS    Y1, 32(AX)(R9*4)
+	PREFETCHT0 64(DI)(R9*4)
+	VMULPS     64(CX)(R9*4), Y0, Y1
+	VMOVUPS    Y1, 64(AX)(R9*4)
+	VMULPS     96(CX)(R9*4), Y0, Y1
+	VMOVUPS    Y1, 96(AX)(R9*4)
+	ADDQ       $+32, R9
+	JMP        group
+
+groupend:
+	MOVQ R8, R10
+	ANDQ $-8, R10
+
+vector:
+	CMPQ       R9, R10
+	JGE        vectorend
+	PREFETCHT0 (DI)(R9*4)
+	VMULPS     (CX)(R9*4), Y0, Y1
+	VMOVUPS    Y1, (AX)(R9*4)
+	ADDQ       $+8, R9
+	JMP        vector
+
+vectorend:
+	ANDQ       $+7, R8
+	JZ         restdone
+	LEAQ       tail_mask<>+0(SB), DI
+	NEGQ       R8
+	VMOVDQU    32(DI)(R8*4), Y1
+	VMASKMOVPS (CX)(R9*4), Y1, Y2
+	VMULPS     Y0, Y2, Y2
+	VMASKMOVPS Y2, Y1, (AX)(R9*4)
+
+restdone:
+	ADDQ DX, AX
+	ADDQ BX, CX
+	DECQ SI
 	JNZ  row
 	VZEROUPPER
 	RET

@@ -71,9 +71,14 @@ var avx512 = vectorKernels{
 		},
 		softmaxTile: softmaxTileAVX512,
 		gradTile:    gradTileAVX512,
-		keyDots:     keyDotsAVX2,
-		valueSum:    valueSumAVX512,
-		keyDots3:    keyDots3AVX2,
-		valueSum3:   valueSum3AVX2,
+		scaleRows: func(dst []float32, ldd int, src []float32, lds, rows, cols int, s float32) {
+			if rows > 0 {
+				scaleRowsAVX512(dst, ldd, src, lds, rows, cols, s)
+			}
+		},
+		keyDots:   keyDotsAVX2,
+		valueSum:  valueSumAVX512,
+		keyDots3:  keyDots3AVX2,
+		valueSum3: valueSum3AVX2,
 	},
 }

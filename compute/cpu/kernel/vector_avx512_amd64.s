@@ -2992,200 +2992,332 @@ end:
 // func softmaxTileAVX512(s []float32, ld int, rows int, cols int, lo int, hi int, step int, scale2 float32, m []float32, l []float32, rescale []float32)
 // Requires: AVX, AVX512DQ, AVX512F, CMOV, FMA3
 TEXT ·softmaxTileAVX512(SB), NOSPLIT, $0-152
-	MOVQ         s_base+0(FP), AX
-	MOVQ         ld+24(FP), CX
-	MOVQ         rows+32(FP), DX
-	MOVQ         cols+40(FP), BX
-	MOVQ         m_base+80(FP), SI
-	MOVQ         l_base+104(FP), DI
+	MOVQ         ld+24(FP), AX
+	MOVQ         cols+40(FP), CX
 	VBROADCASTSS scale2+72(FP), Z0
-	SHLQ         $0x02, CX
+	SHLQ         $0x02, AX
+	VMOVUPS      wide_c2fe0000<>+0(SB), Z1
+	VMOVUPS      wide_4b40007f<>+0(SB), Z2
+	VMOVUPS      wide_392209c5<>+0(SB), Z3
+	VMOVUPS      wide_3aaf8448<>+0(SB), Z4
+	VMOVUPS      wide_3c1d952a<>+0(SB), Z5
+	VMOVUPS      wide_3d6357b6<>+0(SB), Z6
+	VMOVUPS      wide_3e75fdf0<>+0(SB), Z7
+	MOVQ         s_base+0(FP), DX
+	MOVQ         lo+48(FP), BX
+	MOVQ         hi+56(FP), SI
+	XORQ         DI, DI
 
-row:
-	MOVQ         lo+48(FP), R8
-	MOVQ         hi+56(FP), R9
+maxima:
 	XORQ         R10, R10
+	MOVQ         SI, R9
 	CMPQ         R9, R10
 	CMOVQLT      R10, R9
-	CMPQ         R9, BX
-	CMOVQGT      BX, R9
+	CMPQ         R9, CX
+	CMOVQGT      CX, R9
+	MOVQ         BX, R8
 	CMPQ         R8, R10
 	CMOVQLT      R10, R8
 	CMPQ         R8, R9
 	CMOVQGT      R9, R8
-	MOVQ         R8, R11
+	MOVQ         R8, R10
+	ANDQ         $-16, R10
+	MOVQ         R9, R11
 	ANDQ         $-16, R11
-	MOVQ         R9, R12
+	LEAQ         15(R9), R12
 	ANDQ         $-16, R12
-	LEAQ         15(R9), R13
-	ANDQ         $-16, R13
-	LEAQ         -1(R8), R10
-	VMOVD        R10, X1
-	VPBROADCASTD X1, Z1
-	VMOVD        R9, X2
-	VPBROADCASTD X2, Z2
-	VBROADCASTSS (SI), Z3
-	VMOVAPS      Z3, Z4
-	MOVQ         R11, R9
+	MOVQ         m_base+80(FP), R13
+	VBROADCASTSS (R13)(DI*4), Z8
+	VMOVAPS      Z8, Z9
 	TESTQ        R8, R8
 	JNZ          maxmasked
+	LEAQ         -16(R11), R13
+	CMPQ         R10, R13
+	JGE          maxone
 
 max:
-	CMPQ   R9, R12
+	VMULPS (DX)(R10*4), Z0, Z10
+	VMAXPS Z9, Z10, Z9
+	VMULPS 64(DX)(R10*4), Z0, Z10
+	VMAXPS Z9, Z10, Z9
+	ADDQ   $+32, R10
+	CMPQ   R10, R13
+	JL     max
+
+maxone:
+	CMPQ   R10, R11
 	JGE    maxmasked
-	VMULPS (AX)(R9*4), Z0, Z5
-	VMAXPS Z4, Z5, Z4
-	ADDQ   $+16, R9
-	JMP    max
+	VMULPS (DX)(R10*4), Z0, Z10
+	VMAXPS Z9, Z10, Z9
+	ADDQ   $+16, R10
 
 maxmasked:
-	CMPQ         R9, R13
+	CMPQ         R10, R12
 	JGE          maxend
-	VMOVD        R9, X5
-	VPBROADCASTD X5, Z5
-	VPADDD       counting<>+0(SB), Z5, Z5
-	VPCMPGTD     Z5, Z2, K1
-	VPCMPGTD     Z1, Z5, K1, K1
-	VMULPS       (AX)(R9*4), Z0, Z5
-	VBLENDMPS    Z5, Z3, K1, Z5
-	VMAXPS       Z4, Z5, Z4
-	ADDQ         $+16, R9
+	VMOVD        R10, X10
+	VPBROADCASTD X10, Z10
+	VPADDD       counting<>+0(SB), Z10, Z10
+	LEAQ         -1(R8), R11
+	VMOVD        R11, X11
+	VPBROADCASTD X11, Z11
+	VMOVD        R9, X12
+	VPBROADCASTD X12, Z12
+	VPCMPGTD     Z10, Z12, K1
+	VPCMPGTD     Z11, Z10, K1, K1
+	VMULPS       (DX)(R10*4), Z0, Z10
+	VBLENDMPS    Z10, Z8, K1, Z10
+	VMAXPS       Z9, Z10, Z9
+	ADDQ         $+16, R10
 	JMP          maxmasked
 
 maxend:
-	VEXTRACTF32X8 $0x01, Z4, Y5
-	VMAXPS        Y5, Y4, Y4
-	VEXTRACTF128  $0x01, Y4, X5
-	VMAXPS        X5, X4, X4
-	VMOVHLPS      X4, X4, X5
-	VMAXPS        X5, X4, X4
-	VMOVSHDUP     X4, X5
-	VMAXSS        X5, X4, X4
-	VMOVSS        X4, (SI)
-	VBROADCASTSS  X4, Z4
-	VSUBPS        Z4, Z3, Z3
-	VMOVUPS       wide_c2fe0000<>+0(SB), Z6
-	VMAXPS        Z3, Z6, Z3
-	VRNDSCALEPS   $0x08, Z3, Z5
-	VSUBPS        Z5, Z3, Z3
-	VMOVUPS       wide_392209c5<>+0(SB), Z6
-	VFMADD213PS   wide_3aaf8448<>+0(SB), Z3, Z6
-	VFMADD213PS   wide_3c1d952a<>+0(SB), Z3, Z6
-	VFMADD213PS   wide_3d6357b6<>+0(SB), Z3, Z6
-	VFMADD213PS   wide_3e75fdf0<>+0(SB), Z3, Z6
-	VFMADD213PS   wide_3f317218<>+0(SB), Z3, Z6
-	VFMADD213PS   wide_3f800000<>+0(SB), Z6, Z3
-	VCVTPS2DQ     Z5, Z5
-	VPADDD        wide_0000007f<>+0(SB), Z5, Z5
-	VPSLLD        $0x17, Z5, Z5
-	VMULPS        Z5, Z3, Z3
-	VXORPS        Y5, Y5, Y5
-	MOVQ          R11, R9
-	TESTQ         R8, R8
-	JNZ           expmasked
+	VEXTRACTF32X8 $0x01, Z9, Y8
+	VMAXPS        Y8, Y9, Y9
+	VEXTRACTF128  $0x01, Y9, X8
+	VMAXPS        X8, X9, X9
+	VMOVHLPS      X9, X9, X8
+	VMAXPS        X8, X9, X9
+	VMOVSHDUP     X9, X8
+	VMAXSS        X8, X9, X9
+	MOVQ          rescale_base+128(FP), R8
+	VMOVSS        X9, (R8)(DI*4)
+	ADDQ          step+64(FP), BX
+	ADDQ          step+64(FP), SI
+	ADDQ          AX, DX
+	INCQ          DI
+	CMPQ          DI, rows+32(FP)
+	JL            maxima
+	MOVQ          m_base+80(FP), DX
+	MOVQ          rescale_base+128(FP), BX
+	MOVQ          rows+32(FP), SI
+	XORQ          DI, DI
+	MOVQ          SI, R8
+	ANDQ          $-16, R8
+
+factors1:
+	CMPQ        DI, R8
+	JGE         factors1end
+	VMOVUPS     (DX)(DI*4), Z8
+	VMOVUPS     (BX)(DI*4), Z9
+	VMOVUPS     Z9, (DX)(DI*4)
+	VSUBPS      Z9, Z8, Z8
+	VMAXPS      Z8, Z1, Z8
+	VADDPS      Z2, Z8, Z9
+	VSUBPS      Z2, Z9, Z10
+	VSUBPS      Z10, Z8, Z8
+	VPSLLD      $0x17, Z9, Z9
+	VMOVAPS     Z3, Z10
+	VFMADD213PS Z4, Z8, Z10
+	VFMADD213PS Z5, Z8, Z10
+	VFMADD213PS Z6, Z8, Z10
+	VFMADD213PS Z7, Z8, Z10
+	VFMADD213PS wide_3f317218<>+0(SB), Z8, Z10
+	VFMADD213PS wide_3f800000<>+0(SB), Z10, Z8
+	VMULPS      Z9, Z8, Z8
+	VMOVUPS     Z8, (BX)(DI*4)
+	ADDQ        $+16, DI
+	JMP         factors1
+
+factors1end:
+	ANDQ         $+15, SI
+	JZ           factorsdone
+	VPBROADCASTD SI, Z8
+	VPCMPGTD     counting<>+0(SB), Z8, K1
+	VMOVUPS.Z    (DX)(DI*4), K1, Z8
+	VMOVUPS.Z    (BX)(DI*4), K1, Z9
+	VMOVUPS      Z9, K1, (DX)(DI*4)
+	VSUBPS       Z9, Z8, Z8
+	VMAXPS       Z8, Z1, Z8
+	VADDPS       Z2, Z8, Z9
+	VSUBPS       Z2, Z9, Z10
+	VSUBPS       Z10, Z8, Z8
+	VPSLLD       $0x17, Z9, Z9
+	VMOVAPS      Z3, Z10
+	VFMADD213PS  Z4, Z8, Z10
+	VFMADD213PS  Z5, Z8, Z10
+	VFMADD213PS  Z6, Z8, Z10
+	VFMADD213PS  Z7, Z8, Z10
+	VFMADD213PS  wide_3f317218<>+0(SB), Z8, Z10
+	VFMADD213PS  wide_3f800000<>+0(SB), Z10, Z8
+	VMULPS       Z9, Z8, Z8
+	VMOVUPS      Z8, K1, (BX)(DI*4)
+
+factorsdone:
+	MOVQ s_base+0(FP), DX
+	MOVQ lo+48(FP), BX
+	MOVQ hi+56(FP), SI
+	XORQ DI, DI
+
+weights:
+	XORQ         R10, R10
+	MOVQ         SI, R9
+	CMPQ         R9, R10
+	CMOVQLT      R10, R9
+	CMPQ         R9, CX
+	CMOVQGT      CX, R9
+	MOVQ         BX, R8
+	CMPQ         R8, R10
+	CMOVQLT      R10, R8
+	CMPQ         R8, R9
+	CMOVQGT      R9, R8
+	MOVQ         R8, R10
+	ANDQ         $-16, R10
+	MOVQ         R9, R11
+	ANDQ         $-16, R11
+	LEAQ         15(R9), R12
+	ANDQ         $-16, R12
+	MOVQ         m_base+80(FP), R13
+	VBROADCASTSS (R13)(DI*4), Z8
+	VXORPS       Y9, Y9, Y9
+	MOVQ         R10, R13
+	TESTQ        R8, R8
+	JNZ          expmasked
+	LEAQ         -16(R11), R14
+	CMPQ         R13, R14
+	JGE          expone
 
 exp:
-	CMPQ          R9, R12
+	VMOVUPS       (DX)(R13*4), Z10
+	VFMSUB213PS   Z8, Z0, Z10
+	VMAXPS        Z10, Z1, Z10
+	VADDPS        Z2, Z10, Z11
+	VSUBPS        Z2, Z11, Z12
+	VSUBPS        Z12, Z10, Z10
+	VPSLLD        $0x17, Z11, Z11
+	VMOVAPS       Z3, Z12
+	VFMADD213PS   Z4, Z10, Z12
+	VFMADD213PS   Z5, Z10, Z12
+	VFMADD213PS   Z6, Z10, Z12
+	VFMADD213PS   Z7, Z10, Z12
+	VFMADD213PS   wide_3f317218<>+0(SB), Z10, Z12
+	VFMADD213PS   wide_3f800000<>+0(SB), Z12, Z10
+	VMULPS        Z11, Z10, Z10
+	VMOVUPS       Z10, (DX)(R13*4)
+	VADDPS        Y10, Y9, Y9
+	VEXTRACTF32X8 $0x01, Z10, Y10
+	VADDPS        Y10, Y9, Y9
+	VMOVUPS       64(DX)(R13*4), Z10
+	VFMSUB213PS   Z8, Z0, Z10
+	VMAXPS        Z10, Z1, Z10
+	VADDPS        Z2, Z10, Z11
+	VSUBPS        Z2, Z11, Z12
+	VSUBPS        Z12, Z10, Z10
+	VPSLLD        $0x17, Z11, Z11
+	VMOVAPS       Z3, Z12
+	VFMADD213PS   Z4, Z10, Z12
+	VFMADD213PS   Z5, Z10, Z12
+	VFMADD213PS   Z6, Z10, Z12
+	VFMADD213PS   Z7, Z10, Z12
+	VFMADD213PS   wide_3f317218<>+0(SB), Z10, Z12
+	VFMADD213PS   wide_3f800000<>+0(SB), Z12, Z10
+	VMULPS        Z11, Z10, Z10
+	VMOVUPS       Z10, 64(DX)(R13*4)
+	VADDPS        Y10, Y9, Y9
+	VEXTRACTF32X8 $0x01, Z10, Y10
+	VADDPS        Y10, Y9, Y9
+	ADDQ          $+32, R13
+	CMPQ          R13, R14
+	JL            exp
+
+expone:
+	CMPQ          R13, R11
 	JGE           expmasked
-	VMOVUPS       (AX)(R9*4), Z6
-	VFMSUB213PS   Z4, Z0, Z6
-	VMOVUPS       wide_c2fe0000<>+0(SB), Z8
-	VMAXPS        Z6, Z8, Z6
-	VRNDSCALEPS   $0x08, Z6, Z7
-	VSUBPS        Z7, Z6, Z6
-	VMOVUPS       wide_392209c5<>+0(SB), Z8
-	VFMADD213PS   wide_3aaf8448<>+0(SB), Z6, Z8
-	VFMADD213PS   wide_3c1d952a<>+0(SB), Z6, Z8
-	VFMADD213PS   wide_3d6357b6<>+0(SB), Z6, Z8
-	VFMADD213PS   wide_3e75fdf0<>+0(SB), Z6, Z8
-	VFMADD213PS   wide_3f317218<>+0(SB), Z6, Z8
-	VFMADD213PS   wide_3f800000<>+0(SB), Z8, Z6
-	VCVTPS2DQ     Z7, Z7
-	VPADDD        wide_0000007f<>+0(SB), Z7, Z7
-	VPSLLD        $0x17, Z7, Z7
-	VMULPS        Z7, Z6, Z6
-	VMOVUPS       Z6, (AX)(R9*4)
-	VADDPS        Y6, Y5, Y5
-	VEXTRACTF32X8 $0x01, Z6, Y6
-	VADDPS        Y6, Y5, Y5
-	ADDQ          $+16, R9
-	JMP           exp
+	VMOVUPS       (DX)(R13*4), Z10
+	VFMSUB213PS   Z8, Z0, Z10
+	VMAXPS        Z10, Z1, Z10
+	VADDPS        Z2, Z10, Z11
+	VSUBPS        Z2, Z11, Z12
+	VSUBPS        Z12, Z10, Z10
+	VPSLLD        $0x17, Z11, Z11
+	VMOVAPS       Z3, Z12
+	VFMADD213PS   Z4, Z10, Z12
+	VFMADD213PS   Z5, Z10, Z12
+	VFMADD213PS   Z6, Z10, Z12
+	VFMADD213PS   Z7, Z10, Z12
+	VFMADD213PS   wide_3f317218<>+0(SB), Z10, Z12
+	VFMADD213PS   wide_3f800000<>+0(SB), Z12, Z10
+	VMULPS        Z11, Z10, Z10
+	VMOVUPS       Z10, (DX)(R13*4)
+	VADDPS        Y10, Y9, Y9
+	VEXTRACTF32X8 $0x01, Z10, Y10
+	VADDPS        Y10, Y9, Y9
+	ADDQ          $+16, R13
 
 expmasked:
-	CMPQ          R9, R13
+	CMPQ          R13, R12
 	JGE           expend
-	VMOVD         R9, X6
-	VPBROADCASTD  X6, Z6
-	VPADDD        counting<>+0(SB), Z6, Z6
-	VPCMPGTD      Z6, Z2, K1
-	VPCMPGTD      Z1, Z6, K1, K1
-	VMOVUPS       (AX)(R9*4), Z6
-	VFMSUB213PS   Z4, Z0, Z6
-	VMOVUPS       wide_c2fe0000<>+0(SB), Z8
-	VMAXPS        Z6, Z8, Z6
-	VRNDSCALEPS   $0x08, Z6, Z7
-	VSUBPS        Z7, Z6, Z6
-	VMOVUPS       wide_392209c5<>+0(SB), Z8
-	VFMADD213PS   wide_3aaf8448<>+0(SB), Z6, Z8
-	VFMADD213PS   wide_3c1d952a<>+0(SB), Z6, Z8
-	VFMADD213PS   wide_3d6357b6<>+0(SB), Z6, Z8
-	VFMADD213PS   wide_3e75fdf0<>+0(SB), Z6, Z8
-	VFMADD213PS   wide_3f317218<>+0(SB), Z6, Z8
-	VFMADD213PS   wide_3f800000<>+0(SB), Z8, Z6
-	VCVTPS2DQ     Z7, Z7
-	VPADDD        wide_0000007f<>+0(SB), Z7, Z7
-	VPSLLD        $0x17, Z7, Z7
-	VMULPS        Z7, Z6, Z6
-	VMOVAPS.Z     Z6, K1, Z6
-	VMOVUPS       Z6, (AX)(R9*4)
-	VADDPS        Y6, Y5, Y5
-	VEXTRACTF32X8 $0x01, Z6, Y6
-	VADDPS        Y6, Y5, Y5
-	ADDQ          $+16, R9
+	VMOVD         R13, X10
+	VPBROADCASTD  X10, Z10
+	VPADDD        counting<>+0(SB), Z10, Z10
+	LEAQ          -1(R8), R11
+	VMOVD         R11, X11
+	VPBROADCASTD  X11, Z11
+	VMOVD         R9, X12
+	VPBROADCASTD  X12, Z12
+	VPCMPGTD      Z10, Z12, K1
+	VPCMPGTD      Z11, Z10, K1, K1
+	VMOVUPS       (DX)(R13*4), Z10
+	VFMSUB213PS   Z8, Z0, Z10
+	VMAXPS        Z10, Z1, Z10
+	VADDPS        Z2, Z10, Z11
+	VSUBPS        Z2, Z11, Z12
+	VSUBPS        Z12, Z10, Z10
+	VPSLLD        $0x17, Z11, Z11
+	VMOVAPS       Z3, Z12
+	VFMADD213PS   Z4, Z10, Z12
+	VFMADD213PS   Z5, Z10, Z12
+	VFMADD213PS   Z6, Z10, Z12
+	VFMADD213PS   Z7, Z10, Z12
+	VFMADD213PS   wide_3f317218<>+0(SB), Z10, Z12
+	VFMADD213PS   wide_3f800000<>+0(SB), Z12, Z10
+	VMULPS        Z11, Z10, Z10
+	VMOVAPS.Z     Z10, K1, Z10
+	VMOVUPS       Z10, (DX)(R13*4)
+	VADDPS        Y10, Y9, Y9
+	VEXTRACTF32X8 $0x01, Z10, Y10
+	VADDPS        Y10, Y9, Y9
+	ADDQ          $+16, R13
 	JMP           expmasked
 
 expend:
-	VEXTRACTF128 $0x01, Y5, X1
-	VADDPS       X1, X5, X5
-	VMOVHLPS     X5, X5, X1
-	VADDPS       X1, X5, X5
-	VMOVSHDUP    X5, X1
-	VADDSS       X1, X5, X5
-	VMOVSS       (DI), X1
-	VFMADD213SS  X5, X3, X1
-	VMOVSS       X1, (DI)
-	MOVQ         rescale_base+128(FP), R8
-	VMOVSS       X3, (R8)
-	VXORPS       Z1, Z1, Z1
+	VEXTRACTF128 $0x01, Y9, X8
+	VADDPS       X8, X9, X9
+	VMOVHLPS     X9, X9, X8
+	VADDPS       X8, X9, X9
+	VMOVSHDUP    X9, X8
+	VADDSS       X8, X9, X9
+	MOVQ         l_base+104(FP), R8
+	VMOVSS       (R8)(DI*4), X8
+	MOVQ         rescale_base+128(FP), R9
+	VFMADD132SS  (R9)(DI*4), X9, X8
+	VMOVSS       X8, (R8)(DI*4)
+	VXORPS       Z8, Z8, Z8
 	XORQ         R8, R8
 
 clearbefore:
-	CMPQ    R8, R11
+	CMPQ    R8, R10
 	JGE     clearbeforeend
-	VMOVUPS Z1, (AX)(R8*4)
+	VMOVUPS Z8, (DX)(R8*4)
 	ADDQ    $+16, R8
 	JMP     clearbefore
 
 clearbeforeend:
-	MOVQ R13, R8
+	MOVQ R12, R8
 
 clearafter:
-	CMPQ    R8, BX
+	CMPQ    R8, CX
 	JGE     clearafterend
-	VMOVUPS Z1, (AX)(R8*4)
+	VMOVUPS Z8, (DX)(R8*4)
 	ADDQ    $+16, R8
 	JMP     clearafter
 
 clearafterend:
-	MOVQ step+64(FP), R8
-	ADDQ R8, lo+48(FP)
-	ADDQ R8, hi+56(FP)
-	ADDQ $+4, rescale_base+128(FP)
-	ADDQ $+4, SI
-	ADDQ $+4, DI
-	ADDQ CX, AX
-	DECQ DX
-	JNZ  row
+	ADDQ step+64(FP), BX
+	ADDQ step+64(FP), SI
+	ADDQ AX, DX
+	INCQ DI
+	CMPQ DI, rows+32(FP)
+	JL   weights
 	VZEROUPPER
 	RET
 
@@ -3206,6 +3338,24 @@ DATA wide_c2fe0000<>+52(SB)/4, $0xc2fe0000
 DATA wide_c2fe0000<>+56(SB)/4, $0xc2fe0000
 DATA wide_c2fe0000<>+60(SB)/4, $0xc2fe0000
 GLOBL wide_c2fe0000<>(SB), RODATA|NOPTR, $64
+
+DATA wide_4b40007f<>+0(SB)/4, $0x4b40007f
+DATA wide_4b40007f<>+4(SB)/4, $0x4b40007f
+DATA wide_4b40007f<>+8(SB)/4, $0x4b40007f
+DATA wide_4b40007f<>+12(SB)/4, $0x4b40007f
+DATA wide_4b40007f<>+16(SB)/4, $0x4b40007f
+DATA wide_4b40007f<>+20(SB)/4, $0x4b40007f
+DATA wide_4b40007f<>+24(SB)/4, $0x4b40007f
+DATA wide_4b40007f<>+28(SB)/4, $0x4b40007f
+DATA wide_4b40007f<>+32(SB)/4, $0x4b40007f
+DATA wide_4b40007f<>+36(SB)/4, $0x4b40007f
+DATA wide_4b40007f<>+40(SB)/4, $0x4b40007f
+DATA wide_4b40007f<>+44(SB)/4, $0x4b40007f
+DATA wide_4b40007f<>+48(SB)/4, $0x4b40007f
+DATA wide_4b40007f<>+52(SB)/4, $0x4b40007f
+DATA wide_4b40007f<>+56(SB)/4, $0x4b40007f
+DATA wide_4b40007f<>+60(SB)/4, $0x4b40007f
+GLOBL wide_4b40007f<>(SB), RODATA|NOPTR, $64
 
 DATA wide_392209c5<>+0(SB)/4, $0x392209c5
 DATA wide_392209c5<>+4(SB)/4, $0x392209c5
@@ -3325,6 +3475,13 @@ TEXT ·gradTileAVX512(SB), NOSPLIT, $0-152
 	MOVQ         cols+64(FP), SI
 	VBROADCASTSS scale2+96(FP), Z0
 	SHLQ         $0x02, DX
+	VMOVUPS      wide_c2fe0000<>+0(SB), Z1
+	VMOVUPS      wide_4b40007f<>+0(SB), Z2
+	VMOVUPS      wide_392209c5<>+0(SB), Z3
+	VMOVUPS      wide_3aaf8448<>+0(SB), Z4
+	VMOVUPS      wide_3c1d952a<>+0(SB), Z5
+	VMOVUPS      wide_3d6357b6<>+0(SB), Z6
+	VMOVUPS      wide_3e75fdf0<>+0(SB), Z7
 
 row:
 	MOVQ         lo+72(FP), DI
@@ -3338,108 +3495,151 @@ row:
 	CMOVQLT      R9, DI
 	CMPQ         DI, R8
 	CMOVQGT      R8, DI
-	MOVQ         DI, R10
+	MOVQ         DI, R9
+	ANDQ         $-16, R9
+	MOVQ         R8, R10
 	ANDQ         $-16, R10
-	MOVQ         R8, R11
+	LEAQ         15(R8), R11
 	ANDQ         $-16, R11
-	LEAQ         15(R8), R12
-	ANDQ         $-16, R12
-	LEAQ         -1(DI), R9
-	VMOVD        R9, X1
-	VPBROADCASTD X1, Z1
-	VMOVD        R8, X2
-	VPBROADCASTD X2, Z2
-	MOVQ         lse2_base+104(FP), R8
-	MOVQ         delta_base+128(FP), R9
-	VBROADCASTSS (R8), Z3
-	VBROADCASTSS (R9), Z4
-	MOVQ         R10, R8
+	MOVQ         lse2_base+104(FP), R12
+	MOVQ         delta_base+128(FP), R13
+	VBROADCASTSS (R12), Z8
+	VBROADCASTSS (R13), Z9
+	MOVQ         R9, R12
 	TESTQ        DI, DI
 	JNZ          expmasked
+	LEAQ         -16(R10), R13
+	CMPQ         R12, R13
+	JGE          expone
 
 exp:
-	CMPQ        R8, R11
+	VMOVUPS     (AX)(R12*4), Z10
+	VMOVUPS     (CX)(R12*4), Z11
+	VFMSUB213PS Z8, Z0, Z10
+	VMAXPS      Z10, Z1, Z10
+	VADDPS      Z2, Z10, Z12
+	VSUBPS      Z2, Z12, Z13
+	VSUBPS      Z13, Z10, Z10
+	VPSLLD      $0x17, Z12, Z12
+	VMOVAPS     Z3, Z13
+	VFMADD213PS Z4, Z10, Z13
+	VFMADD213PS Z5, Z10, Z13
+	VFMADD213PS Z6, Z10, Z13
+	VFMADD213PS Z7, Z10, Z13
+	VFMADD213PS wide_3f317218<>+0(SB), Z10, Z13
+	VFMADD213PS wide_3f800000<>+0(SB), Z13, Z10
+	VMULPS      Z12, Z10, Z10
+	VSUBPS      Z9, Z11, Z11
+	VMULPS      Z10, Z11, Z11
+	VMOVUPS     Z10, (AX)(R12*4)
+	VMOVUPS     Z11, (CX)(R12*4)
+	VMOVUPS     64(AX)(R12*4), Z10
+	VMOVUPS     64(CX)(R12*4), Z11
+	VFMSUB213PS Z8, Z0, Z10
+	VMAXPS      Z10, Z1, Z10
+	VADDPS      Z2, Z10, Z12
+	VSUBPS      Z2, Z12, Z13
+	VSUBPS      Z13, Z10, Z10
+	VPSLLD      $0x17, Z12, Z12
+	VMOVAPS     Z3, Z13
+	VFMADD213PS Z4, Z10, Z13
+	VFMADD213PS Z5, Z10, Z13
+	VFMADD213PS Z6, Z10, Z13
+	VFMADD213PS Z7, Z10, Z13
+	VFMADD213PS wide_3f317218<>+0(SB), Z10, Z13
+	VFMADD213PS wide_3f800000<>+0(SB), Z13, Z10
+	VMULPS      Z12, Z10, Z10
+	VSUBPS      Z9, Z11, Z11
+	VMULPS      Z10, Z11, Z11
+	VMOVUPS     Z10, 64(AX)(R12*4)
+	VMOVUPS     Z11, 64(CX)(R12*4)
+	ADDQ        $+32, R12
+	CMPQ        R12, R13
+	JL          exp
+
+expone:
+	CMPQ        R12, R10
 	JGE         expmasked
-	VMOVUPS     (AX)(R8*4), Z5
-	VMOVUPS     (CX)(R8*4), Z6
-	VFMSUB213PS Z3, Z0, Z5
-	VMOVUPS     wide_c2fe0000<>+0(SB), Z8
-	VMAXPS      Z5, Z8, Z5
-	VRNDSCALEPS $0x08, Z5, Z7
-	VSUBPS      Z7, Z5, Z5
-	VMOVUPS     wide_392209c5<>+0(SB), Z8
-	VFMADD213PS wide_3aaf8448<>+0(SB), Z5, Z8
-	VFMADD213PS wide_3c1d952a<>+0(SB), Z5, Z8
-	VFMADD213PS wide_3d6357b6<>+0(SB), Z5, Z8
-	VFMADD213PS wide_3e75fdf0<>+0(SB), Z5, Z8
-	VFMADD213PS wide_3f317218<>+0(SB), Z5, Z8
-	VFMADD213PS wide_3f800000<>+0(SB), Z8, Z5
-	VCVTPS2DQ   Z7, Z7
-	VPADDD      wide_0000007f<>+0(SB), Z7, Z7
-	VPSLLD      $0x17, Z7, Z7
-	VMULPS      Z7, Z5, Z5
-	VSUBPS      Z4, Z6, Z6
-	VMULPS      Z5, Z6, Z6
-	VMOVUPS     Z5, (AX)(R8*4)
-	VMOVUPS     Z6, (CX)(R8*4)
-	ADDQ        $+16, R8
-	JMP         exp
+	VMOVUPS     (AX)(R12*4), Z10
+	VMOVUPS     (CX)(R12*4), Z11
+	VFMSUB213PS Z8, Z0, Z10
+	VMAXPS      Z10, Z1, Z10
+	VADDPS      Z2, Z10, Z12
+	VSUBPS      Z2, Z12, Z13
+	VSUBPS      Z13, Z10, Z10
+	VPSLLD      $0x17, Z12, Z12
+	VMOVAPS     Z3, Z13
+	VFMADD213PS Z4, Z10, Z13
+	VFMADD213PS Z5, Z10, Z13
+	VFMADD213PS Z6, Z10, Z13
+	VFMADD213PS Z7, Z10, Z13
+	VFMADD213PS wide_3f317218<>+0(SB), Z10, Z13
+	VFMADD213PS wide_3f800000<>+0(SB), Z13, Z10
+	VMULPS      Z12, Z10, Z10
+	VSUBPS      Z9, Z11, Z11
+	VMULPS      Z10, Z11, Z11
+	VMOVUPS     Z10, (AX)(R12*4)
+	VMOVUPS     Z11, (CX)(R12*4)
+	ADDQ        $+16, R12
 
 expmasked:
-	CMPQ         R8, R12
+	CMPQ         R12, R11
 	JGE          expend
-	VMOVD        R8, X5
-	VPBROADCASTD X5, Z5
-	VPADDD       counting<>+0(SB), Z5, Z5
-	VPCMPGTD     Z5, Z2, K1
-	VPCMPGTD     Z1, Z5, K1, K1
-	VMOVUPS      (AX)(R8*4), Z5
-	VMOVUPS      (CX)(R8*4), Z6
-	VFMSUB213PS  Z3, Z0, Z5
-	VMOVUPS      wide_c2fe0000<>+0(SB), Z8
-	VMAXPS       Z5, Z8, Z5
-	VRNDSCALEPS  $0x08, Z5, Z7
-	VSUBPS       Z7, Z5, Z5
-	VMOVUPS      wide_392209c5<>+0(SB), Z8
-	VFMADD213PS  wide_3aaf8448<>+0(SB), Z5, Z8
-	VFMADD213PS  wide_3c1d952a<>+0(SB), Z5, Z8
-	VFMADD213PS  wide_3d6357b6<>+0(SB), Z5, Z8
-	VFMADD213PS  wide_3e75fdf0<>+0(SB), Z5, Z8
-	VFMADD213PS  wide_3f317218<>+0(SB), Z5, Z8
-	VFMADD213PS  wide_3f800000<>+0(SB), Z8, Z5
-	VCVTPS2DQ    Z7, Z7
-	VPADDD       wide_0000007f<>+0(SB), Z7, Z7
-	VPSLLD       $0x17, Z7, Z7
-	VMULPS       Z7, Z5, Z5
-	VSUBPS       Z4, Z6, Z6
-	VMULPS       Z5, Z6, Z6
-	VMOVAPS.Z    Z5, K1, Z5
-	VMOVAPS.Z    Z6, K1, Z6
-	VMOVUPS      Z5, (AX)(R8*4)
-	VMOVUPS      Z6, (CX)(R8*4)
-	ADDQ         $+16, R8
+	VMOVD        R12, X10
+	VPBROADCASTD X10, Z10
+	VPADDD       counting<>+0(SB), Z10, Z10
+	LEAQ         -1(DI), R10
+	VMOVD        R10, X11
+	VPBROADCASTD X11, Z11
+	VMOVD        R8, X12
+	VPBROADCASTD X12, Z12
+	VPCMPGTD     Z10, Z12, K1
+	VPCMPGTD     Z11, Z10, K1, K1
+	VMOVUPS      (AX)(R12*4), Z10
+	VMOVUPS      (CX)(R12*4), Z11
+	VFMSUB213PS  Z8, Z0, Z10
+	VMAXPS       Z10, Z1, Z10
+	VADDPS       Z2, Z10, Z12
+	VSUBPS       Z2, Z12, Z13
+	VSUBPS       Z13, Z10, Z10
+	VPSLLD       $0x17, Z12, Z12
+	VMOVAPS      Z3, Z13
+	VFMADD213PS  Z4, Z10, Z13
+	VFMADD213PS  Z5, Z10, Z13
+	VFMADD213PS  Z6, Z10, Z13
+	VFMADD213PS  Z7, Z10, Z13
+	VFMADD213PS  wide_3f317218<>+0(SB), Z10, Z13
+	VFMADD213PS  wide_3f800000<>+0(SB), Z13, Z10
+	VMULPS       Z12, Z10, Z10
+	VSUBPS       Z9, Z11, Z11
+	VMULPS       Z10, Z11, Z11
+	VMOVAPS.Z    Z10, K1, Z10
+	VMOVAPS.Z    Z11, K1, Z11
+	VMOVUPS      Z10, (AX)(R12*4)
+	VMOVUPS      Z11, (CX)(R12*4)
+	ADDQ         $+16, R12
 	JMP          expmasked
 
 expend:
-	VXORPS Z1, Z1, Z1
+	VXORPS Z8, Z8, Z8
 	XORQ   DI, DI
 
 clearbefore:
-	CMPQ    DI, R10
+	CMPQ    DI, R9
 	JGE     clearbeforeend
-	VMOVUPS Z1, (AX)(DI*4)
-	VMOVUPS Z1, (CX)(DI*4)
+	VMOVUPS Z8, (AX)(DI*4)
+	VMOVUPS Z8, (CX)(DI*4)
 	ADDQ    $+16, DI
 	JMP     clearbefore
 
 clearbeforeend:
-	MOVQ R12, DI
+	MOVQ R11, DI
 
 clearafter:
 	CMPQ    DI, SI
 	JGE     clearafterend
-	VMOVUPS Z1, (AX)(DI*4)
-	VMOVUPS Z1, (CX)(DI*4)
+	VMOVUPS Z8, (AX)(DI*4)
+	VMOVUPS Z8, (CX)(DI*4)
 	ADDQ    $+16, DI
 	JMP     clearafter
 
@@ -3452,6 +3652,67 @@ clearafterend:
 	ADDQ DX, AX
 	ADDQ DX, CX
 	DECQ BX
+	JNZ  row
+	VZEROUPPER
+	RET
+
+// func scaleRowsAVX512(dst []float32, ldd int, src []float32, lds int, rows int, cols int, s float32)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·scaleRowsAVX512(SB), NOSPLIT, $0-84
+	MOVQ         dst_base+0(FP), AX
+	MOVQ         src_base+32(FP), CX
+	MOVQ         ldd+24(FP), DX
+	MOVQ         lds+56(FP), BX
+	VBROADCASTSS s+80(FP), Z0
+	MOVQ         rows+64(FP), SI
+	SHLQ         $0x02, DX
+	SHLQ         $0x02, BX
+
+row:
+	LEAQ (CX)(BX*4), DI
+	MOVQ cols+72(FP), R8
+	XORQ R9, R9
+	MOVQ R8, R10
+	ANDQ $-32, R10
+
+group:
+	CMPQ       R9, R10
+	JGE        groupend
+	PREFETCHT0 (DI)(R9*4)
+	VMULPS     (CX)(R9*4), Z0, Z1
+	VMOVUPS    Z1, (AX)(R9*4)
+	PREFETCHT0 64(DI)(R9*4)
+	VMULPS     64(CX)(R9*4), Z0, Z1
+	VMOVUPS    Z1, 64(AX)(R9*4)
+	ADDQ       $+32, R9
+	JMP        group
+
+groupend:
+	MOVQ R8, R10
+	ANDQ $-16, R10
+
+vector:
+	CMPQ       R9, R10
+	JGE        vectorend
+	PREFETCHT0 (DI)(R9*4)
+	VMULPS     (CX)(R9*4), Z0, Z1
+	VMOVUPS    Z1, (AX)(R9*4)
+	ADDQ       $+16, R9
+	JMP        vector
+
+vectorend:
+	ANDQ         $+15, R8
+	JZ           restdone
+	VPBROADCASTD R8, Z1
+	VPCMPGTD     counting<>+0(SB), Z1, K1
+	VMOVUPS.Z    (CX)(R9*4), K1, Z1
+	VMULPS       Z0, Z1, Z1
+	VMOVUPS      Z1, K1, (AX)(R9*4)
+
+restdone:
+	ADDQ DX, AX
+	ADDQ BX, CX
+	DECQ SI
 	JNZ  row
 	VZEROUPPER
 	RET

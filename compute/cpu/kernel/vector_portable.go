@@ -46,6 +46,7 @@ var portable = vectorKernels{
 		transpose8:  transpose8Portable,
 		softmaxTile: softmaxTilePortable,
 		gradTile:    gradTilePortable,
+		scaleRows:   scaleRowsPortable,
 		keyDots:     keyDotsPortable,
 		valueSum:    valueSumPortable,
 		keyDots3:    keyDots3Portable,

@@ -23,6 +23,7 @@ func genVector(t target) {
 	genTiles()
 	genSoftmaxTile()
 	genGradTile()
+	genScaleRows()
 	genValueSum()
 	if t == avx2 {
 		// The sum over a key's floats has eight lanes. Twice as wide, it would

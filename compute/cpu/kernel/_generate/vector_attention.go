@@ -168,14 +168,12 @@ type columnRange struct {
 	first    reg.GPVirtual // from, rounded down to a vector
 	inner    reg.GPVirtual // to, rounded down
 	last     reg.GPVirtual // to, rounded up
-	low      vec           // from − 1 in every lane
-	high     vec           // to in every lane
 }
 
 // newColumnRange clamps lo and hi, which it leaves as they are. A range that
 // is empty ends where it begins.
 func newColumnRange(lo, hi, cols reg.GPVirtual) columnRange {
-	r := columnRange{GP64(), GP64(), GP64(), GP64(), GP64(), newVec(), newVec()}
+	r := columnRange{GP64(), GP64(), GP64(), GP64(), GP64()}
 	none := GP64()
 	XORQ(none, none)
 	MOVQ(hi, r.to)
@@ -194,52 +192,61 @@ func newColumnRange(lo, hi, cols reg.GPVirtual) columnRange {
 	ANDQ(I8(-lanes), r.inner)
 	LEAQ(Mem{Base: r.to, Disp: lanes - 1}, r.last)
 	ANDQ(I8(-lanes), r.last)
-	LEAQ(Mem{Base: r.from, Disp: -1}, none)
-	VMOVD(none.As32(), r.low.AsX())
-	VPBROADCASTD(r.low.AsX(), r.low)
-	VMOVD(r.to.As32(), r.high.AsX())
-	VPBROADCASTD(r.high.AsX(), r.high)
 	return r
 }
 
 // mask returns the lanes of the vector at column j that lie in the range.
 func (r columnRange) mask(j reg.GPVirtual) mask {
-	index := newVec()
-	VMOVD(j.As32(), index.AsX())
-	VPBROADCASTD(index.AsX(), index)
+	everywhere := func(n reg.GPVirtual) vec {
+		x := newVec()
+		VMOVD(n.As32(), x.AsX())
+		VPBROADCASTD(x.AsX(), x)
+		return x
+	}
+	index, before := everywhere(j), GP64()
 	VPADDD(counting(), index, index)
+	LEAQ(Mem{Base: r.from, Disp: -1}, before)
+	low, high := everywhere(before), everywhere(r.to)
 	if set == avx512 {
 		below, m := K(), K()
-		VPCMPGTD(index, r.high, below)
-		VPCMPGTD(r.low, index, below, m)
+		VPCMPGTD(index, high, below)
+		VPCMPGTD(low, index, below, m)
 		return mask{bits: m}
 	}
-	below := newVec()
-	VPCMPGTD(index, r.high, below)
-	VPCMPGTD(r.low, index, index)
-	VPAND(below, index, index)
+	VPCMPGTD(index, high, high)
+	VPCMPGTD(low, index, index)
+	VPAND(high, index, index)
 	return mask{vector: index}
 }
 
-// each runs body on the vectors that hold columns of the range: without a mask
-// where all lanes do. Vectors before the last one are masked only when the
+// each runs body on the vectors that hold columns of the range: without a mask,
+// two in a turn, where all lanes do. Vectors before the last one are masked only when the
 // range begins after column 0, which takes a window.
-func (r columnRange) each(label string, body func(j reg.GPVirtual, m *mask)) {
+func (r columnRange) each(label string, body func(place)) {
 	j := GP64()
 	MOVQ(r.first, j)
 	TESTQ(r.from, r.from)
 	JNZ(LabelRef(label + "masked"))
+	end := GP64()
+	LEAQ(Mem{Base: r.inner, Disp: -lanes}, end)
+	CMPQ(j, end)
+	JGE(LabelRef(label + "one"))
 	Label(label)
+	body(place{index: j})
+	body(place{index: j, unroll: 1})
+	ADDQ(I8(2*lanes), j)
+	CMPQ(j, end)
+	JL(LabelRef(label))
+	Label(label + "one")
 	CMPQ(j, r.inner)
 	JGE(LabelRef(label + "masked"))
-	body(j, nil)
+	body(place{index: j})
 	ADDQ(I8(lanes), j)
-	JMP(LabelRef(label))
 	Label(label + "masked")
 	CMPQ(j, r.last)
 	JGE(LabelRef(label + "end"))
 	m := r.mask(j)
-	body(j, &m)
+	body(place{index: j, mask: &m})
 	ADDQ(I8(lanes), j)
 	JMP(LabelRef(label + "masked"))
 	Label(label + "end")
@@ -269,60 +276,73 @@ func (r columnRange) clearOutside(label string, cols reg.GPVirtual, rows ...reg.
 	}
 }
 
+// genSoftmaxTile goes over the rows twice, first for their maxima: what a row
+// waits for, the maximum's reduction, hides behind the other rows, and the
+// factors between old and new maxima are computed a vector of rows at a time.
 func genSoftmaxTile() {
 	function("softmaxTile", "func(s []float32, ld, rows, cols, lo, hi, step int, scale2 float32, m, l, rescale []float32)",
 		"makes weights of scores and updates the running maxima and sums; rows ≥ 1.")
-	s, ld, rows, cols := base("s"), integer("ld"), integer("rows"), integer("cols")
-	m, l := base("m"), base("l")
+	ld, cols := integer("ld"), integer("cols")
 	scale := broadcast(address("scale2"))
 	SHLQ(U8(2), ld)
+	power := newExp2()
 
-	Label("row")
-	lo, hi := integer("lo"), integer("hi")
-	r := newColumnRange(lo, hi, cols)
-	before, top := broadcast(Mem{Base: m}), newVec()
-	VMOVAPS(before, top)
-	r.each("max", func(j reg.GPVirtual, k *mask) {
-		v := newVec()
-		VMULPS(Mem{Base: s, Index: j, Scale: 4}, scale, v)
-		if k != nil {
-			k.blend(before, v)
-		}
-		// The second source is the maximum, which replaces a NaN.
-		VMAXPS(top, v, top)
+	of := func(name string, row reg.GPVirtual) Mem { return Mem{Base: base(name), Index: row, Scale: 4} }
+	eachRow := func(label string, body func(s, row reg.GPVirtual, r columnRange)) {
+		s, lo, hi, row := base("s"), integer("lo"), integer("hi"), GP64()
+		XORQ(row, row)
+		Label(label)
+		body(s, row, newColumnRange(lo, hi, cols))
+		ADDQ(address("step"), lo)
+		ADDQ(address("step"), hi)
+		ADDQ(ld, s)
+		INCQ(row)
+		CMPQ(row, address("rows"))
+		JL(LabelRef(label))
+	}
+	eachRow("maxima", func(s, row reg.GPVirtual, r columnRange) {
+		before, top := broadcast(of("m", row)), newVec()
+		VMOVAPS(before, top)
+		r.each("max", func(p place) {
+			v := newVec()
+			VMULPS(p.mem(s), scale, v)
+			if p.mask != nil {
+				p.mask.blend(before, v)
+			}
+			// The second source is the maximum, which replaces a NaN.
+			VMAXPS(top, v, top)
+		})
+		maxVector(top)
+		VMOVSS(top.AsX(), of("rescale", row))
 	})
-	maxVector(top)
-	VMOVSS(top.AsX(), Mem{Base: m})
-	VBROADCASTSS(top.AsX(), top)
-	VSUBPS(top, before, before)
-	exp2(before)
-	sum := YMM()
-	VXORPS(sum, sum, sum)
-	r.each("exp", func(j reg.GPVirtual, k *mask) {
-		v := load(Mem{Base: s, Index: j, Scale: 4})
-		VFMSUB213PS(top, scale, v)
-		exp2(v)
-		if k != nil {
-			k.clear(v)
-		}
-		VMOVUPS(v, Mem{Base: s, Index: j, Scale: 4})
-		addHalves(v, sum)
-	})
-	sumVector(sum)
-	old := YMM()
-	VMOVSS(Mem{Base: l}, old.AsX())
-	VFMADD213SS(sum.AsX(), before.AsX(), old.AsX())
-	VMOVSS(old.AsX(), Mem{Base: l})
-	rescale := base("rescale")
-	VMOVSS(before.AsX(), Mem{Base: rescale})
-	r.clearOutside("clear", cols, s)
 
-	advance(rows, []string{"rescale"})
-	ADDQ(I8(4), m)
-	ADDQ(I8(4), l)
-	ADDQ(ld, s)
-	DECQ(rows)
-	JNZ(LabelRef("row"))
+	m, rescale, count := base("m"), base("rescale"), integer("rows")
+	each("factors", count, func(p place) {
+		before, top := p.load(m), p.load(rescale)
+		p.store(top, m)
+		VSUBPS(top, before, before)
+		power.of(before)
+		p.store(before, rescale)
+	})
+
+	eachRow("weights", func(s, row reg.GPVirtual, r columnRange) {
+		top, sum := broadcast(of("m", row)), YMM()
+		VXORPS(sum, sum, sum)
+		r.each("exp", func(p place) {
+			v := load(p.mem(s))
+			VFMSUB213PS(top, scale, v)
+			power.of(v)
+			p.cut(v)
+			VMOVUPS(v, p.mem(s))
+			addHalves(v, sum)
+		})
+		sumVector(sum)
+		l, total := of("l", row), YMM()
+		VMOVSS(l, total.AsX())
+		VFMADD132SS(of("rescale", row), sum.AsX(), total.AsX())
+		VMOVSS(total.AsX(), l)
+		r.clearOutside("clear", cols, s)
+	})
 	finish()
 }
 
@@ -347,30 +367,67 @@ func genGradTile() {
 	s, dp, ld, rows, cols := base("s"), base("dp"), integer("ld"), integer("rows"), integer("cols")
 	scale := broadcast(address("scale2"))
 	SHLQ(U8(2), ld)
+	power := newExp2()
 
 	Label("row")
 	lo, hi := integer("lo"), integer("hi")
 	r := newColumnRange(lo, hi, cols)
 	lse2, delta := base("lse2"), base("delta")
 	sub, mean := broadcast(Mem{Base: lse2}), broadcast(Mem{Base: delta})
-	r.each("exp", func(j reg.GPVirtual, m *mask) {
-		p := load(Mem{Base: s, Index: j, Scale: 4})
-		d := load(Mem{Base: dp, Index: j, Scale: 4})
-		VFMSUB213PS(sub, scale, p)
-		exp2(p)
+	r.each("exp", func(p place) {
+		w, d := load(p.mem(s)), load(p.mem(dp))
+		VFMSUB213PS(sub, scale, w)
+		power.of(w)
 		VSUBPS(mean, d, d)
-		VMULPS(p, d, d)
-		if m != nil {
-			m.clear(p)
-			m.clear(d)
-		}
-		VMOVUPS(p, Mem{Base: s, Index: j, Scale: 4})
-		VMOVUPS(d, Mem{Base: dp, Index: j, Scale: 4})
+		VMULPS(w, d, d)
+		p.cut(w)
+		p.cut(d)
+		VMOVUPS(w, p.mem(s))
+		VMOVUPS(d, p.mem(dp))
 	})
 	r.clearOutside("clear", cols, s, dp)
 	advance(rows, []string{"lse2", "delta"})
 	ADDQ(ld, s)
 	ADDQ(ld, dp)
+	DECQ(rows)
+	JNZ(LabelRef("row"))
+	finish()
+}
+
+// genScaleRows copies rows between strides. It fetches a few rows ahead, since
+// rows of a tensor lie pages apart and nothing else foresees them.
+func genScaleRows() {
+	const ahead = 4
+	function("scaleRows", "func(dst []float32, ldd int, src []float32, lds, rows, cols int, s float32)",
+		"sets dst's rows to src's times s; rows ≥ 1.")
+	dst, src, ldd, lds := base("dst"), base("src"), integer("ldd"), integer("lds")
+	factor, rows, next := broadcast(address("s")), integer("rows"), GP64()
+	for _, r := range []reg.GPVirtual{ldd, lds} {
+		SHLQ(U8(2), r)
+	}
+	Label("row")
+	LEAQ(Mem{Base: src, Index: lds, Scale: ahead}, next)
+	n, i := integer("cols"), GP64()
+	XORQ(i, i)
+	body := func(p place) {
+		if p.mask == nil {
+			if p.unroll*lanes%16 == 0 {
+				PREFETCHT0(p.mem(next))
+			}
+			x := newVec()
+			VMULPS(p.mem(src), factor, x)
+			VMOVUPS(x, p.mem(dst))
+			return
+		}
+		x := p.load(src)
+		VMULPS(factor, x, x)
+		p.store(x, dst)
+	}
+	groups("group", i, n, 32/lanes, body)
+	groups("vector", i, n, 1, body)
+	rest("rest", i, n, body)
+	ADDQ(ldd, dst)
+	ADDQ(lds, src)
 	DECQ(rows)
 	JNZ(LabelRef("row"))
 	finish()

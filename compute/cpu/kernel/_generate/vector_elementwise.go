@@ -91,19 +91,42 @@ func expFull(x vec) {
 	}
 }
 
-// exp2 replaces x by 2ˣ, with 0 for results under 2⁻¹²⁶. x must not exceed
-// 128.
-func exp2(x vec) {
-	n, p := newVec(), load(float(-127))
-	VMAXPS(x, p, x)
-	roundToEven(x, n)
-	VSUBPS(n, x, x)
-	VMOVUPS(float(exp2Coefficients[0]), p)
-	for _, c := range exp2Coefficients[1:] {
+// exp2 holds what 2ˣ needs in registers: as many constants as attention has
+// to spare.
+type exp2 struct {
+	floor, magic vec
+	first        []vec // coefficients
+}
+
+// exp2Magic is 1.5·2²³ + 127, where a float32's unit is 1: x plus it has the
+// integer nearest x, with the exponent's bias, in its lowest bits.
+const exp2Magic = 3<<22 + 127
+
+func newExp2() exp2 {
+	e := exp2{floor: load(float(-127)), magic: load(float(exp2Magic))}
+	for _, c := range exp2Coefficients[:5] {
+		e.first = append(e.first, load(float(c)))
+	}
+	return e
+}
+
+// of replaces x by 2ˣ, with 0 for results under 2⁻¹²⁶. x must not exceed 128.
+func (e exp2) of(x vec) {
+	n, p := newVec(), newVec()
+	VMAXPS(x, e.floor, x) // a NaN stays
+	VADDPS(e.magic, x, n)
+	VSUBPS(e.magic, n, p)
+	VSUBPS(p, x, x)
+	VPSLLD(U8(23), n, n)
+	VMOVAPS(e.first[0], p)
+	for _, c := range e.first[1:] {
+		VFMADD213PS(c, x, p)
+	}
+	for _, c := range exp2Coefficients[len(e.first):] {
 		VFMADD213PS(float(c), x, p)
 	}
 	VFMADD213PS(float(1), p, x)
-	scaleBy(x, n)
+	VMULPS(n, x, x)
 }
 
 // logistic replaces x by 1/(1 + eˣ): the sigmoid of −x.
