@@ -274,7 +274,6 @@ func (at Attention) forwardRun(o, lse, q, k, v []float32, n int, scratch []float
 		for r := range m {
 			m[r], l[r], rescale[r] = scoreFloor, 0, 1
 		}
-		clear(acc)
 
 		firstKey, endKey := 0, n
 		if at.Causal {
@@ -303,14 +302,16 @@ func (at Attention) forwardRun(o, lse, q, k, v []float32, n int, scratch []float
 			kern.softmaxTile(sc, keyBlock, rows, width*tileCols, lo, hi, step, scale2, m, l, rescale)
 			for t := range tiles {
 				seen := min(keys, hi+step*(min(rows, (t+1)*tileRows)-1))
-				if seen > 0 {
-					kern.tileRescale(acc[t*tileRows*ld:], ld, rescale[t*tileRows:], sc[t*tileRows*keyBlock:], keyBlock, 1,
-						vBlock, ld, tileCols, seen, 1, dimPanels)
+				r := t * tileRows
+				if k0 == firstKey { // where every tile sees a key
+					kern.tileSet(acc[r*ld:], ld, sc[r*keyBlock:], keyBlock, 1, vBlock, ld, tileCols, seen, 1, dimPanels)
+				} else if seen > 0 {
+					kern.tileRescale(acc[r*ld:], ld, rescale[r:], sc[r*keyBlock:], keyBlock, 1, vBlock, ld, tileCols, seen, 1, dimPanels)
 				}
 			}
 		}
 		for r := range rows {
-			lse[i0+r] = float32(float64(float64(m[r])*ln2) + math.Log(float64(l[r])))
+			lse[i0+r] = float32(float64(float64(m[r])*ln2) + logarithm(l[r]))
 			kern.scaleRows(o[(i0+r)*os:], os, acc[r*ld:], ld, 1, dim, 1/l[r])
 		}
 	}
@@ -387,7 +388,6 @@ func (at Attention) backwardHead(dq, dk, dv, q, k, v, o, lse, do []float32, n in
 
 	packRowsPadded(kern, qp, ld, q, qs, n, total, dim)
 	packRowsPadded(kern, dop, ld, do, os, n, total, dim)
-	clear(dqp)
 	for i := range n {
 		lse2[i] = lse[i] * log2e
 		delta[i] = kern.dot(dop[i*ld:i*ld+dim], o[i*os:i*os+dim])
@@ -400,8 +400,6 @@ func (at Attention) backwardHead(dq, dk, dv, q, k, v, o, lse, do []float32, n in
 		packColumns(kern, kt, k[k0*kvs:], kvs, keys, dim)
 		packColumns(kern, vt, v[k0*kvs:], kvs, keys, dim)
 		packRowsPadded(kern, kp, ld, k[k0*kvs:], kvs, keys, keys, dim)
-		clear(dkp)
-		clear(dvp)
 
 		firstQuery, endQuery := 0, n
 		if at.Causal {
@@ -410,8 +408,19 @@ func (at Attention) backwardHead(dq, dk, dv, q, k, v, o, lse, do []float32, n in
 				endQuery = min(n, k0+keys-1+at.Window)
 			}
 		}
+		if k0 == 0 {
+			clear(dqp[min(total, (endQuery+gradQueryBlock-1)/gradQueryBlock*gradQueryBlock)*ld:])
+		}
 		for i0 := firstQuery; i0 < endQuery; i0 += gradQueryBlock {
 			rows := min(gradQueryBlock, n-i0)
+			// The first products of a block need no zeros to add to.
+			addKeys, addQueries := kern.tileAdd, kern.tileAdd
+			if i0 == firstQuery {
+				addKeys = kern.tileSet
+			}
+			if k0 == 0 {
+				addQueries = kern.tileSet
+			}
 			tiles := wholeTiles(rows) / tileRows
 			qi, doi, dqi := qp[i0*ld:], dop[i0*ld:], dqp[i0*ld:]
 			lo, hi, step := at.columns(i0, k0, keys)
@@ -420,9 +429,9 @@ func (at Attention) backwardHead(dq, dk, dv, q, k, v, o, lse, do []float32, n in
 				kern.tileSet(sc, lds, qi, ld, 1, kt, tileCols, dim*tileCols, dim, tiles, keyPanels)
 				kern.tileSet(ds, lds, doi, ld, 1, vt, tileCols, dim*tileCols, dim, tiles, keyPanels)
 				kern.gradTile(sc, ds, lds, rows, keyPanels*tileCols, lo, hi, step, scale2, lse2[i0:], delta[i0:])
-				kern.tileAdd(dvp, ld, sc, 1, lds, doi, ld, tileCols, rows, keyTiles, panels)
-				kern.tileAdd(dkp, ld, ds, 1, lds, qi, ld, tileCols, rows, keyTiles, panels)
-				kern.tileAdd(dqi, ld, ds, lds, 1, kp, ld, tileCols, keys, tiles, panels)
+				addKeys(dvp, ld, sc, 1, lds, doi, ld, tileCols, rows, keyTiles, panels)
+				addKeys(dkp, ld, ds, 1, lds, qi, ld, tileCols, rows, keyTiles, panels)
+				addQueries(dqi, ld, ds, lds, 1, kp, ld, tileCols, keys, tiles, panels)
 				continue
 			}
 			// On the diagonal a tile of queries needs the keys up to its
@@ -441,12 +450,12 @@ func (at Attention) backwardHead(dq, dk, dv, q, k, v, o, lse, do []float32, n in
 				if r >= rows {
 					break
 				}
-				kern.tileAdd(dvp[j*ld:], ld, sc[r*lds+j:], 1, lds, doi[r*ld:], ld, tileCols, rows-r, 1, panels)
-				kern.tileAdd(dkp[j*ld:], ld, ds[r*lds+j:], 1, lds, qi[r*ld:], ld, tileCols, rows-r, 1, panels)
+				addKeys(dvp[j*ld:], ld, sc[r*lds+j:], 1, lds, doi[r*ld:], ld, tileCols, rows-r, 1, panels)
+				addKeys(dkp[j*ld:], ld, ds[r*lds+j:], 1, lds, qi[r*ld:], ld, tileCols, rows-r, 1, panels)
 			}
 			for t := range tiles {
 				r := t * tileRows
-				kern.tileAdd(dqi[r*ld:], ld, ds[r*lds:], lds, 1, kp, ld, tileCols, min(keys, ahead+r+tileRows), 1, panels)
+				addQueries(dqi[r*ld:], ld, ds[r*lds:], lds, 1, kp, ld, tileCols, min(keys, ahead+r+tileRows), 1, panels)
 			}
 		}
 		if add {
@@ -461,6 +470,25 @@ func (at Attention) backwardHead(dq, dk, dv, q, k, v, o, lse, do []float32, n in
 		}
 	}
 	scaleRows(kern, dq, dqs, dqp, ld, n, dim, at.Scale)
+}
+
+// logarithm returns ln x with a relative error under 1e-8: with f, x without
+// its power of two in [√½, √2), and s = (f−1)/(f+1) the logarithm of f is
+// 2·(s + s³/3 + s⁵/5 + …).
+func logarithm(x float32) float64 {
+	if !(x >= 1 && x <= math.MaxFloat32) {
+		return math.Log(float64(x))
+	}
+	const mantissa, rootHalf = 23, 0x3f3504f3 // bits of √½
+	power := (math.Float32bits(x) - rootHalf) >> mantissa
+	f := float64(math.Float32frombits(math.Float32bits(x) - power<<mantissa))
+	s := (f - 1) / (f + 1)
+	square := s * s
+	series := 1.0 / 9
+	for _, c := range [...]float64{1.0 / 7, 1.0 / 5, 1.0 / 3, 1} {
+		series = float64(series*square) + c
+	}
+	return float64(float64(power)*ln2) + float64(2*s*series)
 }
 
 func panelsOf(columns int) int { return max(0, (columns+tileCols-1)/tileCols) }

@@ -489,6 +489,20 @@ func TestScaledRowsKeepWhatLiesBetweenThem(t *testing.T) {
 	})
 }
 
+func TestLogarithmIsThatOfTheLibrary(t *testing.T) {
+	for x := float32(1); x < math.MaxFloat32; x *= 1.0003 {
+		if got, want := logarithm(x), math.Log(float64(x)); math.Abs(got-want) > 1e-8*want {
+			t.Fatalf("logarithm of %g is %.12g, want %.12g", x, got, want)
+		}
+	}
+	if got := logarithm(float32(math.NaN())); !math.IsNaN(got) {
+		t.Errorf("logarithm of NaN is %g", got)
+	}
+	if got := logarithm(float32(math.Inf(1))); !math.IsInf(got, 1) {
+		t.Errorf("logarithm of +Inf is %g", got)
+	}
+}
+
 func TestVectorKernelsAllocateNothing(t *testing.T) {
 	onEachSet(t, func(t *testing.T) {
 		c := attentionCase{Attention: Attention{Batch: 1, Positions: 20, Heads: 1, KVHeads: 1, HeadDim: 8, Causal: true, Scale: 1}}
