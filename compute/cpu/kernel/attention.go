@@ -397,9 +397,9 @@ func (at Attention) backwardHead(dq, dk, dv, q, k, v, o, lse, do []float32, n in
 	for k0 := 0; k0 < n; k0 += gradKeyBlock {
 		keys := min(gradKeyBlock, n-k0)
 		keyPanels, keyTiles := panelsOf(keys), wholeTiles(keys)/tileRows
-		packColumns(kern, kt, k[k0*kvs:], kvs, keys, dim)
-		packColumns(kern, vt, v[k0*kvs:], kvs, keys, dim)
 		packRowsPadded(kern, kp, ld, k[k0*kvs:], kvs, keys, keys, dim)
+		packColumns(kern, kt, kp, ld, keys, dim)
+		packColumns(kern, vt, v[k0*kvs:], kvs, keys, dim)
 
 		firstQuery, endQuery := 0, n
 		if at.Causal {
