@@ -190,6 +190,7 @@ def main():
     p.add_argument("--quick", action="store_true", help="one round of one step, printed only")
     p.add_argument("--tune", action="store_true", help="compare PyTorch's settings, printed only")
     p.add_argument("--page", action="store_true", help="only write the page again")
+    p.add_argument("--more", action="store_true", help="add rounds, of --rows or all, to docs/benchmarks.json")
     p.add_argument("--no-tables", action="store_true", help="leave out products, attention and limits")
     o = p.parse_args()
     o.budget *= 60
@@ -204,8 +205,14 @@ def main():
     if o.tune:
         c.tune(rows)
         return
-    whole = not (o.rows or o.quick)
+    whole = o.more or not (o.rows or o.quick)
     data = {"date": datetime.date.today().isoformat(), "quick": o.quick, "machine": machine(), "versions": versions(o)}
+    if o.more:
+        before = json.loads(results.read_text())
+        if o.quick or before["quick"] or before["versions"] != data["versions"]:
+            sys.exit(f"{results} is of a quick run or of other versions ({before['versions']}, now {data['versions']}): make a whole run first")
+        before["machine"]["load"] = max(before["machine"]["load"], data["machine"]["load"])
+        data, c.samples = before, before["samples"]
 
     def keep():
         data["samples"] = c.samples
@@ -215,9 +222,10 @@ def main():
         write_page(data, DOCS / "benchmarks.md" if whole else target.with_suffix(".md"))
         return target
 
-    c.round(rows, first=True)
-    keep()
-    if not o.no_tables:
+    if not o.more:
+        c.round(rows, first=True)
+        keep()
+    if not (o.no_tables or o.more):
         data.update(c.tables())
         keep()
     while not o.quick and c.elapsed() + min(c.cost(r, x) for r in rows for x in o.precisions) < o.budget:

@@ -6,6 +6,7 @@
 #	bench/peers/run.sh                    everything, in less than 15 minutes
 #	bench/peers/run.sh --quick            each row once, short, to see that it works
 #	bench/peers/run.sh --rows decode      only the rows whose name holds "decode"
+#	bench/peers/run.sh --more             more rounds of the same, for medians
 #	bench/peers/run.sh --page             the page again from docs/benchmarks.json
 #	bench/peers/run.sh --tune             PyTorch's settings beside each other
 #
