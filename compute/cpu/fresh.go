@@ -23,7 +23,8 @@ const (
 // has some of its columns, and all rows or, where the weight is small, a part of
 // them: it packs the columns' panels, one block of the inner dimension after the
 // other, and multiplies its rows with a block while it is in the cache. So no
-// packed weight is ever written to memory. The bits are those of products with panels that are kept.
+// packed weight is ever written to memory. The bits are those of products with
+// panels that are kept.
 type fresh struct {
 	products   products
 	k, n       int
@@ -32,7 +33,6 @@ type fresh struct {
 	across     int  // tasks side by side
 	tasks      int  // all tasks
 	workers    int
-	scratch    int // floats of each worker
 }
 
 // freshOf tells whether a product of m rows with a weight [k, n] is to pack it as
@@ -43,8 +43,7 @@ func (c *compiler) freshOf(m, k, n int, transposed bool) (fresh, bool) {
 	if m < freshRows || !c.trains || !f.share(m) {
 		return fresh{}, false
 	}
-	f.scratch = f.packedSize() + f.products.scratch
-	c.needScratch(f.scratch)
+	c.needScratch(f.packedSize() + f.products.scratch)
 	return f, true
 }
 
@@ -96,6 +95,7 @@ func (f fresh) run(task int, y []float32, ldy int, a []float32, lda, m int, w, s
 	}
 	width, panels := hi-lo, panelCount(hi-lo)
 	packed, rest := split(scratch, f.packedSize())
+	whole := first + max(0, (m-first)/taskRows-1)*taskRows // the last block of taskRows
 	for k0 := 0; k0 < f.k; k0 += kernel.KC {
 		kc := min(kernel.KC, f.k-k0)
 		if f.transposed {
@@ -104,7 +104,6 @@ func (f fresh) run(task int, y []float32, ldy int, a []float32, lda, m int, w, s
 			f.products.packB(packed, w[k0*f.n+lo:], f.n, kc, width, 0, panels)
 		}
 		last := k0+kc == f.k
-		whole := first + max(0, (m-first)/taskRows-1)*taskRows // the last block of taskRows
 		for m0 := first; m0 < m; m0 += taskRows {
 			m1 := min(m0+taskRows, m)
 			var ahead kernel.Ahead

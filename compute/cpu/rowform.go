@@ -97,12 +97,11 @@ func (c *compiler) findForms(p *compute.Program) {
 	}
 	for _, v := range p.Variables {
 		a := c.arrays[v.Tensor]
-		if whole[a] || !c.forOptimizer(v.Tensor) {
-			a.join()
-		} else if embedding[a] && a.data == nil && a.rows == nil {
+		switch apart := !whole[a] && c.forOptimizer(v.Tensor); {
+		case apart && a.rows != nil: // and stays so
+		case apart && a.data == nil && embedding[a]:
 			a.rows = newRowForm(a.shape[0], a.shape.Size()/max(1, a.shape[0]))
-		}
-		if a.rows == nil {
+		default:
 			a.join()
 		}
 		c.storage[v.Tensor] = &storage{f: a.data, size: a.shape.Size(), array: a}

@@ -87,7 +87,9 @@ func fetchPanel(bp []float32, k, k0, kc, p, p1 int) Fetch {
 	if p+1 >= p1 {
 		return Fetch{}
 	}
-	return Fetch{From: bp[(p+1)*k*NR+k0*NR:], Panel: k * NR, Strip: (kc + rowStrips - 1) / rowStrips * NR, Line: NR}
+	f := FetchRows(bp[(p+1)*k*NR+k0*NR:], NR, kc, kc)
+	f.Panel = k * NR
+	return f
 }
 
 // GemmFetch is Gemm that fetches on its way.
