@@ -1,18 +1,25 @@
 #!/usr/bin/env bash
-# Runs the tests of compute/cpu/kernel on an emulated processor with AVX-512, for
-# machines that have none: Bochs boots a Debian kernel that runs the test binary
-# and nothing else. It needs Debian with bochs and python3; the kernel, busybox,
-# isolinux and xorriso are downloaded and unpacked beside, not installed. Bochs 2.7 knows
+# Runs a package's tests on an emulated processor with AVX-512, for machines that
+# have none: Bochs boots a Debian kernel that runs the test binary and nothing
+# else. It needs Debian with bochs and python3; the kernel, busybox, isolinux and
+# xorriso are downloaded and unpacked beside, not installed. Bochs 2.7 knows
 # AVX-512 F, BW, DQ and VL, but not AVX512_BF16.
 #
-#   scripts/avx512-bochs.sh [PATTERN]    which tests, as for go test -run;
-#                                        without one, all on AVX-512 (20 minutes)
+#   scripts/avx512-bochs.sh [PATTERN [PACKAGE]]
+#
+# PATTERN says which tests, as for go test -run; PACKAGE whose, the kernels' where
+# there is none. Without arguments all tests of kernels on AVX-512 run (20
+# minutes). What PyTorch computed is compared on the whole engine by
+#
+#   scripts/avx512-bochs.sh TestReplayOfGoldenFoldersPasses/cpu ./evaluate
 #
 # ALMA_BOCHS names a folder that keeps the downloads, ALMA_BOCHS_LIMIT the
 # seconds until it gives up.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 tests=${1:-Test/avx512}
+package=${2:-./compute/cpu/kernel}
+package=${package#./}
 limit=${ALMA_BOCHS_LIMIT:-3600}
 work=${ALMA_BOCHS:-$(mktemp -d)}
 mkdir -p "$work"
@@ -32,17 +39,25 @@ fi
 
 run=$(mktemp -d "$work/run.XXXXXX")
 mkdir -p "$run/iso/isolinux"
-CGO_ENABLED=0 go test -c -o "$run/kernel.test" ./compute/cpu/kernel
 
-cat > "$run/init" <<INIT
+# The first file system: the binaries, a folder for temporary files, the package's
+# data and the command's, which others' tests read too; and a console.
+files=$run/files
+mkdir -p "$files/tmp" "$files/$package"
+cp "$root/bin/busybox" "$files"
+CGO_ENABLED=0 go test -c -o "$files/package.test" "./$package"
+for data in "$package/testdata" cmd/alma/testdata; do
+  [ ! -d "$data" ] || cp -r --parents "$data" "$files"
+done
+cat > "$files/init" <<INIT
 #!/busybox sh
-ALMA_CPU=avx512 /kernel.test -test.short -test.v -test.timeout=0 -test.run='$tests'
+cd /$package
+ALMA_CPU=avx512 /package.test -test.short -test.v -test.timeout=0 -test.run='$tests'
 echo "the tests end with \$?"
 /busybox sleep 1000000
 INIT
-# The first file system: a console, a folder for temporary files, the binaries.
-python3 - init="$run/init" busybox="$root/bin/busybox" kernel.test="$run/kernel.test" <<'PYTHON' | gzip -1 > "$run/iso/initrd.gz"
-import sys
+python3 - "$files" <<'PYTHON' | gzip -1 > "$run/iso/initrd.gz"
+import os, sys
 number = 0
 def entry(name, mode, data=b'', major=0, minor=0):
     global number
@@ -53,11 +68,14 @@ def entry(name, mode, data=b'', major=0, minor=0):
     for part in (head, data):
         sys.stdout.buffer.write(part + b'\0' * (-len(part) % 4))
 entry('dev', 0o40755)
-entry('tmp', 0o41777)
 entry('dev/console', 0o20600, b'', 5, 1)
-for argument in sys.argv[1:]:
-    name, path = argument.split('=', 1)
-    entry(name, 0o100755, open(path, 'rb').read())
+os.chdir(sys.argv[1])
+for folder, folders, names in os.walk('.'):
+    for name in folders:
+        entry(os.path.normpath(os.path.join(folder, name)), 0o41777)
+    for name in names:
+        path = os.path.normpath(os.path.join(folder, name))
+        entry(path, 0o100755, open(path, 'rb').read())
 entry('TRAILER!!!', 0)
 PYTHON
 
