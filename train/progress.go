@@ -51,7 +51,8 @@ func (l ProgressLine) String() string {
 // TrainingFields returns the fields of a training line: loss in nats per
 // token, gradient norm, learning rate, tokens per second, share of the
 // machine's peak in [0, 1], resident memory in bytes. A share or memory that
-// is not above 0 is unknown and left out.
+// is not above 0 is unknown and left out, and so is a share above 1: the peak was
+// measured while other programs ran.
 func TrainingFields(loss, gradientNorm, lr, tokensPerSecond, peakShare float64, memory int64) []string {
 	fields := []string{
 		fmt.Sprintf("loss %.3f", loss),
@@ -59,7 +60,7 @@ func TrainingFields(loss, gradientNorm, lr, tokensPerSecond, peakShare float64, 
 		"lr " + FormatScientific(lr),
 		FormatCount(int64(math.Round(tokensPerSecond))) + " tok/s",
 	}
-	if peakShare > 0 {
+	if peakShare > 0 && peakShare <= 1 {
 		fields = append(fields, fmt.Sprintf("%.0f%% of peak", 100*peakShare))
 	}
 	if memory > 0 {

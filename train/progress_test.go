@@ -21,8 +21,10 @@ func TestTrainingLineLooksAsDocumented(t *testing.T) {
 	if got, want := (ProgressLine{Label: "documents", Done: 12, Fields: []string{"kept 9"}}).String(), "documents 12 | kept 9"; got != want {
 		t.Errorf("got %s, want %s", got, want)
 	}
-	if got := TrainingFields(1, 1, 1, 1, 0, 0); len(got) != 4 {
-		t.Errorf("unknown share and memory are shown: %v", got)
+	for _, share := range []float64{0, 1.3} {
+		if got := TrainingFields(1, 1, 1, 1, share, 0); len(got) != 4 {
+			t.Errorf("unknown share (%v) and memory are shown: %v", share, got)
+		}
 	}
 }
 
