@@ -12,6 +12,7 @@ import (
 	"github.com/seed-b72bdb6c/alma/artifact"
 	"github.com/seed-b72bdb6c/alma/compute"
 	"github.com/seed-b72bdb6c/alma/compute/cpu"
+	"github.com/seed-b72bdb6c/alma/compute/cpu/kernel"
 	"github.com/seed-b72bdb6c/alma/compute/reference"
 )
 
@@ -29,29 +30,41 @@ func goldenFolders(t *testing.T) []string {
 	return all
 }
 
-// The reference engine, which is slow, takes one folder of each kind of block.
+// Every set of kernels that this machine has runs all folders. The reference
+// engine, which is slow, takes one of each kind of block.
 func TestReplayOfGoldenFoldersPasses(t *testing.T) {
-	for _, engine := range []compute.Engine{cpu.New(cpu.Options{Threads: 2}), reference.New()} {
-		if closer, ok := engine.(interface{ Close() error }); ok {
-			t.Cleanup(func() { closer.Close() })
+	selected := kernel.Name()
+	defer kernel.Select(selected)
+	for _, kernels := range kernel.Names() {
+		if err := kernel.Select(kernels); err != nil {
+			t.Fatal(err)
 		}
-		for _, folder := range goldenFolders(t) {
-			name := filepath.Base(folder)
-			if engine.Name() == "reference" && strings.Contains(name, "-") && name != "bert-mlm" {
-				continue
-			}
-			t.Run(engine.Name()+"/"+name, func(t *testing.T) {
-				seen := 0
-				ok, err := Replay(t.Context(), engine, folder, func(c Comparison) {
-					if seen++; !c.OK() {
-						t.Errorf("%s: error %.2g beyond %.2g %s", c.Name, c.Error, c.Tolerance, c.Detail)
-					}
-				})
-				if err != nil || !ok || seen < 22 { // logits, loss and ten steps of two numbers
-					t.Fatalf("replay: %v, %v, %d comparisons", ok, err, seen)
+		replayGoldenFolders(t, cpu.New(cpu.Options{Threads: 2}))
+	}
+	replayGoldenFolders(t, reference.New())
+}
+
+func replayGoldenFolders(t *testing.T, engine compute.Engine) {
+	t.Helper()
+	if closer, ok := engine.(interface{ Close() error }); ok {
+		defer closer.Close()
+	}
+	for _, folder := range goldenFolders(t) {
+		name := filepath.Base(folder)
+		if engine.Name() == "reference" && strings.Contains(name, "-") && name != "bert-mlm" {
+			continue
+		}
+		t.Run(engine.Name()+"/"+name, func(t *testing.T) {
+			seen := 0
+			ok, err := Replay(t.Context(), engine, folder, func(c Comparison) {
+				if seen++; !c.OK() {
+					t.Errorf("%s: error %.2g beyond %.2g %s", c.Name, c.Error, c.Tolerance, c.Detail)
 				}
 			})
-		}
+			if err != nil || !ok || seen < 22 { // logits, loss and ten steps of two numbers
+				t.Fatalf("replay: %v, %v, %d comparisons", ok, err, seen)
+			}
+		})
 	}
 }
 

@@ -22,10 +22,6 @@ class Row:
     # for it: it is many times slower than its fp32 there.
     emulated: bool = False
 
-    @property
-    def unit(self) -> str:
-        return {"train": "a step", "decode": "a token of each sequence", "prefill": "tokens/s", "ppo": "an iteration"}[self.work]
-
     def peers(self) -> list:
         """The names of the other sides, PyTorch as installed apart."""
         return {"train": ["torch"], "decode": ["torch", "llama.cpp"], "prefill": ["torch", "llama.cpp"], "ppo": ["trl"]}[self.work]

@@ -93,7 +93,7 @@ type benchmark struct {
 // modelFlags are those of every benchmark on a model. A vocabulary of 0 is the
 // model's own.
 func (c *call) modelFlags(cmd *cobra.Command, o *benchOptions) {
-	cmd.Flags().StringVar(&o.Model, "model", o.Model, "`MODEL`: gpt2-124m, LAYERSxWIDTH, FAMILY:LAYERSxWIDTH or a config.json; the family is gpt2, llama or qwen3")
+	cmd.Flags().StringVar(&o.Model, "model", o.Model, "what is timed: `MODEL` is gpt2-124m, LAYERSxWIDTH, FAMILY:LAYERSxWIDTH or a config.json; the family is gpt2, llama or qwen3")
 	cmd.Flags().IntVar(&o.Batch, "batch", o.Batch, "sequences")
 	cmd.Flags().IntVar(&o.Vocab, "vocab", o.Vocab, "tokens of the vocabulary; 0: the model's, for a shape 2048")
 	cmd.Flags().IntVar(&o.Steps, "steps", o.Steps, "steps that are timed, after one to warm up")

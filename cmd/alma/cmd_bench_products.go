@@ -236,8 +236,9 @@ func newBenchPeakCommand(c *call) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "peak",
 		Short: "Measure what the machine can do at most",
-		Long: `Measure multiply-adds on registers and reading memory, for every number of threads
-up to --threads: the limits that other benchmarks are held against.`,
+		Long: `Measure multiply-adds of float32 on registers and reading memory, for every number
+of threads up to --threads: the limits that other benchmarks are held against, those
+in bf16 too.`,
 		Example: examples("alma bench peak", "alma bench peak --threads 4 --json"),
 		Args:    arguments(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -267,7 +268,7 @@ up to --threads: the limits that other benchmarks are held against.`,
 			return nil
 		},
 	}
-	c.engineFlags(cmd)
+	c.machineFlags(cmd)
 	c.jsonFlag(cmd)
 	return cmd
 }

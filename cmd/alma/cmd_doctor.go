@@ -116,7 +116,7 @@ code is 5 if that fails: do not train on such a machine.`,
 			return nil
 		},
 	}
-	c.engineFlags(cmd)
+	c.machineFlags(cmd)
 	c.jsonFlag(cmd)
 	return cmd
 }

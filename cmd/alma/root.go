@@ -238,10 +238,15 @@ func (c *call) checkpointFlag(cmd *cobra.Command) {
 	cmd.Flags().IntVar(&c.checkpointSteps, "checkpoint-steps", 0, "also save a checkpoint after every so many steps; 0: once a minute only")
 }
 
-func (c *call) engineFlags(cmd *cobra.Command) {
+// machineFlags choose an engine for what has no precision of its own.
+func (c *call) machineFlags(cmd *cobra.Command) {
 	cmd.Flags().IntVar(&c.threads, "threads", 0, "worker threads; 0: as many as processors. They change no result")
-	cmd.Flags().StringVar(&c.precision, "precision", "fp32", "of matrix products and attention: fp32, or bf16 (operands rounded to bfloat16, sums and weights of 32 bits)")
 	cmd.Flags().StringVar(&c.engine, "engine", "cpu", "what computes: cpu")
+}
+
+func (c *call) engineFlags(cmd *cobra.Command) {
+	c.machineFlags(cmd)
+	cmd.Flags().StringVar(&c.precision, "precision", "fp32", "of matrix products and attention: fp32, or bf16 (operands rounded to bfloat16, sums and weights of 32 bits)")
 }
 
 // newEngine starts the engine that the flags ask for. The caller closes it.

@@ -18,7 +18,7 @@
 //   - panels: a weight in the order in which the matrix kernels read it. The
 //     panels of a variable are kept beside it and packed again only after a
 //     write. A Program that computes gradients, after which weights change,
-//     packs large ones as it multiplies (fresh).
+//     packs them as it multiplies where a product has many rows (fresh).
 //   - epilogue: an elementwise operator that runs with the product that it
 //     reads, part by part while it is in the cache.
 //   - view: columns of a tensor that attention reads or writes in place, such

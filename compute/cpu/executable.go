@@ -58,7 +58,7 @@ func (x *Executable) Ints(name string) []int32 {
 // FLOPs is the Program's count for one run.
 func (x *Executable) FLOPs() int64 { return x.flops }
 
-// Run runs the Program once. When an index in the inputs is out of range it
+// Run runs the Program once. It allocates nothing and starts no goroutine. When an index in the inputs is out of range it
 // returns an error that names the operator and the value, and variables are as
 // they were.
 func (x *Executable) Run() error {

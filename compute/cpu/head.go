@@ -18,7 +18,9 @@ type head struct {
 	stride         int // of a row of logits
 }
 
-func (c *compiler) headOf(n *compute.Node, outIn bool) head {
+// headOf reads the sizes of a vocabulary operator, whose inputs begin with hidden
+// [N, D], w and tokens.
+func (c *compiler) headOf(n *compute.Node) head {
 	hidden := n.Inputs[0].Shape
 	h := head{hidden: c.in(n.Inputs[0]), tokens: c.in(n.Inputs[2]), rows: hidden[0], d: hidden[1]}
 	h.v = n.Inputs[1].Shape.Size() / h.d
@@ -29,7 +31,7 @@ func (c *compiler) headOf(n *compute.Node, outIn bool) head {
 	return h
 }
 
-// forward makes the job of a forward pass: row gets the logits of each row
+// headForward appends the step of a forward pass: row gets the logits of each row
 // that counts, skip the other rows.
 func (c *compiler) headForward(n *compute.Node, h head, outIn bool, row func(r int, logits []float32, token int), skip func(r int)) {
 	if k, ok := c.keep(n, h); ok {
@@ -76,6 +78,17 @@ func (c *compiler) headForward(n *compute.Node, h head, outIn bool, row func(r i
 	})
 }
 
+// clearOthers makes the job that sets the rows that do not count to zero.
+func (h head) clearOthers(dhidden *storage) *job {
+	return byRows(h.rows, h.d, func(lo, hi int) {
+		for r := lo; r < hi; r++ {
+			if h.tokens.i[r] < 0 {
+				clear(dhidden.f[r*h.d : (r+1)*h.d])
+			}
+		}
+	})
+}
+
 // split cuts a slice in two.
 func split(s []float32, at int) (a, b []float32) { return s[:at:at], s[at:] }
 
@@ -88,7 +101,7 @@ func addBias(logits []float32, bias *storage) {
 
 func (c *compiler) crossEntropy(n *compute.Node, o compute.LinearCrossEntropyOp) {
 	loss, lse := c.out(n, 0), c.out(n, 1)
-	c.headForward(n, c.headOf(n, o.OutIn), o.OutIn, func(r int, logits []float32, token int) {
+	c.headForward(n, c.headOf(n), o.OutIn, func(r int, logits []float32, token int) {
 		loss.f[r], lse.f[r] = kernel.CrossEntropyRow(logits, token)
 	}, func(r int) {
 		loss.f[r], lse.f[r] = 0, 0
@@ -97,7 +110,7 @@ func (c *compiler) crossEntropy(n *compute.Node, o compute.LinearCrossEntropyOp)
 
 func (c *compiler) tokenLogProb(n *compute.Node, o compute.TokenLogProbOp) {
 	logProb, entropy, lse := c.out(n, 0), c.out(n, 1), c.out(n, 2)
-	c.headForward(n, c.headOf(n, o.OutIn), o.OutIn, func(r int, logits []float32, token int) {
+	c.headForward(n, c.headOf(n), o.OutIn, func(r int, logits []float32, token int) {
 		logProb.f[r], entropy.f[r], lse.f[r] = kernel.LogProbRow(logits, token, o.Temperature)
 	}, func(r int) {
 		logProb.f[r], entropy.f[r], lse.f[r] = 0, 0, 0
@@ -138,7 +151,7 @@ func headBlocks(tokens compute.Shape) [][2]int {
 // would add zeros, so leaving it out changes no bit. Where the sixth input is a
 // bias of the logits, the rows of their gradients are added up to dbias.
 func (c *compiler) headBackward(n *compute.Node, outIn bool, grad func(r int, logits []float32, token int)) {
-	h := c.headOf(n, outIn)
+	h := c.headOf(n)
 	if k, ok := c.kept[n.Inputs[3]]; ok {
 		c.keptBackward(n, h, k, outIn, grad)
 		return
@@ -187,13 +200,7 @@ func (c *compiler) headBackward(n *compute.Node, outIn bool, grad func(r int, lo
 			copy(dhidden.f[r*h.d:(r+1)*h.d], dgathered.f[(lo+i)*h.d:])
 		}
 	}}
-	zeroJob := byRows(h.rows, h.d, func(lo, hi int) {
-		for r := lo; r < hi; r++ {
-			if h.tokens.i[r] < 0 {
-				clear(dhidden.f[r*h.d : (r+1)*h.d])
-			}
-		}
-	})
+	zeroJob := h.clearOthers(dhidden)
 	gradW := c.headWeightGrad(h, outIn, dw, logits, hidden, size)
 	biasJob := byRows(h.v, size, func(lo, hi int) { // each task has entries of its own
 		for i := range counting {

@@ -118,13 +118,7 @@ func (c *compiler) keptBackward(n *compute.Node, h head, k kept, outIn bool, gra
 			copy(dhidden.f[r*h.d:(r+1)*h.d], dgathered.f[i*h.d:])
 		}
 	})
-	zero := byRows(h.rows, h.d, func(lo, hi int) {
-		for r := lo; r < hi; r++ {
-			if h.tokens.i[r] < 0 {
-				clear(dhidden.f[r*h.d : (r+1)*h.d])
-			}
-		}
-	})
+	zero := h.clearOthers(dhidden)
 	gradW := c.keptWeightGrad(h, k, outIn, dw)
 	pool := c.pool
 	c.emitFunc(n, func() {

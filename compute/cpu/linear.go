@@ -15,8 +15,9 @@ type tiling struct {
 }
 
 const (
-	// taskRows is the most rows of a task: with an inner dimension of
-	// kernel.KC they fill half of a core's second-level cache.
+	// taskRows is the most rows of a task, as many as the kernels take at one
+	// time: with kernel.KC steps of the inner dimension 96 KiB, which stay in a
+	// core's second-level cache.
 	taskRows = 96
 	// tasksPerWorker bounds the tasks of a small product.
 	tasksPerWorker = 16
