@@ -11,7 +11,7 @@
 # there is none. Without arguments all tests of kernels on AVX-512 run (20
 # minutes). What PyTorch computed is compared on the whole engine by
 #
-#   scripts/avx512-bochs.sh TestReplayOfGoldenFoldersPasses/cpu ./evaluate
+#   scripts/avx512-bochs.sh TestReplayOfGoldenFoldersPasses/cpu_avx512 ./evaluate
 #
 # ALMA_BOCHS names a folder that keeps the downloads, ALMA_BOCHS_LIMIT the
 # seconds until it gives up.

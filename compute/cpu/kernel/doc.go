@@ -30,7 +30,8 @@
 // Kernels know nothing of tensors, threads or memory plans; they allocate
 // nothing and start no goroutine. A wrong length is a bug of the caller: they
 // panic. No assembly call lasts longer than about 100 µs, because the garbage
-// collector cannot interrupt one.
+// collector cannot interrupt one; only the softmax against a cache of more than
+// some 100,000 positions, which is one call, takes longer.
 package kernel
 
 //go:generate go -C _generate run . -kernel gemm -pkg kernel -out ../gemm_amd64.s -stubs ../stubs_gemm_amd64.go
