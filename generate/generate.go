@@ -160,13 +160,8 @@ func (g *Generator) run(ctx context.Context, requests []Request, s Sampling, onT
 	if err := s.Validate(); err != nil {
 		return err
 	}
-	for i, r := range requests {
-		if len(r.Prompt) == 0 {
-			return artifact.Errorf(artifact.ErrUsage, "generating: prompt %d is empty", i)
-		}
-		if len(r.Prompt) >= g.length {
-			return artifact.Errorf(artifact.ErrUsage, "generating: prompt %d has %d tokens, which leaves no room in a context of %d", i, len(r.Prompt), g.length)
-		}
+	if err := g.checkPrompts(requests); err != nil {
+		return err
 	}
 	samplers := make([]sampler, runtime.GOMAXPROCS(0))
 	for i := range samplers {
@@ -192,24 +187,15 @@ func (g *Generator) run(ctx context.Context, requests []Request, s Sampling, onT
 			free = free[:len(free)-1]
 			waiting++
 		}
-		var fresh []*text // those whose logits were just computed
-		var logits []float32
+		step, texts := g.runDecode, writing
 		if len(reading) > 0 {
-			x, batch, err := g.runPrefill(reading)
-			if err != nil {
-				return err
-			}
-			logits = x.Floats("logits")
-			fresh = batch
-		} else {
-			x, batch, err := g.runDecode(writing)
-			if err != nil {
-				return err
-			}
-			logits = x.Floats("logits")
-			fresh = batch
+			step, texts = g.runPrefill, reading
 		}
-		if err := g.sample(samplers, fresh, logits, drawn); err != nil {
+		x, fresh, err := step(texts) // fresh: those whose logits were just computed
+		if err != nil {
+			return err
+		}
+		if err := g.sample(samplers, fresh, x.Floats("logits"), drawn); err != nil {
 			return err
 		}
 		for i, t := range fresh {
@@ -224,41 +210,36 @@ func (g *Generator) run(ctx context.Context, requests []Request, s Sampling, onT
 				}
 			}
 		}
-		finished := func(t *text) bool {
-			return t.ended || len(t.tokens) >= s.MaxTokens || t.next() >= g.length
-		}
-		var still []*text
-		for _, t := range writing {
-			if finished(t) {
-				if err := g.finish(t, &free, done); err != nil {
-					return err
-				}
-			} else {
-				still = append(still, t)
-			}
-		}
-		writing = still
-		still = nil
-		for _, t := range reading {
+		all := slices.Concat(writing, reading)
+		writing, reading = nil, nil
+		for _, t := range all {
 			switch {
 			case t.prefixed < len(t.prompt):
-				still = append(still, t)
-			case finished(t):
-				if err := g.finish(t, &free, done); err != nil {
+				reading = append(reading, t)
+			case t.ended || len(t.tokens) >= s.MaxTokens || t.next() >= g.length:
+				free = append(free, t.slot)
+				if err := done(t.request, Completion{t.tokens, t.ended}); err != nil {
 					return err
 				}
 			default:
 				writing = append(writing, t)
 			}
 		}
-		reading = still
 	}
 	return nil
 }
 
-func (g *Generator) finish(t *text, free *[]int, done func(int, Completion) error) error {
-	*free = append(*free, t.slot)
-	return done(t.request, Completion{t.tokens, t.ended})
+// checkPrompts refuses prompts that are empty or fill the cache.
+func (g *Generator) checkPrompts(requests []Request) error {
+	for i, r := range requests {
+		if len(r.Prompt) == 0 {
+			return artifact.Errorf(artifact.ErrUsage, "generating: prompt %d is empty", i)
+		}
+		if len(r.Prompt) >= g.length {
+			return artifact.Errorf(artifact.ErrUsage, "generating: prompt %d has %d tokens, which leaves no room in a context of %d", i, len(r.Prompt), g.length)
+		}
+	}
+	return nil
 }
 
 func (g *Generator) prefillRows() int { return min(prefillRows, g.slots) }
