@@ -58,11 +58,11 @@ func productsOf(p Precision) products {
 			},
 			together: 24,
 			scratch:  kernel.GemmBF16Scratch(),
-			gemm: func(c []float32, ldc int, a []float32, lda int, packed []float32, k, n, m0, m1, p0, p1 int, add bool, scratch []float32, _ kernel.Ahead) {
-				kernel.GemmBF16(c, ldc, a, lda, words(packed), k, n, m0, m1, p0, p1, add, scratch)
+			gemm: func(c []float32, ldc int, a []float32, lda int, packed []float32, k, n, m0, m1, p0, p1 int, add bool, scratch []float32, ahead kernel.Ahead) {
+				kernel.GemmBF16(c, ldc, a, lda, words(packed), k, n, m0, m1, p0, p1, add, scratch, ahead)
 			},
-			gemmAT: func(c []float32, ldc int, a []float32, lda int, packed []float32, k, n, m0, m1, p0, p1 int, add bool, scratch, _ []float32) {
-				kernel.GemmATBF16(c, ldc, a, lda, words(packed), k, n, m0, m1, p0, p1, add, scratch)
+			gemmAT: func(c []float32, ldc int, a []float32, lda int, packed []float32, k, n, m0, m1, p0, p1 int, add bool, scratch, next []float32) {
+				kernel.GemmATBF16(c, ldc, a, lda, words(packed), k, n, m0, m1, p0, p1, add, scratch, next)
 			},
 		}
 	}

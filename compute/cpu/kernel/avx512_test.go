@@ -62,10 +62,14 @@ func TestAVX512GivesTheBitsOfAVX2(t *testing.T) {
 		},
 		"products": func() (out []float32) {
 			scratch := make([]float32, max(GemmATScratch(), GemmBF16Scratch()))
+			rows := []int{33, manyRows, 75, 90, rowBlock + 5}
 			for m := 1; m <= 27; m++ {
+				rows = append(rows, m)
+			}
+			for _, m := range rows {
 				for _, n := range []int{1, 16, 33, 48, 70, 112} {
 					k := 1 + (m*7+n)%41
-					if m == 19 {
+					if m == 19 || m == 75 {
 						k += KC
 					}
 					a, b := newBuffer(1, m, k, 1, 1), newBuffer(2, k, n, 0, 0)
@@ -75,7 +79,7 @@ func TestAVX512GivesTheBitsOfAVX2(t *testing.T) {
 					out = append(out, c...)
 					GemmAT(c, n, at.x, at.stride, bp, k, n, m/3, m, panels/2, panels, true, scratch, nil)
 					out = append(out, c...)
-					GemmBF16(c, n, a.x, a.stride, packedBF16(t, b, k, n, false), k, n, 0, m, 0, panels, m%2 == 0, scratch)
+					GemmBF16(c, n, a.x, a.stride, packedBF16(t, b, k, n, false), k, n, 0, m, 0, panels, m%2 == 0, scratch, Ahead{})
 					out = append(out, c...)
 				}
 			}

@@ -3,6 +3,7 @@ package kernel
 import (
 	"fmt"
 	"math"
+	"unsafe"
 )
 
 // Products in bfloat16: both operands are rounded to the nearest bfloat16
@@ -109,8 +110,9 @@ func GemmBF16Scratch() int { return rowBlock * KC }
 // and belongs to this call alone.
 //
 // As in Gemm, c[i,j] depends on row i of A and column j of B alone, and its
-// sums run in one fixed order for each instruction set.
-func GemmBF16(c []float32, ldc int, a []float32, lda int, bp []uint32, k, n, m0, m1, p0, p1 int, acc bool, scratch []float32) {
+// sums run in one fixed order for each instruction set. What is ahead is fetched
+// where the instruction set can.
+func GemmBF16(c []float32, ldc int, a []float32, lda int, bp []uint32, k, n, m0, m1, p0, p1 int, acc bool, scratch []float32, ahead Ahead) {
 	if !checkProductBF16("GemmBF16", c, ldc, bp, k, n, m0, m1, p0, p1, acc, scratch) {
 		return
 	}
@@ -120,14 +122,19 @@ func GemmBF16(c []float32, ldc int, a []float32, lda int, bp []uint32, k, n, m0,
 		for i := m0; i < m1; i += rowBlock {
 			rows := min(rowBlock, m1-i)
 			prepareBF16(scratch, a[i*lda+k0:], lda, rows, kc)
-			panelsBF16(c[i*ldc:], ldc, scratch, bp, k, k0, kc, n, rows, p0, p1, acc || k0 > 0)
+			fetch := ahead
+			if ahead[0].From == nil && i == m0 {
+				fetch[0] = fetchPanelBF16(bp, k, k0, kc, p0, p1)
+			}
+			panelsBF16(c[i*ldc:], ldc, scratch, bp, k, k0, kc, n, rows, p0, p1, acc || k0 > 0, fetch)
 		}
 	}
 }
 
 // GemmATBF16 is GemmAT in bfloat16: A is stored [k, ·] with stride lda ≥ m1.
-// The result has the bits that GemmBF16 gives for the transposed matrix.
-func GemmATBF16(c []float32, ldc int, a []float32, lda int, bp []uint32, k, n, m0, m1, p0, p1 int, acc bool, scratch []float32) {
+// The result has the bits that GemmBF16 gives for the transposed matrix; next is
+// fetched as in GemmAT.
+func GemmATBF16(c []float32, ldc int, a []float32, lda int, bp []uint32, k, n, m0, m1, p0, p1 int, acc bool, scratch, next []float32) {
 	if !checkProductBF16("GemmATBF16", c, ldc, bp, k, n, m0, m1, p0, p1, acc, scratch) {
 		return
 	}
@@ -138,17 +145,26 @@ func GemmATBF16(c []float32, ldc int, a []float32, lda int, bp []uint32, k, n, m
 			rows := min(rowBlock, m1-i)
 			transpose(scratch, KC, a[k0*lda+i:], lda, kc, rows)
 			prepareBF16(scratch, scratch, KC, rows, kc)
-			panelsBF16(c[i*ldc:], ldc, scratch, bp, k, k0, kc, n, rows, p0, p1, acc || k0 > 0)
+			ahead := Ahead{fetchPanelBF16(bp, k, k0, kc, p0, p1), fetchLeft(a, lda, k, k0, m0, m1, i, next)}
+			panelsBF16(c[i*ldc:], ldc, scratch, bp, k, k0, kc, n, rows, p0, p1, acc || k0 > 0, ahead)
 		}
 	}
 }
 
+// fetchPanelBF16 is fetchPanel for words. A panel has half the lines that are
+// fetched for it, so that each strip fetches the next one's too.
+func fetchPanelBF16(bp []uint32, k, k0, kc, p0, p1 int) Fetch {
+	block := bp[k0/2*NR:]
+	floats := unsafe.Slice((*float32)(unsafe.Pointer(unsafe.SliceData(block))), len(block))
+	return fetchPanel(floats, (k+1)/2*NR, (kc+1)/2, p0, p1)
+}
+
 // panelsBF16 multiplies a prepared block of rows with the steps k0 ≤ k < k0+kc of
 // the panels.
-func panelsBF16(c []float32, ldc int, a []float32, bp []uint32, k, k0, kc, n, rows, p0, p1 int, add bool) {
+func panelsBF16(c []float32, ldc int, a []float32, bp []uint32, k, k0, kc, n, rows, p0, p1 int, add bool, ahead Ahead) {
 	ldp, pairs := (k+1)/2*NR, (kc+1)/2
 	block := bp[k0/2*NR:]
-	p := groupsBF16(c, ldc, a, block, ldp, pairs, n, rows, p0, p1, add)
+	p := groupsBF16(c, ldc, a, block, ldp, pairs, n, rows, p0, p1, add, ahead)
 	for ; p < p1; p++ {
 		panel := block[p*ldp : p*ldp+pairs*NR]
 		cols := min(NR, n-p*NR)
@@ -279,8 +295,8 @@ func checkPackBF16(name string, dst []uint32, k, n, p0, p1 int) bool {
 
 // checkBF16 compares a small product with plain loops in float64 on the rounded
 // operands. It tells what differs by more than the rounding of the sums.
-func checkBF16(gemm func(c []float32, ldc int, a []float32, lda int, bp []uint32, k, n, m0, m1, p0, p1 int, acc bool, scratch []float32)) error {
-	const m, n, k = 11, 3*NR + 5, 37
+func checkBF16(gemm func(c []float32, ldc int, a []float32, lda int, bp []uint32, k, n, m0, m1, p0, p1 int, acc bool, scratch []float32, ahead Ahead)) error {
+	const m, n, k = 75, 4*NR + 5, 37 // tiles of many rows and of few
 	a, b := make([]float32, m*k), make([]float32, k*n)
 	state := uint32(1)
 	for _, x := range [2][]float32{a, b} {
@@ -292,7 +308,7 @@ func checkBF16(gemm func(c []float32, ldc int, a []float32, lda int, bp []uint32
 	c, bp := make([]float32, m*n), make([]uint32, PackedSizeBF16(k, n))
 	panels := (n + NR - 1) / NR
 	PackBBF16(bp, b, n, k, n, 0, panels)
-	gemm(c, n, a, k, bp, k, n, 0, m, 0, panels, false, make([]float32, GemmBF16Scratch()))
+	gemm(c, n, a, k, bp, k, n, 0, m, 0, panels, false, make([]float32, GemmBF16Scratch()), Ahead{})
 	roundPortable(a, a)
 	roundPortable(b, b)
 	for i := range m {

@@ -83,13 +83,13 @@ func tileBF16(c []float32, ldc int, a []float32, bp []uint32, pairs, rows int, a
 // groupsBF16 computes rows of C for panels from p0 on, which lie ldp words apart
 // in bp, several at a time, and returns the first one below p1 that it left:
 // with AVX-512 none, with AVX2 all for more than three rows.
-func groupsBF16(c []float32, ldc int, a []float32, bp []uint32, ldp, pairs, n, rows, p0, p1 int, add bool) int {
+func groupsBF16(c []float32, ldc int, a []float32, bp []uint32, ldp, pairs, n, rows, p0, p1 int, add bool, ahead Ahead) int {
 	switch {
 	case dotBF16:
-		dotTiles.block(c, ldc, a, KC, bp, ldp, pairs, n, rows, p0, p1, add)
+		dotTiles.block(c, ldc, a, KC, bp, ldp, pairs, n, rows, p0, p1, add, ahead)
 		return p1
 	case selected == avx512Level:
-		widenedTiles.block(c, ldc, a, KC, bp, ldp, pairs, n, rows, p0, p1, add)
+		widenedTiles.block(c, ldc, a, KC, bp, ldp, pairs, n, rows, p0, p1, add, ahead)
 		return p1
 	case selected == portableLevel || rows > 3:
 		return p0

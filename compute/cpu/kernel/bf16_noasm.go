@@ -10,7 +10,7 @@ func tileBF16(c []float32, ldc int, a []float32, bp []uint32, pairs, rows int, a
 	tileBF16Portable(c, ldc, a, bp, pairs, rows, add)
 }
 
-func groupsBF16(c []float32, ldc int, a []float32, bp []uint32, ldp, pairs, n, rows, p0, p1 int, add bool) int {
+func groupsBF16(c []float32, ldc int, a []float32, bp []uint32, ldp, pairs, n, rows, p0, p1 int, add bool, _ Ahead) int {
 	return p0
 }
 

@@ -96,8 +96,8 @@ func TestBFloat16ProductsStayWithinTheirErrorBound(t *testing.T) {
 			before := newBuffer(3, s.m, s.n, 2, 1)
 			c, ct := newBuffer(3, s.m, s.n, 2, 1), newBuffer(3, s.m, s.n, 2, 1)
 			panels := (s.n + NR - 1) / NR
-			GemmBF16(c.x, c.stride, a.x, a.stride, bp, s.k, s.n, 0, s.m, 0, panels, acc, scratch)
-			GemmATBF16(ct.x, ct.stride, at.x, at.stride, bp, s.k, s.n, 0, s.m, 0, panels, acc, scratch)
+			GemmBF16(c.x, c.stride, a.x, a.stride, bp, s.k, s.n, 0, s.m, 0, panels, acc, scratch, Ahead{})
+			GemmATBF16(ct.x, ct.stride, at.x, at.stride, bp, s.k, s.n, 0, s.m, 0, panels, acc, scratch, nil)
 			c.check(t, what)
 			for i, v := range c.all {
 				if math.Float32bits(v) != math.Float32bits(ct.all[i]) {
@@ -138,13 +138,13 @@ func TestBFloat16ProductsDoNotDependOnTheirRange(t *testing.T) {
 		scratch := make([]float32, GemmBF16Scratch())
 		bp := packedBF16(t, b, k, n, false)
 		want := make([]float32, m*n)
-		GemmBF16(want, n, a.x, k, bp, k, n, 0, m, 0, panels, false, scratch)
+		GemmBF16(want, n, a.x, k, bp, k, n, 0, m, 0, panels, false, scratch, Ahead{})
 		for rows := range 12 {
 			for _, columns := range []int{1, 2, 4, 5} {
 				c := newBuffer(4, m, n, 0, 0)
 				for i := 0; i < m; i += rows + 1 {
 					for p := 0; p < panels; p += columns {
-						GemmBF16(c.x, n, a.x, k, bp, k, n, i, min(m, i+rows+1), p, min(panels, p+columns), false, scratch)
+						GemmBF16(c.x, n, a.x, k, bp, k, n, i, min(m, i+rows+1), p, min(panels, p+columns), false, scratch, Ahead{})
 					}
 				}
 				if !slices.Equal(c.x, want) {
@@ -166,7 +166,7 @@ func TestNaNAndInfinityPassThroughBFloat16Products(t *testing.T) {
 			b.x[2*n+17] = v
 			b.x[8*n+1] = 0
 			c := make([]float32, m*n)
-			GemmBF16(c, n, a.x, k, packedBF16(t, b, k, n, false), k, n, 0, m, 0, 2, false, scratch)
+			GemmBF16(c, n, a.x, k, packedBF16(t, b, k, n, false), k, n, 0, m, 0, 2, false, scratch, Ahead{})
 			for i := range m {
 				for j := range n {
 					got := c[i*n+j]
@@ -190,24 +190,24 @@ func TestSelfCheckPassesRightProductsAndNamesWrongOnes(t *testing.T) {
 		}
 	})
 	for name, spoil := range map[string]func(c []float32){
-		"one element off":         func(c []float32) { c[len(c)-1] *= 1 + 0x1p-12 },
+		"one element off":         func(c []float32) { c[len(c)-1] += 0x1p-10 },
 		"NaN":                     func(c []float32) { c[3] = float32(math.NaN()) },
 		"nothing computed":        func(c []float32) { clear(c) },
 		"first and second differ": func(c []float32) { c[0], c[1] = c[1], c[0] },
 	} {
-		err := checkBF16(func(c []float32, ldc int, a []float32, lda int, bp []uint32, k, n, m0, m1, p0, p1 int, acc bool, scratch []float32) {
-			GemmBF16(c, ldc, a, lda, bp, k, n, m0, m1, p0, p1, acc, scratch)
+		err := checkBF16(func(c []float32, ldc int, a []float32, lda int, bp []uint32, k, n, m0, m1, p0, p1 int, acc bool, scratch []float32, ahead Ahead) {
+			GemmBF16(c, ldc, a, lda, bp, k, n, m0, m1, p0, p1, acc, scratch, ahead)
 			spoil(c)
 		})
 		if err == nil {
 			t.Errorf("%s: the check passes", name)
 		}
 	}
-	swapped := func(c []float32, ldc int, a []float32, lda int, bp []uint32, k, n, m0, m1, p0, p1 int, acc bool, scratch []float32) {
+	swapped := func(c []float32, ldc int, a []float32, lda int, bp []uint32, k, n, m0, m1, p0, p1 int, acc bool, scratch []float32, ahead Ahead) {
 		for i, w := range bp {
 			bp[i] = w<<16 | w>>16
 		}
-		GemmBF16(c, ldc, a, lda, bp, k, n, m0, m1, p0, p1, acc, scratch)
+		GemmBF16(c, ldc, a, lda, bp, k, n, m0, m1, p0, p1, acc, scratch, ahead)
 	}
 	if checkBF16(swapped) == nil {
 		t.Error("the two steps of a word swapped: the check passes")
@@ -227,7 +227,7 @@ func BenchmarkGemmBF16(b *testing.B) {
 			bp := make([]uint32, PackedSizeBF16(s.k, s.n))
 			PackBBF16(bp, w, s.n, s.k, s.n, 0, s.n/NR)
 			for b.Loop() {
-				GemmBF16(c, s.n, x, s.k, bp, s.k, s.n, 0, s.m, 0, s.n/NR, false, scratch)
+				GemmBF16(c, s.n, x, s.k, bp, s.k, s.n, 0, s.m, 0, s.n/NR, false, scratch, Ahead{})
 			}
 			reportRate(b, 2*s.m*s.k*s.n)
 		})

@@ -85,8 +85,8 @@ func TestBFloat16ProductsStayInsideTheirSlices(t *testing.T) {
 				bp := guardedWords(t, PackedSizeBF16(s.k, s.n), atEnd)
 				PackBBF16(bp, b, s.n, s.k, s.n, 0, panels)
 				PackBTBF16(bp, bt, s.k, s.k, s.n, 0, panels)
-				GemmBF16(c, s.n, a, s.k, bp, s.k, s.n, 0, s.m, 0, panels, true, scratch)
-				GemmATBF16(c, s.n, at, s.m, bp, s.k, s.n, 0, s.m, 0, panels, true, scratch)
+				GemmBF16(c, s.n, a, s.k, bp, s.k, s.n, 0, s.m, 0, panels, true, scratch, Ahead{})
+				GemmATBF16(c, s.n, at, s.m, bp, s.k, s.n, 0, s.m, 0, panels, true, scratch, nil)
 				RoundBF16(c, c)
 			}
 		}

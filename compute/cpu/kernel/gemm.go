@@ -58,7 +58,8 @@ func Gemm(c []float32, ldc int, a []float32, lda int, bp []float32, k, n, m0, m1
 // For each panel it multiplies, the product fetches k lines, if it has rowBlock
 // rows and one block of k steps, in 16 strips of k/16: panel j begins at
 // From[j·Panel], its strip s s·Strip floats further, and the lines of a strip are
-// Line floats apart.
+// Line floats apart. In AVX2 each strip of rows fetches one of them. In AVX-512,
+// where strips are of three panels, a third of a block's strips fetches for each.
 type Fetch struct {
 	From               []float32
 	Panel, Strip, Line int
@@ -67,7 +68,8 @@ type Fetch struct {
 // Ahead is what a product fetches, nothing where From is nil.
 type Ahead [2]Fetch
 
-// rowStrips are the strips of a block of rowBlock rows.
+// rowStrips are the strips of a block of rowBlock rows, and of what is fetched for
+// a panel.
 const rowStrips = rowBlock / MR
 
 // FetchRows fetches rows × columns of a matrix of the given stride, at which x
@@ -82,14 +84,32 @@ func FetchColumns(x []float32, stride int) Fetch {
 	return Fetch{From: x, Panel: NR * stride, Strip: NR, Line: stride}
 }
 
-// fetchPanel fetches from a packed matrix the panel after p.
-func fetchPanel(bp []float32, k, k0, kc, p, p1 int) Fetch {
-	if p+1 >= p1 {
+// fetchPanel fetches with a panel, the first one being p, the panel of a packed
+// matrix that will be multiplied in its place next. The panels are ldp floats
+// apart; a block of them has lines rows.
+func fetchPanel(bp []float32, ldp, lines, p, p1 int) Fetch {
+	if p += groupPanels(rowBlock); p >= p1 {
 		return Fetch{}
 	}
-	f := FetchRows(bp[(p+1)*k*NR+k0*NR:], NR, kc, kc)
-	f.Panel = k * NR
+	f := FetchRows(bp[p*ldp:], NR, lines, lines)
+	f.Panel = ldp
 	return f
+}
+
+// fetchLeft fetches the block of a transposed left matrix [k, ·] that is transposed
+// after that of the rows from i and the steps from k0 on: the last one of a is
+// followed by next's first.
+func fetchLeft(a []float32, lda, k, k0, m0, m1, i int, next []float32) Fetch {
+	kc := min(KC, k-k0)
+	switch {
+	case i+rowBlock < m1:
+		return FetchRows(a[k0*lda+i+rowBlock:], lda, kc, kc)
+	case k0+KC < k:
+		return FetchRows(a[(k0+KC)*lda+m0:], lda, kc, kc)
+	case m0 < len(next):
+		return FetchRows(next[m0:], lda, kc, kc)
+	}
+	return Fetch{}
 }
 
 // GemmFetch is Gemm that fetches on its way.
@@ -105,7 +125,7 @@ func GemmFetch(c []float32, ldc int, a []float32, lda int, bp []float32, k, n, m
 		return
 	}
 	if m1-m0 <= streamRows {
-		group := streamPanels(m1 - m0)
+		group := groupPanels(m1 - m0)
 		for p := p0; p < p1; p += group {
 			for k0 := 0; k0 < k; k0 += KC {
 				block(c[m0*ldc:], ldc, a[m0*lda+k0:], lda, bp[k0*NR:], k*NR,
@@ -120,7 +140,7 @@ func GemmFetch(c []float32, ldc int, a []float32, lda int, bp []float32, k, n, m
 			rows := min(rowBlock, m1-i)
 			fetch := ahead
 			if ahead[0].From == nil && i == m0 {
-				fetch[0] = fetchPanel(bp, k, k0, kc, p0, p1)
+				fetch[0] = fetchPanel(bp[k0*NR:], k*NR, kc, p0, p1)
 			}
 			block(c[i*ldc:], ldc, a[i*lda+k0:], lda, bp[k0*NR:], k*NR, kc, n, rows, p0, p1, acc || k0 > 0, fetch)
 		}
@@ -162,15 +182,7 @@ func GemmAT(c []float32, ldc int, a []float32, lda int, bp []float32, k, n, m0, 
 		for i := m0; i < m1; i += rowBlock {
 			rows := min(rowBlock, m1-i)
 			transpose(scratch, KC, a[k0*lda+i:], lda, kc, rows)
-			ahead := Ahead{fetchPanel(bp, k, k0, kc, p0, p1)}
-			switch {
-			case i+rowBlock < m1:
-				ahead[1] = FetchRows(a[k0*lda+i+rowBlock:], lda, kc, kc)
-			case k0+KC < k:
-				ahead[1] = FetchRows(a[(k0+KC)*lda+m0:], lda, kc, kc)
-			case m0 < len(next):
-				ahead[1] = FetchRows(next[m0:], lda, kc, kc)
-			}
+			ahead := Ahead{fetchPanel(bp[k0*NR:], k*NR, kc, p0, p1), fetchLeft(a, lda, k, k0, m0, m1, i, next)}
 			block(c[i*ldc:], ldc, scratch, KC, bp[k0*NR:], k*NR, kc, n, rows, p0, p1, acc || k0 > 0, ahead)
 		}
 	}

@@ -12,13 +12,13 @@ func block(c []float32, ldc int, a []float32, lda int, bp []float32, ldp, kc, n,
 	case avx2Level:
 		blockAVX2(c, ldc, a, lda, bp, ldp, kc, n, rows, p0, p1, add, ahead)
 	case avx512Level:
-		float32Tiles.block(c, ldc, a, lda, bp, ldp, kc, n, rows, p0, p1, add)
+		float32Tiles.block(c, ldc, a, lda, bp, ldp, kc, n, rows, p0, p1, add, ahead)
 	}
 }
 
-// streamPanels is the number of panels that a product of few rows reads at a
-// time: as many as one call takes.
-func streamPanels(rows int) int {
+// groupPanels is the number of panels that a product of some rows reads at a time:
+// as many as one call takes.
+func groupPanels(rows int) int {
 	switch {
 	case selected == portableLevel:
 		return 1
@@ -68,14 +68,14 @@ func blockAVX2(c []float32, ldc int, a []float32, lda int, bp []float32, ldp, kc
 	}
 }
 
-// at is what is fetched with a panel, the j-th one: the panel's own first line
-// where there is nothing.
-func (a Ahead) at(j int, panel []float32) Ahead {
+// at is what is fetched with a panel, the j-th one: the first line of an operand,
+// which is read anyway, where there is nothing.
+func (a Ahead) at(j int, operand []float32) Ahead {
 	for i := range a {
 		if f := &a[i]; j*f.Panel < len(f.From) {
 			f.From = f.From[j*f.Panel:]
 		} else {
-			*f = Fetch{From: panel}
+			*f = Fetch{From: operand}
 		}
 	}
 	return a

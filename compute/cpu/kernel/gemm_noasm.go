@@ -6,7 +6,7 @@ func block(c []float32, ldc int, a []float32, lda int, bp []float32, ldp, kc, n,
 	blockPortable(c, ldc, a, lda, bp, ldp, kc, n, rows, p0, p1, add)
 }
 
-func streamPanels(rows int) int { return 1 }
+func groupPanels(rows int) int { return 1 }
 
 func copyPanel(dst, src []float32, ld, rows int) { copyPanelPortable(dst, src, ld, rows) }
 

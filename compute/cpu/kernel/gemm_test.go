@@ -259,10 +259,12 @@ func TestResultDoesNotDependOnTheRange(t *testing.T) {
 func TestFetchingChangesNoBit(t *testing.T) {
 	const m, n, k = 2*rowBlock + 41, 4*NR + 5, KC + 44
 	a, b := newBuffer(1, m, k, 1, 1), newBuffer(2, k, n, 0, 0)
-	bp := packed(t, b, k, n)
+	bp, words := packed(t, b, k, n), packedBF16(t, b, k, n, false)
 	onEachSet(t, func(t *testing.T) {
-		want := newBuffer(3, m, n, 2, 0)
+		want, wantBF16 := newBuffer(3, m, n, 2, 0), newBuffer(3, m, n, 2, 0)
+		scratch := make([]float32, GemmBF16Scratch())
 		Gemm(want.x, want.stride, a.x, a.stride, bp, k, n, 0, m, 0, 5, true)
+		GemmBF16(wantBF16.x, want.stride, a.x, a.stride, words, k, n, 0, m, 0, 5, true, scratch, Ahead{})
 		fetches := []Fetch{
 			{},
 			FetchRows(b.x, n, k, k),
@@ -276,6 +278,11 @@ func TestFetchingChangesNoBit(t *testing.T) {
 				GemmFetch(c.x, c.stride, a.x, a.stride, bp, k, n, 0, m, 0, 5, true, Ahead{x, y})
 				if !sameBits(c.all, want.all) {
 					t.Errorf("fetching %d and %d changes the product", i, j)
+				}
+				c = newBuffer(3, m, n, 2, 0)
+				GemmBF16(c.x, c.stride, a.x, a.stride, words, k, n, 0, m, 0, 5, true, scratch, Ahead{x, y})
+				if !sameBits(c.all, wantBF16.all) {
+					t.Errorf("fetching %d and %d changes the product in bfloat16", i, j)
 				}
 			}
 		}

@@ -99,7 +99,7 @@ func TestNoCallOfAssemblyTakesLong(t *testing.T) {
 	calls["a block of a product"] = func() { Gemm(c, panels*NR, a, KC, b, KC, panels*NR, 0, rowBlock, 0, 3, false) }
 	scratch := make([]float32, GemmBF16Scratch())
 	calls["a block of a bfloat16 product"] = func() {
-		GemmBF16(c, panels*NR, a, KC, words, KC, panels*NR, 0, rowBlock, 0, 3, false, scratch)
+		GemmBF16(c, panels*NR, a, KC, words, KC, panels*NR, 0, rowBlock, 0, 3, false, scratch, Ahead{})
 	}
 	calls["peak"] = func() { Peak(1 << 14) }
 

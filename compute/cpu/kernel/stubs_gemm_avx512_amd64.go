@@ -60,6 +60,13 @@ func gemm2x3AVX512(c *float32, ldc int, a *float32, lda int, b *float32, ldp int
 //go:noescape
 func gemm1x3AVX512(c *float32, ldc int, a *float32, lda int, b *float32, ldp int, kc int, strips int, last uint16, add bool)
 
+// gemmMany8x3AVX512 is gemm8x3AVX512 for many strips. During each strip it brings 4 times kc/16 cache
+// lines, line0 floats apart, into the second-level cache, the first strip's first time from fetch0, each
+// next time from strip0 floats further; and as many from fetch1.
+//
+//go:noescape
+func gemmMany8x3AVX512(c *float32, ldc int, a *float32, lda int, b *float32, ldp int, kc int, strips int, last uint16, add bool, fetch0 *float32, line0 int, strip0 int, fetch1 *float32, line1 int, strip1 int)
+
 // gemm8x2AVX512 computes (or adds, if add) strips × 8 rows of C, 2 panels wide, of the last one the columns in last.
 // a is row-major, b one block of packed panels, both kc ≥ 1 steps;
 // the panels are ldp apart in b, rows lda and ldc floats.
@@ -116,6 +123,13 @@ func gemm2x2AVX512(c *float32, ldc int, a *float32, lda int, b *float32, ldp int
 //go:noescape
 func gemm1x2AVX512(c *float32, ldc int, a *float32, lda int, b *float32, ldp int, kc int, strips int, last uint16, add bool)
 
+// gemmMany8x2AVX512 is gemm8x2AVX512 for many strips. During each strip it brings 4 times kc/16 cache
+// lines, line0 floats apart, into the second-level cache, the first strip's first time from fetch0, each
+// next time from strip0 floats further; and as many from fetch1.
+//
+//go:noescape
+func gemmMany8x2AVX512(c *float32, ldc int, a *float32, lda int, b *float32, ldp int, kc int, strips int, last uint16, add bool, fetch0 *float32, line0 int, strip0 int, fetch1 *float32, line1 int, strip1 int)
+
 // gemm8x1AVX512 computes (or adds, if add) strips × 8 rows of C, 1 panels wide, of the last one the columns in last.
 // a is row-major, b one block of packed panels, both kc ≥ 1 steps;
 // the panels are ldp apart in b, rows lda and ldc floats.
@@ -171,6 +185,13 @@ func gemm2x1AVX512(c *float32, ldc int, a *float32, lda int, b *float32, ldp int
 //
 //go:noescape
 func gemm1x1AVX512(c *float32, ldc int, a *float32, lda int, b *float32, ldp int, kc int, strips int, last uint16, add bool)
+
+// gemmMany8x1AVX512 is gemm8x1AVX512 for many strips. During each strip it brings 4 times kc/16 cache
+// lines, line0 floats apart, into the second-level cache, the first strip's first time from fetch0, each
+// next time from strip0 floats further; and as many from fetch1.
+//
+//go:noescape
+func gemmMany8x1AVX512(c *float32, ldc int, a *float32, lda int, b *float32, ldp int, kc int, strips int, last uint16, add bool, fetch0 *float32, line0 int, strip0 int, fetch1 *float32, line1 int, strip1 int)
 
 // gemm1x4AVX512 computes (or adds, if add) strips × 1 rows of C, 4 panels wide, of the last one the columns in last.
 // a is row-major, b one block of packed panels, both kc ≥ 1 steps;
@@ -235,6 +256,13 @@ func gemmBF162x3AVX512(c *float32, ldc int, a *float32, lda int, b *uint32, ldp 
 //go:noescape
 func gemmBF161x3AVX512(c *float32, ldc int, a *float32, lda int, b *uint32, ldp int, pairs int, strips int, last uint16, add bool)
 
+// gemmBF16Many8x3AVX512 is gemmBF168x3AVX512 for many strips. During each strip it brings 4 times pairs/8 cache
+// lines, line0 floats apart, into the second-level cache, the first strip's first time from fetch0, each
+// next time from strip0 floats further; and as many from fetch1.
+//
+//go:noescape
+func gemmBF16Many8x3AVX512(c *float32, ldc int, a *float32, lda int, b *uint32, ldp int, pairs int, strips int, last uint16, add bool, fetch0 *float32, line0 int, strip0 int, fetch1 *float32, line1 int, strip1 int)
+
 // gemmBF168x2AVX512 computes (or adds, if add) strips × 8 rows of C, 2 panels wide, of the last one the columns in last.
 // a is row-major and already rounded, b one block of bfloat16 panels, both pairs ≥ 1 pairs of steps;
 // the panels are ldp apart in b, rows lda and ldc floats.
@@ -291,6 +319,13 @@ func gemmBF162x2AVX512(c *float32, ldc int, a *float32, lda int, b *uint32, ldp 
 //go:noescape
 func gemmBF161x2AVX512(c *float32, ldc int, a *float32, lda int, b *uint32, ldp int, pairs int, strips int, last uint16, add bool)
 
+// gemmBF16Many8x2AVX512 is gemmBF168x2AVX512 for many strips. During each strip it brings 4 times pairs/8 cache
+// lines, line0 floats apart, into the second-level cache, the first strip's first time from fetch0, each
+// next time from strip0 floats further; and as many from fetch1.
+//
+//go:noescape
+func gemmBF16Many8x2AVX512(c *float32, ldc int, a *float32, lda int, b *uint32, ldp int, pairs int, strips int, last uint16, add bool, fetch0 *float32, line0 int, strip0 int, fetch1 *float32, line1 int, strip1 int)
+
 // gemmBF168x1AVX512 computes (or adds, if add) strips × 8 rows of C, 1 panels wide, of the last one the columns in last.
 // a is row-major and already rounded, b one block of bfloat16 panels, both pairs ≥ 1 pairs of steps;
 // the panels are ldp apart in b, rows lda and ldc floats.
@@ -346,6 +381,13 @@ func gemmBF162x1AVX512(c *float32, ldc int, a *float32, lda int, b *uint32, ldp 
 //
 //go:noescape
 func gemmBF161x1AVX512(c *float32, ldc int, a *float32, lda int, b *uint32, ldp int, pairs int, strips int, last uint16, add bool)
+
+// gemmBF16Many8x1AVX512 is gemmBF168x1AVX512 for many strips. During each strip it brings 4 times pairs/8 cache
+// lines, line0 floats apart, into the second-level cache, the first strip's first time from fetch0, each
+// next time from strip0 floats further; and as many from fetch1.
+//
+//go:noescape
+func gemmBF16Many8x1AVX512(c *float32, ldc int, a *float32, lda int, b *uint32, ldp int, pairs int, strips int, last uint16, add bool, fetch0 *float32, line0 int, strip0 int, fetch1 *float32, line1 int, strip1 int)
 
 // gemmBF161x4AVX512 computes (or adds, if add) strips × 1 rows of C, 4 panels wide, of the last one the columns in last.
 // a is row-major and already rounded, b one block of bfloat16 panels, both pairs ≥ 1 pairs of steps;
@@ -410,6 +452,13 @@ func dotBF162x3AVX512(c *float32, ldc int, a *float32, lda int, b *uint32, ldp i
 //go:noescape
 func dotBF161x3AVX512(c *float32, ldc int, a *float32, lda int, b *uint32, ldp int, pairs int, strips int, last uint16, add bool)
 
+// dotBF16Many8x3AVX512 is dotBF168x3AVX512 for many strips. During each strip it brings 4 times pairs/8 cache
+// lines, line0 floats apart, into the second-level cache, the first strip's first time from fetch0, each
+// next time from strip0 floats further; and as many from fetch1.
+//
+//go:noescape
+func dotBF16Many8x3AVX512(c *float32, ldc int, a *float32, lda int, b *uint32, ldp int, pairs int, strips int, last uint16, add bool, fetch0 *float32, line0 int, strip0 int, fetch1 *float32, line1 int, strip1 int)
+
 // dotBF168x2AVX512 computes (or adds, if add) strips × 8 rows of C, 2 panels wide, of the last one the columns in last.
 // a is row-major in words of two bfloat16, b one block of bfloat16 panels, both pairs ≥ 1 words;
 // the panels are ldp apart in b, rows lda and ldc floats.
@@ -466,6 +515,13 @@ func dotBF162x2AVX512(c *float32, ldc int, a *float32, lda int, b *uint32, ldp i
 //go:noescape
 func dotBF161x2AVX512(c *float32, ldc int, a *float32, lda int, b *uint32, ldp int, pairs int, strips int, last uint16, add bool)
 
+// dotBF16Many8x2AVX512 is dotBF168x2AVX512 for many strips. During each strip it brings 4 times pairs/8 cache
+// lines, line0 floats apart, into the second-level cache, the first strip's first time from fetch0, each
+// next time from strip0 floats further; and as many from fetch1.
+//
+//go:noescape
+func dotBF16Many8x2AVX512(c *float32, ldc int, a *float32, lda int, b *uint32, ldp int, pairs int, strips int, last uint16, add bool, fetch0 *float32, line0 int, strip0 int, fetch1 *float32, line1 int, strip1 int)
+
 // dotBF168x1AVX512 computes (or adds, if add) strips × 8 rows of C, 1 panels wide, of the last one the columns in last.
 // a is row-major in words of two bfloat16, b one block of bfloat16 panels, both pairs ≥ 1 words;
 // the panels are ldp apart in b, rows lda and ldc floats.
@@ -521,6 +577,13 @@ func dotBF162x1AVX512(c *float32, ldc int, a *float32, lda int, b *uint32, ldp i
 //
 //go:noescape
 func dotBF161x1AVX512(c *float32, ldc int, a *float32, lda int, b *uint32, ldp int, pairs int, strips int, last uint16, add bool)
+
+// dotBF16Many8x1AVX512 is dotBF168x1AVX512 for many strips. During each strip it brings 4 times pairs/8 cache
+// lines, line0 floats apart, into the second-level cache, the first strip's first time from fetch0, each
+// next time from strip0 floats further; and as many from fetch1.
+//
+//go:noescape
+func dotBF16Many8x1AVX512(c *float32, ldc int, a *float32, lda int, b *uint32, ldp int, pairs int, strips int, last uint16, add bool, fetch0 *float32, line0 int, strip0 int, fetch1 *float32, line1 int, strip1 int)
 
 // dotBF161x4AVX512 computes (or adds, if add) strips × 1 rows of C, 4 panels wide, of the last one the columns in last.
 // a is row-major in words of two bfloat16, b one block of bfloat16 panels, both pairs ≥ 1 words;

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"math/bits"
 
 	. "github.com/mmcloughlin/avo/build"
 	"github.com/mmcloughlin/avo/ir"
@@ -16,6 +17,12 @@ const (
 	wideRows   = 8
 	widePanels = 3
 	vectorRow  = 64 // bytes of a panel's row
+
+	// A strip of many fetches as many runs of lines as a panel has for its share
+	// of the strips of a block of rows, a line of each place for every
+	// fetchSteps steps of float32.
+	fetchRuns  = 4
+	fetchSteps = 4
 )
 
 // product is a kind of operands.
@@ -23,13 +30,14 @@ type product struct {
 	name  string // of the functions
 	b     string // type of the packed matrix
 	steps string // name of the number of its rows
+	lines int    // that fetchSteps of its steps fetch of each place
 	doc   string
 }
 
 var (
-	float32Product = product{"gemm", "float32", "kc", "a is row-major, b one block of packed panels, both kc ≥ 1 steps"}
-	widenedBF16    = product{"gemmBF16", "uint32", "pairs", "a is row-major and already rounded, b one block of bfloat16 panels, both pairs ≥ 1 pairs of steps"}
-	dotBF16        = product{"dotBF16", "uint32", "pairs", "a is row-major in words of two bfloat16, b one block of bfloat16 panels, both pairs ≥ 1 words"}
+	float32Product = product{"gemm", "float32", "kc", 1, "a is row-major, b one block of packed panels, both kc ≥ 1 steps"}
+	widenedBF16    = product{"gemmBF16", "uint32", "pairs", 2, "a is row-major and already rounded, b one block of bfloat16 panels, both pairs ≥ 1 pairs of steps"}
+	dotBF16        = product{"dotBF16", "uint32", "pairs", 2, "a is row-major in words of two bfloat16, b one block of bfloat16 panels, both pairs ≥ 1 words"}
 )
 
 // genGemmAVX512 writes the matrix products.
@@ -38,11 +46,12 @@ func genGemmAVX512() {
 	for _, p := range []product{float32Product, widenedBF16, dotBF16} {
 		for panels := widePanels; panels >= 1; panels-- {
 			for rows := wideRows; rows >= 1; rows-- {
-				genBlock(p, rows, panels)
+				genBlock(p, rows, panels, false)
 			}
+			genBlock(p, wideRows, panels, true)
 		}
 		// A single row is bound by memory; more panels are more streams.
-		genBlock(p, 1, 4)
+		genBlock(p, 1, 4, false)
 	}
 	genCopyPanelAVX512()
 	genRoundAVX512()
@@ -54,11 +63,25 @@ func genGemmAVX512() {
 // genBlock writes strips of rows of C times neighbouring panels, for one block
 // of the inner dimension. Every size runs the same chain for each element, the
 // one of AVX2's kernels, dot products of two apart.
-func genBlock(p product, rows, panels int) {
-	TEXT(fmt.Sprintf("%s%dx%dAVX512", p.name, rows, panels), NOSPLIT, fmt.Sprintf(
-		"func(c *float32, ldc int, a *float32, lda int, b *%s, ldp, %s, strips int, last uint16, add bool)", p.b, p.steps))
-	Doc(fmt.Sprintf("%s%dx%dAVX512 computes (or adds, if add) strips × %d rows of C, %d panels wide, of the last one the columns in last.", p.name, rows, panels, rows, panels),
-		p.doc+";", "the panels are ldp apart in b, rows lda and ldc floats.")
+//
+// The tiles of few rows read a group of panels once, from memory if they must, and
+// fetch the next group's line at every step. The tiles of many strips (many) fetch
+// what the caller says, as AVX2's do.
+func genBlock(p product, rows, panels int, many bool) {
+	plain := fmt.Sprintf("%s%dx%dAVX512", p.name, rows, panels)
+	name, signature := plain, fmt.Sprintf("func(c *float32, ldc int, a *float32, lda int, b *%s, ldp, %s, strips int, last uint16, add bool", p.b, p.steps)
+	doc := []string{fmt.Sprintf("%s computes (or adds, if add) strips × %d rows of C, %d panels wide, of the last one the columns in last.", plain, rows, panels),
+		p.doc + ";", "the panels are ldp apart in b, rows lda and ldc floats."}
+	if many {
+		name = fmt.Sprintf("%sMany%dx%dAVX512", p.name, rows, panels)
+		signature += ", fetch0 *float32, line0, strip0 int, fetch1 *float32, line1, strip1 int"
+		lines := fmt.Sprintf("%s/%d", p.steps, fetchRuns*fetchSteps/p.lines)
+		doc = []string{fmt.Sprintf("%s is %s for many strips. During each strip it brings %d times %s cache", name, plain, fetchRuns, lines),
+			"lines, line0 floats apart, into the second-level cache, the first strip's first time from fetch0, each",
+			"next time from strip0 floats further; and as many from fetch1."}
+	}
+	TEXT(name, NOSPLIT, signature+")")
+	Doc(doc...)
 	Pragma("noescape")
 
 	c := Load(Param("c"), GP64())
@@ -69,6 +92,17 @@ func genBlock(p product, rows, panels int) {
 	strips := Load(Param("strips"), GP64())
 	SHLQ(U8(2), lda)
 	SHLQ(U8(2), ldp)
+	var fetch, line [2]reg.GPVirtual
+	var runs Mem
+	if many {
+		runs = AllocLocal(8)
+		for i := range fetch {
+			fetch[i], line[i] = GP64(), GP64()
+			Load(Param(fmt.Sprint("line", i)), line[i])
+			SHLQ(U8(2), line[i])
+			SHLQ(U8(2), address(fmt.Sprint("strip", i)))
+		}
+	}
 	lda3, ldp3 := GP64(), GP64()
 	if rows > 3 {
 		LEAQ(Mem{Base: lda, Index: lda, Scale: 2}, lda3)
@@ -114,13 +148,14 @@ func genBlock(p product, rows, panels int) {
 			}
 		}
 	}
-	// step takes row u of the panels: a step of the inner dimension, or two. It
-	// fetches that row of the next group of panels, for which a product of few
-	// rows would wait.
+	// step takes row u of the panels: a step of the inner dimension, or two. In a
+	// product of few rows it fetches that row of the next group of panels.
 	next := GP64()
 	step := func(u int) {
-		for panel := range panels {
-			PREFETCHT1(strided(next, ldp, ldp3, panel, vectorRow*u))
+		if !many {
+			for panel := range panels {
+				PREFETCHT1(strided(next, ldp, ldp3, panel, vectorRow*u))
+			}
 		}
 		switch p {
 		case float32Product, dotBF16:
@@ -160,7 +195,9 @@ func genBlock(p product, rows, panels int) {
 			ADDQ(U8(stepBytes*steps), aHigh)
 		}
 		ADDQ(U32(vectorRow*steps), bAt)
-		ADDQ(U32(vectorRow*steps), next)
+		if !many {
+			ADDQ(U32(vectorRow*steps), next)
+		}
 	}
 
 	Label("strip")
@@ -169,8 +206,10 @@ func genBlock(p product, rows, panels int) {
 		LEAQ(Mem{Base: a, Index: lda, Scale: 4}, aHigh)
 	}
 	MOVQ(b, bAt)
-	LEAQ(right(panels-1, 0), next)
-	ADDQ(ldp, next)
+	if !many {
+		LEAQ(right(panels-1, 0), next)
+		ADDQ(ldp, next)
+	}
 	ldc, row := GP64(), GP64()
 	Load(Param("ldc"), ldc)
 	MOVQ(c, row)
@@ -188,24 +227,49 @@ func genBlock(p product, rows, panels int) {
 		}
 	}
 	// Small tiles have little to do between two jumps.
-	unroll, log := 4, 2
-	if rows*panels > 8 {
-		unroll, log = 2, 1
+	unroll := 4
+	switch {
+	case many:
+		unroll = fetchSteps
+		MOVQ(U32(fetchRuns), runs)
+	case rows*panels > 8:
+		unroll = 2
+	}
+	together := unroll // the steps that end in step "rest" are fewer
+	if many {
+		together *= fetchRuns
+		Label("run")
+		for i := range fetch {
+			Load(Param(fmt.Sprint("fetch", i)), fetch[i])
+		}
 	}
 	Load(Param(p.steps), count)
-	SHRQ(U8(log), count)
+	SHRQ(U8(bits.TrailingZeros(uint(together))), count)
 	JZ(LabelRef("rest"))
 	Label("unrolled")
 	for u := range unroll {
+		if each := unroll / (len(fetch) * p.lines); many && u%each == 0 {
+			i := u / each % len(fetch)
+			PREFETCHT1(Mem{Base: fetch[i]})
+			ADDQ(line[i], fetch[i])
+		}
 		step(u)
 	}
 	advance(unroll)
 	DECQ(count)
 	JNZ(LabelRef("unrolled"))
+	if many {
+		for i := range fetch {
+			Load(Param(fmt.Sprint("strip", i)), count)
+			ADDQ(count, address(fmt.Sprint("fetch", i)))
+		}
+		DECQ(runs)
+		JNZ(LabelRef("run"))
+	}
 
 	Label("rest")
 	Load(Param(p.steps), count)
-	ANDQ(U8(unroll-1), count)
+	ANDQ(U8(together-1), count)
 	JZ(LabelRef("store"))
 	Label("single")
 	step(0)
