@@ -58,9 +58,9 @@ func (x *Executable) Ints(name string) []int32 {
 // FLOPs is the Program's count for one run.
 func (x *Executable) FLOPs() int64 { return x.flops }
 
-// Run runs the Program once. It allocates nothing and starts no goroutine. When an index in the inputs is out of range it
-// returns an error that names the operator and the value, and variables are as
-// they were.
+// Run runs the Program once. It allocates nothing and starts no goroutine. When
+// an index in the inputs is out of range it returns an error that names the
+// operator and the value, and variables are as they were.
 func (x *Executable) Run() error {
 	x.engine.mu.Lock()
 	defer x.engine.mu.Unlock()
