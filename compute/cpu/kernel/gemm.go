@@ -78,10 +78,10 @@ func FetchRows(x []float32, stride, rows, kc int) Fetch {
 	return Fetch{From: x, Panel: NR, Strip: (rows + rowStrips - 1) / rowStrips * stride, Line: stride}
 }
 
-// FetchColumns fetches as many rows of kc floats as the panels have columns, the
-// rows stride apart.
+// FetchColumns fetches as many rows of kc floats, for a product of kc steps, as the
+// panels have columns, the rows stride apart: each strip is one of them.
 func FetchColumns(x []float32, stride int) Fetch {
-	return Fetch{From: x, Panel: NR * stride, Strip: NR, Line: stride}
+	return Fetch{From: x, Panel: NR * stride, Strip: stride, Line: NR}
 }
 
 // fetchPanel fetches with a panel, the first one being p, the panel of a packed

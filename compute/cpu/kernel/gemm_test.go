@@ -289,6 +289,38 @@ func TestFetchingChangesNoBit(t *testing.T) {
 	})
 }
 
+// A matrix is fetched whole, each of its lines of 16 floats once.
+func TestAFetchNamesEachLineOnce(t *testing.T) {
+	const panels, stride = 3, 1000
+	for _, kc := range []int{KC, 128, 64, 16} {
+		rows, columns := FetchRows(make([]float32, stride*kc), stride, kc, kc), FetchColumns(make([]float32, stride*panels*NR), stride)
+		for _, test := range []struct {
+			name string
+			Fetch
+			rows, columns int
+		}{{"rows", rows, kc, panels * NR}, {"columns", columns, panels * NR, kc}} {
+			times := map[int]int{}
+			for j := range panels {
+				for s := range rowStrips {
+					for line := range kc / rowStrips {
+						times[j*test.Panel+s*test.Strip+line*test.Line]++
+					}
+				}
+			}
+			for r := range test.rows {
+				for c := 0; c < test.columns; c += NR {
+					if n := times[r*stride+c]; n != 1 {
+						t.Fatalf("%s, %d steps: the line at row %d, column %d is fetched %d times", test.name, kc, r, c, n)
+					}
+				}
+			}
+			if want := test.rows * test.columns / NR; len(times) != want {
+				t.Errorf("%s, %d steps: %d lines are fetched, want %d", test.name, kc, len(times), want)
+			}
+		}
+	}
+}
+
 func TestRowDoesNotDependOnTheOtherRows(t *testing.T) {
 	const n, k = 2*NR + 3, KC + 31
 	b := newBuffer(2, k, n, 0, 0)
