@@ -22,6 +22,7 @@ from rows import PRECISIONS, ROWS
 
 HERE = pathlib.Path(__file__).parent
 DOCS = HERE.parent.parent / "docs"
+SPENT = "the time was spent before its turn"
 
 
 def run(command: list, env: dict, limit: float):
@@ -95,7 +96,7 @@ class Comparison:
                 if not first and self.elapsed() + self.cost(row, precision) > self.options.budget:
                     continue
                 if first and self.elapsed() > self.options.budget:
-                    self.samples.append({"row": row.name, "precision": precision, "side": "alma", "failure": "the time was spent before its turn"})
+                    self.samples.append({"row": row.name, "precision": precision, "side": "alma", "failure": SPENT})
                     continue
                 steps = 1 if self.options.quick else row.steps
                 emulates = precision == "bf16" and not self.native and not row.emulated
@@ -212,7 +213,10 @@ def main():
         if o.quick or before["quick"] or before["versions"] != data["versions"]:
             sys.exit(f"{results} is of a quick run or of other versions ({before['versions']}, now {data['versions']}): make a whole run first")
         before["machine"]["load"] = max(before["machine"]["load"], data["machine"]["load"])
-        data, c.samples = before, before["samples"]
+        data = before
+        names = [r.name for r in rows]
+        now = lambda s: s.get("failure") == SPENT and s["row"] in names and s["precision"] in o.precisions
+        c.samples = [s for s in before["samples"] if not now(s)]  # there is time for them now
 
     def keep():
         data["samples"] = c.samples
