@@ -16,6 +16,17 @@ def median_of(data, row, precision, side, key="median_s"):
     return statistics.median(values) if values else None
 
 
+def by_round(data, row, precision, peer):
+    """The ratio to a peer in each round, where neighbours in time have the same noise: median and range."""
+    def times(side):
+        return [s.get("median_s") for s in data["samples"] if (s["row"], s["precision"], s["side"]) == (row.name, precision, side)]
+
+    ratios = [theirs / ours for ours, theirs in zip(times("alma"), times(peer)) if ours and theirs]
+    if len(ratios) < 2:
+        return "—"
+    return f"{statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})"
+
+
 def rounds_of(data, row, precision):
     return sum((s["row"], s["precision"], s["side"]) == (row.name, precision, "alma") for s in data["samples"])
 
@@ -50,13 +61,14 @@ def comparison(data, precision):
         measured = {p: t for p, t in times.items() if t is not None}
         installed = median_of(data, row, precision, "torch as installed")
         best = min(measured, key=measured.get) if measured else None
+        side = next((p for p in row.peers() if PEERS[p] == best), "")
         rows.append([
             row.name, shown(row, alma), f"{percent:.0f} %" if percent and row.work != "decode" else "—",
             ", ".join(f"{p} {shown(row, t)}" for p, t in sorted(measured.items(), key=lambda m: m[1])) or "—",
-            ratio(measured.get(best), alma),
+            ratio(measured.get(best), alma), by_round(data, row, precision, side),
             shown(row, installed), ratio(installed, alma), rounds_of(data, row, precision),
         ])
-    return table(["work", "alma", "of the fp32 peak", "peers at their best", "ratio", "PyTorch as installed", "ratio", "rounds"], rows)
+    return table(["work", "alma", "of the fp32 peak", "peers at their best", "ratio", "by round", "PyTorch as installed", "ratio", "rounds"], rows)
 
 
 def memory(data):
@@ -124,7 +136,8 @@ def write_page(data, path):
         "```",
         "",
         "A ratio is the peer's time divided by alma's: above 1 alma is faster, in bold it is slower. A time is the median"
-        " of a round's steps after one to warm up, then the median of the rounds. Models have random weights, batches random tokens.",
+        " of a round's steps after one to warm up, then the median of the rounds. By round: the median and the range of the ratios"
+        " within a round, which other work on the host disturbs less. Models have random weights, batches random tokens.",
         "",
         f"- Measured on {data['date']}: {m['processor']}, {m['cores']} cores ({', '.join(m['sets'])}), {m['memory_gb']} GB, {m['system']}; two threads on every side.",
     ]
