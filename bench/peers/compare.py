@@ -214,9 +214,8 @@ def main():
             sys.exit(f"{results} is of a quick run or of other versions ({before['versions']}, now {data['versions']}): make a whole run first")
         before["machine"]["load"] = max(before["machine"]["load"], data["machine"]["load"])
         data = before
-        names = [r.name for r in rows]
-        now = lambda s: s.get("failure") == SPENT and s["row"] in names and s["precision"] in o.precisions
-        c.samples = [s for s in before["samples"] if not now(s)]  # there is time for them now
+        due = {(r.name, x) for r in rows for x in o.precisions}  # what there was no time for may have it now
+        c.samples = [s for s in before["samples"] if s.get("failure") != SPENT or (s["row"], s["precision"]) not in due]
 
     def keep():
         data["samples"] = c.samples

@@ -10,25 +10,28 @@ PEERS = {"torch": "PyTorch", "trl": "TRL", "llama.cpp": "llama.cpp", "torch as i
 QUIET = 1.0
 
 
+def samples_of(data, row, precision, side):
+    """What the rounds have of a side, one after the other."""
+    return [s for s in data["samples"] if (s["row"], s["precision"], s["side"]) == (row.name, precision, side)]
+
+
 def median_of(data, row, precision, side, key="median_s"):
     """The median over the rounds, None where nothing was measured."""
-    values = [s[key] for s in data["samples"] if (s["row"], s["precision"], s["side"]) == (row.name, precision, side) and s.get(key)]
+    values = [s[key] for s in samples_of(data, row, precision, side) if s.get(key)]
     return statistics.median(values) if values else None
 
 
 def by_round(data, row, precision, peer):
     """The ratio to a peer in each round, where neighbours in time have the same noise: median and range."""
-    def times(side):
-        return [s.get("median_s") for s in data["samples"] if (s["row"], s["precision"], s["side"]) == (row.name, precision, side)]
-
-    ratios = [theirs / ours for ours, theirs in zip(times("alma"), times(peer)) if ours and theirs]
+    pairs = zip(samples_of(data, row, precision, "alma"), samples_of(data, row, precision, peer))
+    ratios = [theirs["median_s"] / ours["median_s"] for ours, theirs in pairs if ours.get("median_s") and theirs.get("median_s")]
     if len(ratios) < 2:
         return "—"
     return f"{statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})"
 
 
 def rounds_of(data, row, precision):
-    return sum((s["row"], s["precision"], s["side"]) == (row.name, precision, "alma") for s in data["samples"])
+    return len(samples_of(data, row, precision, "alma"))
 
 
 def shown(row, seconds):
