@@ -78,12 +78,11 @@ func (t *wideTiles[T]) block(c []float32, ldc int, a []float32, lda int, bp []T,
 				t.sizes[panels-1][r-1](c, ldc, &a[0], lda, b, ldp, steps, strips, last, add)
 			default:
 				strips = min(strips, fetchStrips)
-				var f Ahead
-				if j := i / (fetchStrips * wideRows); j < panels {
-					f = ahead.at(p-p0+j, a)
-				} else {
-					f = f.at(0, a)
+				f, j := ahead, i/(fetchStrips*wideRows)
+				if j >= panels {
+					f = Ahead{}
 				}
+				f = f.at(p-p0+j, a)
 				t.many[panels-1](c, ldc, &a[0], lda, b, ldp, steps, strips, last, add,
 					&f[0].From[0], f[0].Line, f[0].Strip, &f[1].From[0], f[1].Line, f[1].Strip)
 			}
