@@ -45,7 +45,7 @@ func genStrips(rows int, many bool) {
 		"a is row-major, b one block of a packed panel, both kc ≥ 1 steps; strides are in floats."}
 	unroll := 4
 	if many {
-		name, signature = fmt.Sprintf("gemmMany%d", rows), "func(c *float32, ldc int, a *float32, lda int, b *float32, kc, strips int, add bool, fetch0 *float32, line0, strip0 int, fetch1 *float32, line1, strip1 int)"
+		name, signature = fmt.Sprintf("gemmMany%d", rows), "func(c *float32, ldc int, a *float32, lda int, b *float32, kc, strips int, add bool"+fetchParameters+")"
 		doc = []string{fmt.Sprintf("%s is gemm%d for many strips. During each strip it brings kc/16 cache lines, line0 floats", name, rows),
 			"apart, into the second-level cache, the first strip's from fetch0, each next one's from strip0 floats",
 			"further; and as many from fetch1."}
@@ -62,14 +62,9 @@ func genStrips(rows int, many bool) {
 	b := Load(Param("b"), GP64())
 	SHLQ(U8(2), ldc)
 	SHLQ(U8(2), lda)
-	var fetch, line [2]reg.GPVirtual
+	var fetched fetches
 	if many {
-		for i := range fetch {
-			fetch[i], line[i] = GP64(), GP64()
-			Load(Param(fmt.Sprint("line", i)), line[i])
-			SHLQ(U8(2), line[i])
-			SHLQ(U8(2), address(fmt.Sprint("strip", i)))
-		}
+		fetched = loadFetches()
 	}
 
 	aLow, aHigh, bAt, count := GP64(), GP64(), GP64(), GP64()
@@ -139,18 +134,15 @@ func genStrips(rows int, many bool) {
 		VXORPS(acc[r][1], acc[r][1], acc[r][1])
 	}
 	if many {
-		for i := range fetch {
-			Load(Param(fmt.Sprint("fetch", i)), fetch[i])
-		}
+		fetched.begin()
 	}
 	Load(Param("kc"), count)
 	SHRQ(U8(bits.TrailingZeros(uint(unroll))), count)
 	JZ(LabelRef("rest"))
 	Label("unrolled")
 	if many {
-		for i := range fetch {
-			PREFETCHT1(Mem{Base: fetch[i]})
-			ADDQ(line[i], fetch[i])
+		for i := range fetched.at {
+			fetched.line(i)
 		}
 	}
 	steps(unroll)
@@ -183,15 +175,51 @@ func genStrips(rows int, many bool) {
 		ADDQ(ldc, c)
 	}
 	if many {
-		for i := range fetch {
-			Load(Param(fmt.Sprint("strip", i)), count)
-			ADDQ(count, address(fmt.Sprint("fetch", i)))
-		}
+		fetched.next(count)
 	}
 	DECQ(address("strips"))
 	JNZ(LabelRef("strip"))
 	VZEROUPPER()
 	RET()
+}
+
+// fetchParameters are the last ones of a tile that fetches.
+const fetchParameters = ", fetch0 *float32, line0, strip0 int, fetch1 *float32, line1, strip1 int"
+
+// fetches are the two places of which a tile brings lines into the second-level
+// cache: the next line of each, and the bytes between two of them.
+type fetches struct{ at, apart [2]reg.GPVirtual }
+
+// loadFetches begins a function with fetchParameters, whose distances become bytes.
+func loadFetches() (f fetches) {
+	for i := range f.at {
+		f.at[i], f.apart[i] = GP64(), GP64()
+		Load(Param(fmt.Sprint("line", i)), f.apart[i])
+		SHLQ(U8(2), f.apart[i])
+		SHLQ(U8(2), address(fmt.Sprint("strip", i)))
+	}
+	return f
+}
+
+// begin goes to the first lines of a strip.
+func (f fetches) begin() {
+	for i := range f.at {
+		Load(Param(fmt.Sprint("fetch", i)), f.at[i])
+	}
+}
+
+// line fetches a line of place i.
+func (f fetches) line(i int) {
+	PREFETCHT1(Mem{Base: f.at[i]})
+	ADDQ(f.apart[i], f.at[i])
+}
+
+// next makes the next strip begin where its lines are.
+func (f fetches) next(scratch reg.Register) {
+	for i := range f.at {
+		Load(Param(fmt.Sprint("strip", i)), scratch)
+		ADDQ(scratch, address(fmt.Sprint("fetch", i)))
+	}
 }
 
 // genFew writes gemmNxP: N rows of C times P neighbouring panels, for N too few

@@ -74,7 +74,7 @@ func genBlock(p product, rows, panels int, many bool) {
 		p.doc + ";", "the panels are ldp apart in b, rows lda and ldc floats."}
 	if many {
 		name = fmt.Sprintf("%sMany%dx%dAVX512", p.name, rows, panels)
-		signature += ", fetch0 *float32, line0, strip0 int, fetch1 *float32, line1, strip1 int"
+		signature += fetchParameters
 		lines := fmt.Sprintf("%s/%d", p.steps, fetchRuns*fetchSteps/p.lines)
 		doc = []string{fmt.Sprintf("%s is %s for many strips. During each strip it brings %d times %s cache", name, plain, fetchRuns, lines),
 			"lines, line0 floats apart, into the second-level cache, the first strip's first time from fetch0, each",
@@ -92,16 +92,11 @@ func genBlock(p product, rows, panels int, many bool) {
 	strips := Load(Param("strips"), GP64())
 	SHLQ(U8(2), lda)
 	SHLQ(U8(2), ldp)
-	var fetch, line [2]reg.GPVirtual
+	var fetched fetches
 	var runs Mem
 	if many {
 		runs = AllocLocal(8)
-		for i := range fetch {
-			fetch[i], line[i] = GP64(), GP64()
-			Load(Param(fmt.Sprint("line", i)), line[i])
-			SHLQ(U8(2), line[i])
-			SHLQ(U8(2), address(fmt.Sprint("strip", i)))
-		}
+		fetched = loadFetches()
 	}
 	lda3, ldp3 := GP64(), GP64()
 	if rows > 3 {
@@ -239,19 +234,15 @@ func genBlock(p product, rows, panels int, many bool) {
 	if many {
 		together *= fetchRuns
 		Label("run")
-		for i := range fetch {
-			Load(Param(fmt.Sprint("fetch", i)), fetch[i])
-		}
+		fetched.begin()
 	}
 	Load(Param(p.steps), count)
 	SHRQ(U8(bits.TrailingZeros(uint(together))), count)
 	JZ(LabelRef("rest"))
 	Label("unrolled")
 	for u := range unroll {
-		if each := unroll / (len(fetch) * p.lines); many && u%each == 0 {
-			i := u / each % len(fetch)
-			PREFETCHT1(Mem{Base: fetch[i]})
-			ADDQ(line[i], fetch[i])
+		if each := unroll / (len(fetched.at) * p.lines); many && u%each == 0 {
+			fetched.line(u / each % len(fetched.at))
 		}
 		step(u)
 	}
@@ -259,10 +250,7 @@ func genBlock(p product, rows, panels int, many bool) {
 	DECQ(count)
 	JNZ(LabelRef("unrolled"))
 	if many {
-		for i := range fetch {
-			Load(Param(fmt.Sprint("strip", i)), count)
-			ADDQ(count, address(fmt.Sprint("fetch", i)))
-		}
+		fetched.next(count)
 		DECQ(runs)
 		JNZ(LabelRef("run"))
 	}
