@@ -32,6 +32,7 @@ var floors = map[string]int{
 	"artifact":     1,
 	"artifact/...": 1,
 	"stats":        1,
+	"progress":     1,
 	"tokenizer":    1,
 	"chat":         2,
 

@@ -9,6 +9,7 @@ import (
 	"github.com/seed-b72bdb6c/alma/artifact"
 	"github.com/seed-b72bdb6c/alma/compute"
 	"github.com/seed-b72bdb6c/alma/model"
+	"github.com/seed-b72bdb6c/alma/progress"
 	"github.com/seed-b72bdb6c/alma/tokenizer"
 )
 
@@ -57,7 +58,7 @@ func (c OptimizerConfig) Guard() *Guard {
 // Environment is what a stage runs in. It changes no result.
 type Environment struct {
 	Engine          compute.Engine
-	Log             *Log
+	Log             *progress.Log
 	CheckpointSteps int // also write a checkpoint after every so many steps; 0: by time alone
 }
 

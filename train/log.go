@@ -5,26 +5,13 @@ import (
 	"os"
 	"path/filepath"
 	"time"
+
+	"github.com/seed-b72bdb6c/alma/progress"
 )
-
-// Log is where a stage tells what it does: progress for people, metrics for
-// programs.
-type Log struct {
-	Progress *Progress
-	// PeakFLOPS is the machine's measured peak in FLOP/s, for the share of it
-	// that a step reaches; 0: unknown.
-	PeakFLOPS float64
-}
-
-// Warn tells of something that went wrong without ending the work.
-func (l *Log) Warn(err error) { l.Progress.Print("warning: " + err.Error()) }
-
-// Printf tells a line that stays.
-func (l *Log) Printf(format string, args ...any) { l.Progress.Print(fmt.Sprintf(format, args...)) }
 
 // loopLog is the record of one run of a Loop.
 type loopLog struct {
-	*Log
+	*progress.Log
 	label   string
 	total   int
 	metrics *MetricsFile
@@ -39,8 +26,8 @@ type loopLog struct {
 // MetricsName is the file of a stage's metrics.
 const MetricsName = "metrics.jsonl"
 
-// begin opens the record of a run at a step, with the lines up to recorded.
-func (l *Log) begin(loop *Loop, step, recorded int) (*loopLog, error) {
+// beginLog opens the record of a run at a step, with the lines up to recorded.
+func beginLog(l *progress.Log, loop *Loop, step, recorded int) (*loopLog, error) {
 	if err := os.MkdirAll(loop.Folder, 0o777); err != nil {
 		return nil, fmt.Errorf("making folder of %s: %w", loop.Stage, err)
 	}
@@ -54,7 +41,7 @@ func (l *Log) begin(loop *Loop, step, recorded int) (*loopLog, error) {
 		return nil, err
 	}
 	if step > 0 {
-		l.Printf("%s: continuing from step %s of %s", loop.Stage, FormatCount(int64(step)), FormatCount(int64(loop.Steps)))
+		l.Printf("%s: continuing from step %s of %s", loop.Stage, progress.Count(int64(step)), progress.Count(int64(loop.Steps)))
 	}
 	return &loopLog{Log: l, label: loop.Stage + " step", total: loop.Steps, metrics: metrics, events: events, names: make(map[string]float64)}, nil
 }
@@ -87,11 +74,11 @@ func (l *loopLog) step(step int, report StepReport, metrics []Metric, elapsed ti
 	if l.PeakFLOPS > 0 {
 		share = float64(l.flops) / seconds / l.PeakFLOPS
 	}
-	fields := TrainingFields(l.names["loss"], l.names["grad_norm"], l.names["lr"], float64(l.tokens)/seconds, share, ResidentMemory())
+	fields := progress.TrainingFields(l.names["loss"], l.names["grad_norm"], l.names["lr"], float64(l.tokens)/seconds, share, progress.ResidentMemory())
 	for _, extra := range report.Fields {
 		fields = append(fields, extra)
 	}
-	l.Progress.Show(ProgressLine{Label: l.label, Done: int64(step), Total: int64(l.total), Fields: fields})
+	l.Progress.Show(progress.Line{Label: l.label, Done: int64(step), Total: int64(l.total), Fields: fields})
 	return nil
 }
 

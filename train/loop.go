@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/seed-b72bdb6c/alma/artifact"
+	"github.com/seed-b72bdb6c/alma/progress"
 )
 
 // Loop takes a stage through its steps: checkpoints, resume, metrics,
@@ -41,7 +42,7 @@ type Loop struct {
 
 	CheckpointEvery time.Duration // 0: a minute
 	CheckpointSteps int           // if set, also after every so many steps
-	Log             *Log
+	Log             *progress.Log
 }
 
 // StepReport is what a step tells.
@@ -115,7 +116,7 @@ func (l *Loop) Run(ctx context.Context) (Totals, error) {
 	if err != nil {
 		return Totals{}, err
 	}
-	run, err := l.Log.begin(l, state.Step, state.recorded())
+	run, err := beginLog(l.Log, l, state.Step, state.recorded())
 	if err != nil {
 		return Totals{}, err
 	}

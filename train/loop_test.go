@@ -12,6 +12,7 @@ import (
 
 	"github.com/seed-b72bdb6c/alma/artifact"
 	"github.com/seed-b72bdb6c/alma/model"
+	"github.com/seed-b72bdb6c/alma/progress"
 )
 
 func TestResumedRunEndsWithTheBitsOfAStraightOne(t *testing.T) {
@@ -171,7 +172,7 @@ func TestStepThatGivesUpIsAnInterruption(t *testing.T) {
 	folder := t.TempDir()
 	ctx, cancel := context.WithCancelCause(t.Context())
 	loop := &Loop{
-		Stage: "waiting", Folder: folder, Steps: 3, Log: &Log{Progress: NewProgressTo(ProgressOptions{Out: &strings.Builder{}})},
+		Stage: "waiting", Folder: folder, Steps: 3, Log: &progress.Log{Progress: progress.NewTo(progress.Options{Out: &strings.Builder{}})},
 		Step: func(ctx context.Context, step int) (StepReport, error) {
 			if step == 1 {
 				cancel(artifact.ErrInterrupted)

@@ -14,6 +14,7 @@ import (
 	"github.com/seed-b72bdb6c/alma/compute/cpu"
 	"github.com/seed-b72bdb6c/alma/dataset"
 	"github.com/seed-b72bdb6c/alma/model"
+	"github.com/seed-b72bdb6c/alma/progress"
 )
 
 const testVocabulary, testContext = 19, 12
@@ -113,7 +114,7 @@ func (r *trial) run(ctx context.Context) (Totals, error) {
 	loop := &Loop{
 		Stage: "trial", Folder: r.folder, Steps: r.steps, Guard: guard, CheckpointSteps: r.every, EvaluateEvery: 5, Evaluate: r.evaluate, Done: r.done,
 		Config: map[string]any{"config": r.config},
-		Log:    &Log{Progress: NewProgressTo(ProgressOptions{Out: io.Writer(&r.output)})},
+		Log:    &progress.Log{Progress: progress.NewTo(progress.Options{Out: io.Writer(&r.output)})},
 		States: []State{ModelState{Model: m, Optimizer: o}},
 		Step: func(_ context.Context, step int) (StepReport, error) {
 			if r.before != nil {

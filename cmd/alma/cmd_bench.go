@@ -14,7 +14,7 @@ import (
 	"github.com/seed-b72bdb6c/alma/compute"
 	"github.com/seed-b72bdb6c/alma/compute/cpu"
 	"github.com/seed-b72bdb6c/alma/model"
-	"github.com/seed-b72bdb6c/alma/train"
+	"github.com/seed-b72bdb6c/alma/progress"
 )
 
 func newBenchCommand(c *call) *cobra.Command {
@@ -145,8 +145,8 @@ func randomToken(step, index uint64, vocab int) int32 {
 
 // timeSteps returns the times of n steps, after one more that warms up.
 func timeSteps(ctx context.Context, n int, step func(i int) (time.Duration, error)) ([]time.Duration, error) {
-	progress := train.NewProgress(os.Stderr)
-	defer progress.Done()
+	display := progress.New(os.Stderr)
+	defer display.Done()
 	var times []time.Duration
 	for i := range n + 1 {
 		if ctx.Err() != nil {
@@ -160,7 +160,7 @@ func timeSteps(ctx context.Context, n int, step func(i int) (time.Duration, erro
 			continue
 		}
 		times = append(times, elapsed)
-		progress.Show(train.ProgressLine{Label: "bench step", Done: int64(i), Total: int64(n), Fields: []string{elapsed.Round(time.Microsecond).String()}})
+		display.Show(progress.Line{Label: "bench step", Done: int64(i), Total: int64(n), Fields: []string{elapsed.Round(time.Microsecond).String()}})
 	}
 	return times, nil
 }
@@ -216,10 +216,10 @@ func (c *call) printBench(r benchResult) {
 		length += fmt.Sprintf(" + %d", r.New)
 	}
 	c.printf("%s %s %s, %s parameters, %d × %s tokens, vocabulary %d; %s, %d threads\n",
-		r.Benchmark, r.Model, r.Precision, train.FormatCount(r.Parameters), r.Batch, length, r.Vocab, r.Engine, r.Threads)
+		r.Benchmark, r.Model, r.Precision, progress.Count(r.Parameters), r.Batch, length, r.Vocab, r.Engine, r.Threads)
 	c.printf("  median %.4f s a step, best %.4f s\n", r.MedianSeconds, r.BestSeconds)
 	c.printf("  %s tokens/s, %.1f GFLOP/s, %.0f%% of the peak of %.1f; memory reads %.1f GB/s\n",
-		train.FormatCount(int64(r.TokensPerSecond)), r.GFLOPS, r.PercentOfPeak, r.PeakGFLOPS, r.Bandwidth)
+		progress.Count(int64(r.TokensPerSecond)), r.GFLOPS, r.PercentOfPeak, r.PeakGFLOPS, r.Bandwidth)
 	if r.PeakRSSMB > 0 {
 		c.printf("  %.0f MB of memory at most\n", r.PeakRSSMB)
 	}

@@ -14,7 +14,7 @@ import (
 	"github.com/seed-b72bdb6c/alma/artifact"
 	"github.com/seed-b72bdb6c/alma/corpus"
 	"github.com/seed-b72bdb6c/alma/corpus/godoc"
-	"github.com/seed-b72bdb6c/alma/train"
+	"github.com/seed-b72bdb6c/alma/progress"
 )
 
 func newCorpusCommand(c *call) *cobra.Command {
@@ -202,7 +202,7 @@ func (c *call) printDocuments(path string, n int) error {
 			if len(text) > shown {
 				text, dots = text[:shown], " …"
 			}
-			c.printf("\n--- %s (%s bytes)\n%s%s\n", doc.ID, train.FormatCount(int64(len(doc.Text))), printable(text), dots)
+			c.printf("\n--- %s (%s bytes)\n%s%s\n", doc.ID, progress.Count(int64(len(doc.Text))), printable(text), dots)
 		}
 		if n--; n == 0 {
 			break
@@ -220,10 +220,10 @@ func (c *call) printReport(folder string, r *corpus.Report) error {
 		c.printf("  from %s\n", source)
 	}
 	for _, s := range r.Splits {
-		c.printf("  %-12s %9s documents  %8s of text  %7s groups\n", s.Split, train.FormatCount(int64(s.Documents)), train.FormatBytes(s.Bytes), train.FormatCount(int64(s.Groups)))
+		c.printf("  %-12s %9s documents  %8s of text  %7s groups\n", s.Split, progress.Count(int64(s.Documents)), progress.Bytes(s.Bytes), progress.Count(int64(s.Groups)))
 	}
 	for _, x := range r.Refused {
-		c.printf("  refused: %-28s %9s  %8s", x.Reason, train.FormatCount(int64(x.Refused)), train.FormatBytes(x.Bytes))
+		c.printf("  refused: %-28s %9s  %8s", x.Reason, progress.Count(int64(x.Refused)), progress.Bytes(x.Bytes))
 		if len(x.Examples) > 0 {
 			c.printf("  such as %s at byte %d", x.Examples[0].File, x.Examples[0].Offset)
 		}

@@ -19,6 +19,7 @@ import (
 	"github.com/seed-b72bdb6c/alma/compute/cpu/kernel"
 	"github.com/seed-b72bdb6c/alma/compute/reference"
 	"github.com/seed-b72bdb6c/alma/model"
+	"github.com/seed-b72bdb6c/alma/progress"
 	"github.com/seed-b72bdb6c/alma/train"
 )
 
@@ -126,7 +127,7 @@ func (c *call) printDiagnosis(d diagnosis) {
 		if n == 0 {
 			return "unknown"
 		}
-		return train.FormatBytes(n)
+		return progress.Bytes(n)
 	}
 	variable := d.Variable
 	if variable == "" {

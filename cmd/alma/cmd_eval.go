@@ -11,8 +11,8 @@ import (
 	"github.com/seed-b72bdb6c/alma/artifact"
 	"github.com/seed-b72bdb6c/alma/corpus"
 	"github.com/seed-b72bdb6c/alma/evaluate"
+	"github.com/seed-b72bdb6c/alma/progress"
 	"github.com/seed-b72bdb6c/alma/tokenizer"
-	"github.com/seed-b72bdb6c/alma/train"
 )
 
 func newEvalCommand(c *call) *cobra.Command {
@@ -78,12 +78,12 @@ Lines follow one another, with the token that ends a text between them.`,
 			if limit > 0 && limit < len(tokens) {
 				tokens = tokens[:limit]
 			}
-			progress := train.NewProgress(os.Stderr)
-			defer progress.Done()
+			display := progress.New(os.Stderr)
+			defer display.Done()
 			result := perplexity{Documents: documents, TextTokens: int64(len(tokens))}
 			result.Perplexity, err = evaluate.MeasurePerplexity(cmd.Context(), m, tokens, window, beginning(t), t.ByteLengths(), func(done, all int) {
 				if all > 20 {
-					progress.Show(train.ProgressLine{Label: "perplexity windows", Done: int64(done), Total: int64(all)})
+					display.Show(progress.Line{Label: "perplexity windows", Done: int64(done), Total: int64(all)})
 				}
 			})
 			if err != nil {
@@ -94,7 +94,7 @@ Lines follow one another, with the token that ends a text between them.`,
 			}
 			p := result.Perplexity
 			c.printf("perplexity    %.4f ± %.4f\nloss          %.4f nats a token\nbits per byte %.4f\n(%s documents, %s windows of %d tokens, %s tokens scored)\n",
-				p.Perplexity, p.StandardError, p.Loss, p.BitsPerByte, train.FormatCount(int64(documents)), train.FormatCount(int64(p.Windows)), p.Context, train.FormatCount(p.Tokens))
+				p.Perplexity, p.StandardError, p.Loss, p.BitsPerByte, progress.Count(int64(documents)), progress.Count(int64(p.Windows)), p.Context, progress.Count(p.Tokens))
 			return nil
 		},
 	}

@@ -6,7 +6,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/seed-b72bdb6c/alma/export"
-	"github.com/seed-b72bdb6c/alma/train"
+	"github.com/seed-b72bdb6c/alma/progress"
 )
 
 func newExportCommand(c *call) *cobra.Command {
@@ -65,7 +65,7 @@ func (c *call) printExport(r *export.Report) error {
 	if c.json {
 		return c.printJSON(r)
 	}
-	c.printf("wrote %s (%s, %s, %s)\n", r.Path, r.Format, r.Type, train.FormatBytes(r.Bytes))
+	c.printf("wrote %s (%s, %s, %s)\n", r.Path, r.Format, r.Type, progress.Bytes(r.Bytes))
 	for _, note := range r.Notes {
 		c.printf("  note: %s\n", note)
 	}
@@ -77,7 +77,7 @@ func (c *call) printExport(r *export.Report) error {
 			equal = "different"
 		}
 		c.printf("  logits          %s: of %s the largest difference is %.3g, the mean divergence %.3g nats, the most likely token the same at %.1f %% of positions\n",
-			equal, train.FormatCount(int64(k.Logits)), k.LargestLogit, k.KL, 100*k.TopEqual)
+			equal, progress.Count(int64(k.Logits)), k.LargestLogit, k.KL, 100*k.TopEqual)
 		c.printf("  greedy tokens   %d of %d equal\n", k.GreedyEqual, k.Greedy)
 	}
 	c.printf("  conversations   %d of 6 rendered to the same bytes and ids", k.Conversations)

@@ -11,6 +11,7 @@ import (
 	"github.com/seed-b72bdb6c/alma/chat"
 	"github.com/seed-b72bdb6c/alma/dataset"
 	"github.com/seed-b72bdb6c/alma/generate"
+	"github.com/seed-b72bdb6c/alma/progress"
 	"github.com/seed-b72bdb6c/alma/tokenizer"
 	"github.com/seed-b72bdb6c/alma/train"
 )
@@ -166,7 +167,7 @@ func stopTokens(t *tokenizer.Tokenizer, turnEnds []int32, plain bool) (stop, ban
 // order, each once its completions and those of the prompts before are there.
 func (c *call) sample(cmd *cobra.Command, g *generate.Generator, t *tokenizer.Tokenizer, prompts []dataset.Prompt, requests []generate.Request, s generate.Sampling) error {
 	k := len(requests) / len(prompts)
-	progress := train.NewProgress(os.Stderr)
+	display := progress.New(os.Stderr)
 	lines := make([]sampleLine, len(prompts))
 	missing := make([]int, len(prompts))
 	for i, p := range prompts {
@@ -186,7 +187,7 @@ func (c *call) sample(cmd *cobra.Command, g *generate.Generator, t *tokenizer.To
 		line.Ended[i%k] = completion.Ended
 		missing[i/k]--
 		if done++; len(requests) > sampleSlots {
-			progress.Show(train.ProgressLine{Label: "completions", Done: int64(done), Total: int64(len(requests))})
+			display.Show(progress.Line{Label: "completions", Done: int64(done), Total: int64(len(requests))})
 		}
 		for ; next < len(prompts) && missing[next] == 0; next++ {
 			if err := c.printSample(prompts[next], lines[next]); err != nil {
@@ -195,7 +196,7 @@ func (c *call) sample(cmd *cobra.Command, g *generate.Generator, t *tokenizer.To
 		}
 		return nil
 	})
-	progress.Done()
+	display.Done()
 	return err
 }
 

@@ -15,8 +15,8 @@ import (
 	"github.com/seed-b72bdb6c/alma/artifact"
 	"github.com/seed-b72bdb6c/alma/corpus"
 	"github.com/seed-b72bdb6c/alma/model"
+	"github.com/seed-b72bdb6c/alma/progress"
 	"github.com/seed-b72bdb6c/alma/tokenizer"
-	"github.com/seed-b72bdb6c/alma/train"
 )
 
 func newTokenizerCommand(c *call) *cobra.Command {
@@ -87,9 +87,9 @@ The result depends on the corpus alone, not on the number of threads.`,
 			if err := options.Check(); err != nil {
 				return artifact.Errorf(artifact.ErrUsage, "training a tokenizer: %w", err)
 			}
-			progress := train.NewProgress(os.Stderr)
+			display := progress.New(os.Stderr)
 			options.Progress = func(done, total int) {
-				progress.Show(train.ProgressLine{Label: "tokenizer merge", Done: int64(done), Total: int64(total)})
+				display.Show(progress.Line{Label: "tokenizer merge", Done: int64(done), Total: int64(total)})
 			}
 			f := stageFolder{out, "tokenizer", config, map[string]string{"corpus": args[0]}}
 			manifest, err := c.stage(f, func() (*artifact.Manifest, error) {
@@ -108,7 +108,7 @@ The result depends on the corpus alone, not on the number of threads.`,
 				if err != nil {
 					return nil, err
 				}
-				progress.Done()
+				display.Done()
 				stage.Manifest.Metrics = artifact.Metrics{
 					"documents": float64(stats.Docs), "bytes": float64(stats.Bytes), "merges": float64(stats.Merges), "vocabulary": float64(t.VocabSize()),
 				}

@@ -11,8 +11,8 @@ import (
 
 	"github.com/seed-b72bdb6c/alma/artifact"
 	"github.com/seed-b72bdb6c/alma/model"
+	"github.com/seed-b72bdb6c/alma/progress"
 	"github.com/seed-b72bdb6c/alma/tokenizer"
-	"github.com/seed-b72bdb6c/alma/train"
 )
 
 // tokenizerComparison is what tokenizer compare says of one text.
@@ -170,11 +170,11 @@ func compareText(t *tokenizer.Tokenizer, file string, special bool, other func(f
 }
 
 func (r *tokenizerComparison) line() string {
-	line := fmt.Sprintf("%s: %s bytes, %s tokens (%.2f bytes each)", r.File, train.FormatCount(int64(r.Bytes)), train.FormatCount(int64(r.Tokens[0])), float64(r.Bytes)/float64(max(1, r.Tokens[0])))
+	line := fmt.Sprintf("%s: %s bytes, %s tokens (%.2f bytes each)", r.File, progress.Count(int64(r.Bytes)), progress.Count(int64(r.Tokens[0])), float64(r.Bytes)/float64(max(1, r.Tokens[0])))
 	if r.Equal {
 		return line + ", equal\n"
 	}
 	d := r.Difference
 	return line + fmt.Sprintf(", the other %s tokens (%.2f bytes each)\n  they part at token %d, byte %d: %q\n  ids %v, the other %v\n",
-		train.FormatCount(int64(r.Tokens[1])), float64(r.Bytes)/float64(max(1, r.Tokens[1])), d.Token, d.Byte, d.Near, d.IDs, d.Other)
+		progress.Count(int64(r.Tokens[1])), float64(r.Bytes)/float64(max(1, r.Tokens[1])), d.Token, d.Byte, d.Near, d.IDs, d.Other)
 }

@@ -4,8 +4,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/seed-b72bdb6c/alma/model"
+	"github.com/seed-b72bdb6c/alma/progress"
 	"github.com/seed-b72bdb6c/alma/tokenizer"
-	"github.com/seed-b72bdb6c/alma/train"
 )
 
 // shownToken is a token as tokenizer show lists it.
@@ -43,7 +43,7 @@ text, and its last tokens.`,
 			if c.json {
 				return c.printJSON(shown)
 			}
-			c.printf("%s: %s, %s tokens, %s merges\n", args[0], shown.Kind, train.FormatCount(int64(shown.Vocabulary)), train.FormatCount(int64(shown.Merges)))
+			c.printf("%s: %s, %s tokens, %s merges\n", args[0], shown.Kind, progress.Count(int64(shown.Vocabulary)), progress.Count(int64(shown.Merges)))
 			if shown.MissingBytes > 0 {
 				c.printf("  %d bytes have no token and are lost in a text\n", shown.MissingBytes)
 			}

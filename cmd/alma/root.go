@@ -17,6 +17,7 @@ import (
 	"github.com/seed-b72bdb6c/alma/compute/cpu"
 	"github.com/seed-b72bdb6c/alma/compute/cpu/kernel"
 	"github.com/seed-b72bdb6c/alma/model"
+	"github.com/seed-b72bdb6c/alma/progress"
 	"github.com/seed-b72bdb6c/alma/tokenizer"
 	"github.com/seed-b72bdb6c/alma/train"
 )
@@ -313,7 +314,7 @@ func (c *call) environment() (train.Environment, *cpu.Engine, error) {
 	if err != nil {
 		return train.Environment{}, nil, err
 	}
-	log := &train.Log{Progress: train.NewProgress(os.Stderr), PeakFLOPS: engine.MeasurePeak() * 1e9}
+	log := &progress.Log{Progress: progress.New(os.Stderr), PeakFLOPS: engine.MeasurePeak() * 1e9}
 	return train.Environment{Engine: engine, Log: log, CheckpointSteps: c.checkpointSteps}, engine, nil
 }
 

@@ -12,6 +12,7 @@ import (
 	"slices"
 
 	"github.com/seed-b72bdb6c/alma/artifact"
+	"github.com/seed-b72bdb6c/alma/progress"
 	"github.com/seed-b72bdb6c/alma/report"
 	"github.com/seed-b72bdb6c/alma/stats"
 	"github.com/seed-b72bdb6c/alma/train"
@@ -82,14 +83,14 @@ func gather(folder string) (*report.Report, error) {
 		s.Inputs = append(s.Inputs, report.Artifact{Name: role, Path: filepath.ToSlash(m.Inputs[role].Path), SHA256: m.Inputs[role].SHA256})
 	}
 	r := &report.Report{
-		Title: "A classifier of " + train.FormatCount(int64(m.Metrics["classes"])) + " classes",
+		Title: "A classifier of " + progress.Count(int64(m.Metrics["classes"])) + " classes",
 		Intro: fmt.Sprintf("Trained on %s texts, measured on %s that were held out; %s of both were longer than the context and cut at their end.",
-			train.FormatCount(int64(m.Metrics["texts"])), train.FormatCount(int64(m.Metrics["held_out"])), train.FormatCount(int64(m.Metrics["cut"]))),
+			progress.Count(int64(m.Metrics["texts"])), progress.Count(int64(m.Metrics["held_out"])), progress.Count(int64(m.Metrics["cut"]))),
 		Facts: []report.Fact{
-			{Name: "classes", Value: train.FormatCount(int64(m.Metrics["classes"]))},
-			{Name: "texts", Value: train.FormatCount(int64(m.Metrics["texts"]))},
-			{Name: "held out", Value: train.FormatCount(int64(m.Metrics["held_out"]))},
-			{Name: "compute", Value: train.FormatScientific(m.FLOPs) + " FLOP"},
+			{Name: "classes", Value: progress.Count(int64(m.Metrics["classes"]))},
+			{Name: "texts", Value: progress.Count(int64(m.Metrics["texts"]))},
+			{Name: "held out", Value: progress.Count(int64(m.Metrics["held_out"]))},
+			{Name: "compute", Value: progress.Scientific(m.FLOPs) + " FLOP"},
 			{Name: "written by", Value: "alma " + m.Alma},
 		},
 		Compute:   []report.StageCompute{{Stage: "classify", FLOPs: m.FLOPs, Seconds: m.WallSeconds, Tokens: m.Tokens}},
@@ -123,7 +124,7 @@ func readMeasures(path string) (*stats.Classification, error) {
 }
 
 func outcomes(c *stats.Classification) []report.Outcome {
-	on := fmt.Sprintf("on %s held-out texts", train.FormatCount(int64(c.N)))
+	on := fmt.Sprintf("on %s held-out texts", progress.Count(int64(c.N)))
 	return []report.Outcome{
 		{Name: "Accuracy", Measured: c.Accuracy.String(), Note: on + ", 95 % interval of Wilson"},
 		{Name: "Macro-F1", Measured: fmt.Sprintf("%.3f", c.MacroF1), Note: "mean F1 of the classes, " + on},
@@ -138,12 +139,12 @@ func Tables(c *stats.Classification) []report.Table {
 	classes := report.Table{Title: "Classes", Columns: []string{"Class", "texts", "predicted", "precision", "recall", "F1"}}
 	confusion := report.Table{Title: "Confusion matrix", Columns: []string{"True class"}, Note: "Rows are the true classes, columns the predicted ones."}
 	for i, r := range c.Classes {
-		classes.Rows = append(classes.Rows, []string{r.Name, train.FormatCount(int64(r.Support)), train.FormatCount(int64(r.Predicted)),
+		classes.Rows = append(classes.Rows, []string{r.Name, progress.Count(int64(r.Support)), progress.Count(int64(r.Predicted)),
 			fmt.Sprintf("%.3f", r.Precision), fmt.Sprintf("%.3f", r.Recall), fmt.Sprintf("%.3f", r.F1)})
 		confusion.Columns = append(confusion.Columns, r.Name)
 		row := []string{r.Name}
 		for _, n := range c.Confusion[i] {
-			row = append(row, train.FormatCount(int64(n)))
+			row = append(row, progress.Count(int64(n)))
 		}
 		confusion.Rows = append(confusion.Rows, row)
 	}
@@ -154,7 +155,7 @@ func Tables(c *stats.Classification) []report.Table {
 		if i+1 < len(c.Reliability) {
 			high = c.Reliability[i+1].Low
 		}
-		row := []string{fmt.Sprintf("%g to %g", b.Low, high), train.FormatCount(int64(b.N)), "–", "–"}
+		row := []string{fmt.Sprintf("%g to %g", b.Low, high), progress.Count(int64(b.N)), "–", "–"}
 		if b.N > 0 {
 			row[2], row[3] = fmt.Sprintf("%.3f", b.Confidence), fmt.Sprintf("%.3f", b.Accuracy)
 		}

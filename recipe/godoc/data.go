@@ -12,6 +12,7 @@ import (
 	"github.com/seed-b72bdb6c/alma/corpus"
 	"github.com/seed-b72bdb6c/alma/corpus/godoc"
 	"github.com/seed-b72bdb6c/alma/dataset"
+	"github.com/seed-b72bdb6c/alma/progress"
 	"github.com/seed-b72bdb6c/alma/tokenizer"
 	"github.com/seed-b72bdb6c/alma/train"
 )
@@ -36,7 +37,7 @@ func buildCorpus(ctx context.Context, env train.Environment, c CorpusConfig, out
 	}
 	stage.Manifest.Metrics = artifact.Metrics{}
 	for _, s := range report.Splits {
-		env.Log.Printf("corpus: %s: %s files, %s, %s packages", s.Split, train.FormatCount(int64(s.Documents)), train.FormatBytes(s.Bytes), train.FormatCount(int64(s.Groups)))
+		env.Log.Printf("corpus: %s: %s files, %s, %s packages", s.Split, progress.Count(int64(s.Documents)), progress.Bytes(s.Bytes), progress.Count(int64(s.Groups)))
 		stage.Manifest.Metrics[string(s.Split)+"/documents"] = float64(s.Documents)
 		stage.Manifest.Metrics[string(s.Split)+"/bytes"] = float64(s.Bytes)
 	}
@@ -74,7 +75,7 @@ func trainTokenizer(ctx context.Context, env train.Environment, c TokenizerConfi
 	t, stats, err := tokenizer.Train(ctx, texts(filepath.Join(from, report.Of(corpus.Train).File)), tokenizer.Options{
 		VocabSize: c.Vocabulary,
 		Progress: func(done, total int) {
-			env.Log.Progress.Show(train.ProgressLine{Label: "tokenizer merges", Done: int64(done), Total: int64(total)})
+			env.Log.Progress.Show(progress.Line{Label: "tokenizer merges", Done: int64(done), Total: int64(total)})
 		},
 	})
 	env.Log.Progress.Done()
@@ -90,7 +91,7 @@ func trainTokenizer(ctx context.Context, env train.Environment, c TokenizerConfi
 			return nil, err
 		}
 	}
-	env.Log.Printf("tokenizer: %s tokens from %s of text", train.FormatCount(int64(t.VocabSize())), train.FormatBytes(stats.Bytes))
+	env.Log.Printf("tokenizer: %s tokens from %s of text", progress.Count(int64(t.VocabSize())), progress.Bytes(stats.Bytes))
 	stage.Manifest.Metrics = artifact.Metrics{"vocabulary": float64(t.VocabSize()), "bytes": float64(stats.Bytes)}
 	return stage.Finish()
 }
@@ -218,7 +219,7 @@ func makeDialogues(ctx context.Context, env train.Environment, c Config, tok, ou
 	return stage.Finish()
 }
 
-func count(n float64) string { return train.FormatCount(int64(n)) }
+func count(n float64) string { return progress.Count(int64(n)) }
 
 func dialogues(fns []godoc.Function) []tokenizer.Chat {
 	chats := make([]tokenizer.Chat, len(fns))

@@ -10,6 +10,7 @@ import (
 	"github.com/seed-b72bdb6c/alma/compute"
 	"github.com/seed-b72bdb6c/alma/generate"
 	"github.com/seed-b72bdb6c/alma/model"
+	"github.com/seed-b72bdb6c/alma/progress"
 	"github.com/seed-b72bdb6c/alma/tokenizer"
 	"github.com/seed-b72bdb6c/alma/train"
 )
@@ -414,21 +415,21 @@ func (s *shapes) Write(name string, _ []float32) error {
 // Print writes the plan as a table, and what it rests on.
 func (p *Plan) Print(w io.Writer) error {
 	out := bufio.NewWriter(w)
-	fmt.Fprintf(out, "%s parameters\n\n", train.FormatCount(p.Parameters))
+	fmt.Fprintf(out, "%s parameters\n\n", progress.Count(p.Parameters))
 	fmt.Fprintf(out, "%-10s %8s %13s %10s %9s %8s\n", "stage", "steps", "tokens", "FLOP", "memory", "time")
 	row := func(s PlannedStage) {
 		cells := []string{"–", "–", "–", "–", "–"}
 		if s.Steps > 0 {
-			cells[0] = train.FormatCount(s.Steps)
+			cells[0] = progress.Count(s.Steps)
 		}
 		if s.Tokens > 0 {
-			cells[1] = train.FormatCount(s.Tokens)
+			cells[1] = progress.Count(s.Tokens)
 		}
 		if s.FLOPs > 0 {
-			cells[2] = train.FormatScientific(s.FLOPs)
+			cells[2] = progress.Scientific(s.FLOPs)
 		}
 		if s.Memory > 0 {
-			cells[3] = train.FormatBytes(s.Memory)
+			cells[3] = progress.Bytes(s.Memory)
 		}
 		if s.Seconds > 0 {
 			cells[4] = span(s.Seconds)
@@ -449,7 +450,7 @@ FLOPs are counted from the programs that the stages run. How often they run is
 assumed where it hangs on data that has not been read: %s dialogues of %.0f + %.0f
 tokens, %s held-out functions. Memory is that of weights, gradients, moments,
 caches and tensors; the program itself and its text come on top.
-`, train.FormatCount(assumedFunctions), assumedPrompt, assumedAnswer, train.FormatCount(assumedHeldOut))
+`, progress.Count(assumedFunctions), assumedPrompt, assumedAnswer, progress.Count(assumedHeldOut))
 	if p.Peak > 0 {
 		fmt.Fprintf(out, "Time assumes %.0f %% of this machine's measured peak of %.0f GFLOP/s while training, %.0f %%\nwhile sampling, and %.0f s for reading and tokenising Go's source.\n",
 			100*shareWhileTraining, p.Peak/1e9, 100*shareWhileWriting, secondsOfCorpus)

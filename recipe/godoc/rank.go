@@ -14,6 +14,7 @@ import (
 	"github.com/seed-b72bdb6c/alma/dataset"
 	"github.com/seed-b72bdb6c/alma/generate"
 	"github.com/seed-b72bdb6c/alma/model"
+	"github.com/seed-b72bdb6c/alma/progress"
 	"github.com/seed-b72bdb6c/alma/tokenizer"
 	"github.com/seed-b72bdb6c/alma/train"
 )
@@ -36,7 +37,7 @@ func readFile(path string) ([]byte, error) {
 	defer f.Close()
 	data, err := io.ReadAll(io.LimitReader(f, maxFile+1))
 	if err == nil && len(data) > maxFile {
-		err = fmt.Errorf("longer than %s", train.FormatBytes(maxFile))
+		err = fmt.Errorf("longer than %s", progress.Bytes(maxFile))
 	}
 	return data, err
 }
@@ -99,7 +100,7 @@ func (w *writer) write(ctx context.Context, env train.Environment, label string,
 			}
 			out[i/k][i%k] = comment{text, c.Tokens, c.Ended}
 			n++
-			env.Log.Progress.Show(train.ProgressLine{Label: label, Done: n, Total: int64(len(requests))})
+			env.Log.Progress.Show(progress.Line{Label: label, Done: n, Total: int64(len(requests))})
 			return nil
 		})
 	env.Log.Progress.Done()
@@ -191,7 +192,7 @@ func rank(ctx context.Context, env train.Environment, c Config, dialogues, base,
 		}
 	}
 	env.Log.Printf("rankings: %s prompts × %d answers by the %s (not a person): noise %.3f, which agrees with its rule on %.1f%% of the pairs; mean of the rule %.3f",
-		train.FormatCount(int64(len(rankings))), r.K, godoc.AnnotatorName, noise, 100*agreed, sum/float64(n))
+		progress.Count(int64(len(rankings))), r.K, godoc.AnnotatorName, noise, 100*agreed, sum/float64(n))
 	stage.Manifest.FLOPs = float64(w.generator.FLOPs)
 	stage.Manifest.Metrics = artifact.Metrics{"prompts": float64(len(rankings)), "noise": noise, "agreement": agreed, "rule": sum / float64(n)}
 	stage.Manifest.Notes = []string{"The rankings are a simulated annotator's: a documented rule plus noise, standing in for people."}

@@ -12,6 +12,7 @@ import (
 	"github.com/seed-b72bdb6c/alma/artifact"
 	"github.com/seed-b72bdb6c/alma/corpus"
 	"github.com/seed-b72bdb6c/alma/corpus/godoc"
+	"github.com/seed-b72bdb6c/alma/progress"
 	"github.com/seed-b72bdb6c/alma/recipe"
 	"github.com/seed-b72bdb6c/alma/report"
 	"github.com/seed-b72bdb6c/alma/train"
@@ -154,7 +155,7 @@ func gather(folder string, saved savedRecipe) (*report.Report, error) {
 	}
 	out := &report.Report{
 		Title:     saved.Config.Name + ": a model that writes Go doc comments",
-		Intro:     fmt.Sprintf("A language model of %s parameters, taken through its whole life on what every Go installation carries: from the source text of Go to a policy trained on ranked answers.", train.FormatCount(int64(r.metric("pretrain", "parameters")))),
+		Intro:     fmt.Sprintf("A language model of %s parameters, taken through its whole life on what every Go installation carries: from the source text of Go to a policy trained on ranked answers.", progress.Count(int64(r.metric("pretrain", "parameters")))),
 		Facts:     r.facts(),
 		Statement: r.statement(),
 		Outcomes:  r.outcomes(),
@@ -196,10 +197,10 @@ func (r *records) facts() []report.Fact {
 		seconds += r.manifests[s.name].WallSeconds
 	}
 	return []report.Fact{
-		{Name: "parameters", Value: train.FormatCount(int64(r.metric("pretrain", "parameters")))},
-		{Name: "training text", Value: train.FormatBytes(r.corpus.Of(corpus.Train).Bytes)},
-		{Name: "tokens of pretraining", Value: train.FormatCount(r.manifests["pretrain"].Tokens)},
-		{Name: "compute", Value: train.FormatScientific(flops) + " FLOP"},
+		{Name: "parameters", Value: progress.Count(int64(r.metric("pretrain", "parameters")))},
+		{Name: "training text", Value: progress.Bytes(r.corpus.Of(corpus.Train).Bytes)},
+		{Name: "tokens of pretraining", Value: progress.Count(r.manifests["pretrain"].Tokens)},
+		{Name: "compute", Value: progress.Scientific(flops) + " FLOP"},
 		{Name: "time of all stages", Value: span(seconds)},
 		{Name: "budget", Value: span(r.config.Budget.Seconds())},
 		{Name: "seed", Value: strconv.FormatUint(r.config.Seed, 10)},
@@ -213,9 +214,9 @@ func (r *records) statement() []string {
 	if r.config.Rankings.File != "" {
 		ranked = fmt.Sprintf("The reward model was trained on the rankings in %s. The scores of the rule below are those of this recipe's written rule, which the annotators of those rankings may never have heard of.", r.config.Rankings.File)
 	}
-	packages := fmt.Sprintf("The evaluation is on %s functions of %s packages that no stage has read.", train.FormatCount(int64(r.evaluation.Functions)), train.FormatCount(int64(len(r.evaluation.Packages))))
+	packages := fmt.Sprintf("The evaluation is on %s functions of %s packages that no stage has read.", progress.Count(int64(r.evaluation.Functions)), progress.Count(int64(len(r.evaluation.Packages))))
 	if r.evaluation.Split == string(corpus.Validation) {
-		packages = fmt.Sprintf("The evaluation is on %s functions of the %s validation packages, on which settings are chosen and the reward model is measured: figures for a publication need evaluate.split: test.", train.FormatCount(int64(r.evaluation.Functions)), train.FormatCount(int64(len(r.evaluation.Packages))))
+		packages = fmt.Sprintf("The evaluation is on %s functions of the %s validation packages, on which settings are chosen and the reward model is measured: figures for a publication need evaluate.split: test.", progress.Count(int64(r.evaluation.Functions)), progress.Count(int64(len(r.evaluation.Packages))))
 	}
 	shown := "What this run shows is that reinforcement learning from ranked answers measurably enforces a written style: what the style asks of a comment is met more often after PPO than after supervised fine-tuning, also where the sampling is sharpened for both."
 	if !r.improved() {
@@ -278,4 +279,4 @@ func (r *records) samples() report.Samples {
 	return s
 }
 
-func span(seconds float64) string { return train.FormatDuration(duration(seconds)) }
+func span(seconds float64) string { return progress.Duration(duration(seconds)) }

@@ -8,9 +8,9 @@ import (
 
 	"github.com/seed-b72bdb6c/alma/corpus"
 	"github.com/seed-b72bdb6c/alma/corpus/godoc"
+	"github.com/seed-b72bdb6c/alma/progress"
 	"github.com/seed-b72bdb6c/alma/report"
 	"github.com/seed-b72bdb6c/alma/stats"
-	"github.com/seed-b72bdb6c/alma/train"
 )
 
 func duration(seconds float64) time.Duration { return time.Duration(seconds * float64(time.Second)) }
@@ -43,7 +43,7 @@ func (r *records) systemsTable() report.Table {
 	row("distinct openings", "1.00", func(s SystemResult) string { return fmt.Sprintf("%.3f", s.Openings) })
 	row("reward model", "", func(s SystemResult) string { return fmt.Sprintf("%.3f", s.Reward) })
 	t.Note = fmt.Sprintf("Means over %s functions of held-out packages (%s). Distinct openings: different first three words after the function's name, by the number of comments. The reward model's scores are relative: 0 is the mean of the demonstrations.",
-		train.FormatCount(int64(r.evaluation.Functions)), r.evaluation.Split)
+		progress.Count(int64(r.evaluation.Functions)), r.evaluation.Split)
 	return t
 }
 
@@ -92,14 +92,14 @@ func (r *records) corpusTables() []report.Table {
 	held := report.Table{Title: "Packages that were held out", Columns: []string{"Split", "packages"},
 		Note: "Validation packages are for choosing settings; only the evaluation reads the test packages."}
 	for _, s := range r.corpus.Splits {
-		sizes.Rows = append(sizes.Rows, []string{string(s.Split), train.FormatCount(int64(s.Documents)), train.FormatCount(s.Bytes), train.FormatCount(int64(s.Groups))})
+		sizes.Rows = append(sizes.Rows, []string{string(s.Split), progress.Count(int64(s.Documents)), progress.Count(s.Bytes), progress.Count(int64(s.Groups))})
 		if s.Split != corpus.Train {
 			held.Rows = append(held.Rows, []string{string(s.Split), strings.Join(s.HeldOut, ", ")})
 		}
 	}
 	refused := report.Table{Title: "What was left out", Columns: []string{"Reason", "files", "bytes"}}
 	for _, x := range r.corpus.Refused {
-		refused.Rows = append(refused.Rows, []string{string(x.Reason), train.FormatCount(int64(x.Refused)), train.FormatCount(x.Bytes)})
+		refused.Rows = append(refused.Rows, []string{string(x.Reason), progress.Count(int64(x.Refused)), progress.Count(x.Bytes)})
 	}
 	tables := []report.Table{sizes, held}
 	if len(refused.Rows) > 0 {
@@ -120,7 +120,7 @@ func (r *records) validationTables() []report.Table {
 			if i+1 < len(bins) {
 				high = bins[i+1].Low
 			}
-			cells := []string{label(b.Low, high), train.FormatCount(int64(b.N)), "–", "–"}
+			cells := []string{label(b.Low, high), progress.Count(int64(b.N)), "–", "–"}
 			if b.N > 0 {
 				cells[2], cells[3] = fmt.Sprintf("%.3f", b.Confidence), fmt.Sprintf("%.3f", b.Accuracy)
 			}
@@ -137,9 +137,9 @@ func (r *records) validationTables() []report.Table {
 		}
 	}
 	whole := report.Table{Title: "On the validation rankings", Columns: []string{"Prompts", "pairs", "accuracy", "−log likelihood", "calibration error"},
-		Rows: [][]string{{train.FormatCount(int64(v.Prompts)), train.FormatCount(int64(v.Pairs)), fmt.Sprintf("%.3f", v.Accuracy), fmt.Sprintf("%.3f", v.NLL), fmt.Sprintf("%.3f", v.ECE)}},
+		Rows: [][]string{{progress.Count(int64(v.Prompts)), progress.Count(int64(v.Pairs)), fmt.Sprintf("%.3f", v.Accuracy), fmt.Sprintf("%.3f", v.NLL), fmt.Sprintf("%.3f", v.ECE)}},
 		Note: fmt.Sprintf("Against the annotator with its noise, who agrees with its own rule on %.1f %% of the pairs: no model can be expected to do better than that. Against the rule without noise: %.3f of %s pairs, %.3f where the gap is wide.",
-			100*r.metric("rankings", "agreement"), r.evaluation.RewardAccuracy, train.FormatCount(int64(r.evaluation.RewardPairs)), r.evaluation.RewardAccuracyWide)}
+			100*r.metric("rankings", "agreement"), r.evaluation.RewardAccuracy, progress.Count(int64(r.evaluation.RewardPairs)), r.evaluation.RewardAccuracyWide)}
 	return []report.Table{
 		whole,
 		bins("Calibration", "Confidence", "Pairs by the probability σ(|lead|) that the model gives its own order: claimed and right should be alike.", v.Reliability, interval("to 1")),
@@ -150,11 +150,11 @@ func (r *records) validationTables() []report.Table {
 
 // stageNotes are facts in sentences.
 func (r *records) stageNotes(stage string) []string {
-	count := func(name string) string { return train.FormatCount(int64(r.metric(stage, name))) }
+	count := func(name string) string { return progress.Count(int64(r.metric(stage, name))) }
 	switch stage {
 	case "pretrain":
-		return []string{fmt.Sprintf("%s parameters; %s tokens in %s steps of %s.", count("parameters"), train.FormatCount(r.manifests[stage].Tokens),
-			train.FormatCount(int64(r.config.Pretrain.Steps)), train.FormatCount(int64(r.config.Pretrain.BatchTokens)))}
+		return []string{fmt.Sprintf("%s parameters; %s tokens in %s steps of %s.", count("parameters"), progress.Count(r.manifests[stage].Tokens),
+			progress.Count(int64(r.config.Pretrain.Steps)), progress.Count(int64(r.config.Pretrain.BatchTokens)))}
 	case "dialogues":
 		return []string{fmt.Sprintf("%s documented functions for training, %s for validation, %s held out for the test; %s undocumented ones serve as prompts too.",
 			count("train/documented"), count("validation/documented"), count("test/documented"), count("train/undocumented")),
@@ -184,7 +184,7 @@ func (r *records) stageNotes(stage string) []string {
 		return notes
 	case "ppo":
 		c := r.config.PPO
-		return []string{fmt.Sprintf("%s iterations of %s responses, β %g, γ %g on pretraining text.", train.FormatCount(int64(c.Iterations)), train.FormatCount(int64(c.Prompts)), c.Beta, c.PretrainCoef)}
+		return []string{fmt.Sprintf("%s iterations of %s responses, β %g, γ %g on pretraining text.", progress.Count(int64(c.Iterations)), progress.Count(int64(c.Prompts)), c.Beta, c.PretrainCoef)}
 	}
 	return nil
 }

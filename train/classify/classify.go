@@ -10,6 +10,7 @@ import (
 	"github.com/seed-b72bdb6c/alma/artifact"
 	"github.com/seed-b72bdb6c/alma/dataset"
 	"github.com/seed-b72bdb6c/alma/model"
+	"github.com/seed-b72bdb6c/alma/progress"
 	"github.com/seed-b72bdb6c/alma/stats"
 	"github.com/seed-b72bdb6c/alma/tokenizer"
 	"github.com/seed-b72bdb6c/alma/train"
@@ -79,8 +80,8 @@ func Run(ctx context.Context, env train.Environment, c Config, in Inputs, out st
 		return nil, err
 	}
 	env.Log.Printf("classify: %d classes, %s texts to learn and %s held out (%s are cut at %d tokens), %s steps of %d texts",
-		len(data.labels), train.FormatCount(int64(len(data.learned.Tokens))), train.FormatCount(int64(len(data.held.Tokens))),
-		train.FormatCount(int64(data.learned.Cut+data.held.Cut)), data.limit, train.FormatCount(int64(len(steps))), c.BatchTexts)
+		len(data.labels), progress.Count(int64(len(data.learned.Tokens))), progress.Count(int64(len(data.held.Tokens))),
+		progress.Count(int64(data.learned.Cut+data.held.Cut)), data.limit, progress.Count(int64(len(steps))), c.BatchTexts)
 
 	measure := func(ctx context.Context) (stats.Classification, error) { return Measure(ctx, classifier, data.held) }
 	var states [][]float32

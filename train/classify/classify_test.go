@@ -19,6 +19,7 @@ import (
 	"github.com/seed-b72bdb6c/alma/compute/reference"
 	"github.com/seed-b72bdb6c/alma/dataset"
 	"github.com/seed-b72bdb6c/alma/model"
+	"github.com/seed-b72bdb6c/alma/progress"
 	"github.com/seed-b72bdb6c/alma/stats"
 	"github.com/seed-b72bdb6c/alma/tokenizer"
 	"github.com/seed-b72bdb6c/alma/train"
@@ -113,7 +114,7 @@ func small() Config {
 }
 
 func environment(engine compute.Engine) train.Environment {
-	return train.Environment{Engine: engine, Log: &train.Log{Progress: train.NewProgressTo(train.ProgressOptions{Out: new(strings.Builder)})}}
+	return train.Environment{Engine: engine, Log: &progress.Log{Progress: progress.NewTo(progress.Options{Out: new(strings.Builder)})}}
 }
 
 func (w workplace) run(t testing.TB, c Config, name string) (*artifact.Manifest, string) {

@@ -12,6 +12,7 @@ import (
 	"github.com/seed-b72bdb6c/alma/dataset"
 	"github.com/seed-b72bdb6c/alma/generate"
 	"github.com/seed-b72bdb6c/alma/model"
+	"github.com/seed-b72bdb6c/alma/progress"
 	"github.com/seed-b72bdb6c/alma/stats"
 	"github.com/seed-b72bdb6c/alma/train"
 )
@@ -329,7 +330,7 @@ func Run(ctx context.Context, env train.Environment, c Config, in Inputs, out st
 
 	steps := c.Iterations * c.minibatches()
 	env.Log.Printf("ppo: %s prompts (%s do not fit), %s iterations of %d responses, %d steps each",
-		train.FormatCount(int64(len(ids))), train.FormatCount(int64(len(prompts)-len(ids))), train.FormatCount(int64(c.Iterations)), c.Prompts, c.minibatches())
+		progress.Count(int64(len(ids))), progress.Count(int64(len(prompts)-len(ids))), progress.Count(int64(c.Iterations)), c.Prompts, c.minibatches())
 	extra, err := tok.Files()
 	if err != nil {
 		return nil, err

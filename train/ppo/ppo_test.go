@@ -19,6 +19,7 @@ import (
 	"github.com/seed-b72bdb6c/alma/compute/reference"
 	"github.com/seed-b72bdb6c/alma/dataset"
 	"github.com/seed-b72bdb6c/alma/model"
+	"github.com/seed-b72bdb6c/alma/progress"
 	"github.com/seed-b72bdb6c/alma/tokenizer"
 	"github.com/seed-b72bdb6c/alma/train"
 )
@@ -982,7 +983,7 @@ func (w *workshop) save(folder string, m *model.Model) {
 }
 
 func (w *workshop) run(ctx context.Context, c Config, out string, every int) (*artifact.Manifest, error) {
-	log := &train.Log{Progress: train.NewProgressTo(train.ProgressOptions{Out: &w.log})}
+	log := &progress.Log{Progress: progress.NewTo(progress.Options{Out: &w.log})}
 	return Run(ctx, train.Environment{Engine: w.engine, Log: log, CheckpointSteps: every}, c, w.inputs, out)
 }
 

@@ -11,6 +11,7 @@ import (
 	"github.com/seed-b72bdb6c/alma/artifact"
 	"github.com/seed-b72bdb6c/alma/dataset"
 	"github.com/seed-b72bdb6c/alma/model"
+	"github.com/seed-b72bdb6c/alma/progress"
 	"github.com/seed-b72bdb6c/alma/tokenizer"
 	"github.com/seed-b72bdb6c/alma/train"
 )
@@ -78,7 +79,7 @@ func readText(path string) (string, error) {
 	case len(data) == 0:
 		return "", artifact.Errorf(artifact.ErrUsage, "reading pretraining text %s: the file is empty", path)
 	case len(data) > maxText:
-		return "", artifact.Errorf(artifact.ErrUsage, "reading pretraining text %s: it is longer than %s; give token shards (alma corpus build, alma pretrain)", path, train.FormatBytes(maxText))
+		return "", artifact.Errorf(artifact.ErrUsage, "reading pretraining text %s: it is longer than %s; give token shards (alma corpus build, alma pretrain)", path, progress.Bytes(maxText))
 	case !utf8.Valid(data):
 		return "", artifact.Errorf(artifact.ErrUsage, "reading pretraining text %s: it is not UTF-8; give text, or the folder of token shards", path)
 	}

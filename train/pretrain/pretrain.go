@@ -22,6 +22,7 @@ import (
 	"github.com/seed-b72bdb6c/alma/corpus"
 	"github.com/seed-b72bdb6c/alma/dataset"
 	"github.com/seed-b72bdb6c/alma/model"
+	"github.com/seed-b72bdb6c/alma/progress"
 	"github.com/seed-b72bdb6c/alma/tokenizer"
 	"github.com/seed-b72bdb6c/alma/train"
 )
@@ -197,8 +198,8 @@ func Run(ctx context.Context, env train.Environment, c Config, in Inputs, out st
 	}
 	evaluation := newEvaluation(lm, held, tok)
 	env.Log.Printf("pretrain: %s parameters, %s tokens of training text, %s of validation text, %s a step × %s steps",
-		train.FormatCount(config.ParameterCount()), train.FormatCount(training.Tokens()), train.FormatCount(validation.Tokens()),
-		train.FormatCount(int64(c.BatchTokens)), train.FormatCount(int64(c.Steps)))
+		progress.Count(config.ParameterCount()), progress.Count(training.Tokens()), progress.Count(validation.Tokens()),
+		progress.Count(int64(c.BatchTokens)), progress.Count(int64(c.Steps)))
 
 	guard := c.Guard()
 	schedule := c.Schedule(c.Steps)
@@ -352,7 +353,7 @@ func openShards(ctx context.Context, env train.Environment, from, to string, spl
 			return nil, err
 		}
 		n++
-		env.Log.Progress.Show(train.ProgressLine{Label: "tokenising " + string(split) + " documents", Done: n, Total: int64(report.Of(split).Documents)})
+		env.Log.Progress.Show(progress.Line{Label: "tokenising " + string(split) + " documents", Done: n, Total: int64(report.Of(split).Documents)})
 	}
 	env.Log.Progress.Done()
 	if _, err := w.Close(); err != nil {

@@ -10,6 +10,7 @@ import (
 	"github.com/seed-b72bdb6c/alma/artifact"
 	"github.com/seed-b72bdb6c/alma/chat"
 	"github.com/seed-b72bdb6c/alma/model"
+	"github.com/seed-b72bdb6c/alma/progress"
 	"github.com/seed-b72bdb6c/alma/train"
 )
 
@@ -135,8 +136,8 @@ func Run(ctx context.Context, env train.Environment, c Config, in Inputs, out st
 		return nil, err
 	}
 	env.Log.Printf("reward: %s prompts (%s do not fit into %d rows of %d tokens, %s have ties only), %s steps of %d prompts",
-		train.FormatCount(int64(len(rankings))), train.FormatCount(int64(file.long)), c.MicroRows, length,
-		train.FormatCount(int64(file.tied)), train.FormatCount(int64(len(steps))), c.BatchPrompts)
+		progress.Count(int64(len(rankings))), progress.Count(int64(file.long)), c.MicroRows, length,
+		progress.Count(int64(file.tied)), progress.Count(int64(len(steps))), c.BatchPrompts)
 
 	extra, err := tok.Files()
 	if err != nil {
@@ -202,7 +203,7 @@ func Run(ctx context.Context, env train.Environment, c Config, in Inputs, out st
 	if len(demonstrations) == 0 {
 		stage.Manifest.Notes = append(stage.Manifest.Notes, "No demonstrations were given, so the bias of the head was not set: only differences of rewards mean something.")
 	} else {
-		env.Log.Printf("reward: setting the bias by %s demonstrations", train.FormatCount(int64(len(demonstrations))))
+		env.Log.Printf("reward: setting the bias by %s demonstrations", progress.Count(int64(len(demonstrations))))
 		bias, err := setBias(ctx, m, scorer, demonstrations)
 		if err != nil {
 			return nil, err

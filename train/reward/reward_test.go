@@ -20,6 +20,7 @@ import (
 	"github.com/seed-b72bdb6c/alma/compute/reference"
 	"github.com/seed-b72bdb6c/alma/dataset"
 	"github.com/seed-b72bdb6c/alma/model"
+	"github.com/seed-b72bdb6c/alma/progress"
 	"github.com/seed-b72bdb6c/alma/tokenizer"
 	"github.com/seed-b72bdb6c/alma/train"
 )
@@ -646,7 +647,7 @@ func newWorkplace(t testing.TB, n int) workplace {
 }
 
 func environment(engine compute.Engine) train.Environment {
-	return train.Environment{Engine: engine, Log: &train.Log{Progress: train.NewProgressTo(train.ProgressOptions{Out: io.Discard})}}
+	return train.Environment{Engine: engine, Log: &progress.Log{Progress: progress.NewTo(progress.Options{Out: io.Discard})}}
 }
 
 func newCPU(t testing.TB, threads int) *cpu.Engine {

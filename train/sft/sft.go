@@ -12,6 +12,7 @@ import (
 	"github.com/seed-b72bdb6c/alma/chat"
 	"github.com/seed-b72bdb6c/alma/dataset"
 	"github.com/seed-b72bdb6c/alma/model"
+	"github.com/seed-b72bdb6c/alma/progress"
 	"github.com/seed-b72bdb6c/alma/train"
 )
 
@@ -118,7 +119,7 @@ func Run(ctx context.Context, env train.Environment, c Config, in Inputs, out st
 		return nil, err
 	}
 	env.Log.Printf("sft: %s dialogues (%s do not fit in %d tokens), %s steps of %d rows",
-		train.FormatCount(int64(len(examples))), train.FormatCount(int64(dropped)), length, train.FormatCount(int64(len(schedule))), c.BatchRows)
+		progress.Count(int64(len(examples))), progress.Count(int64(dropped)), length, progress.Count(int64(len(schedule))), c.BatchRows)
 
 	guard, rates := c.Guard(), c.Schedule(len(schedule))
 	if err := rates.Validate(); err != nil {

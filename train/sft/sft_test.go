@@ -16,6 +16,7 @@ import (
 	"github.com/seed-b72bdb6c/alma/compute/cpu"
 	"github.com/seed-b72bdb6c/alma/dataset"
 	"github.com/seed-b72bdb6c/alma/model"
+	"github.com/seed-b72bdb6c/alma/progress"
 	"github.com/seed-b72bdb6c/alma/tokenizer"
 	"github.com/seed-b72bdb6c/alma/train"
 )
@@ -93,7 +94,7 @@ func (s *school) dialogues(path string, n, from int) {
 }
 
 func (s *school) run(ctx context.Context, c Config, out string, every int) (*artifact.Manifest, error) {
-	log := &train.Log{Progress: train.NewProgressTo(train.ProgressOptions{Out: &s.log})}
+	log := &progress.Log{Progress: progress.NewTo(progress.Options{Out: &s.log})}
 	return Run(ctx, train.Environment{Engine: s.engine, Log: log, CheckpointSteps: every}, c, s.inputs, out)
 }
 

@@ -1,4 +1,4 @@
-package train
+package progress
 
 import (
 	"bytes"
@@ -15,8 +15,8 @@ import (
 	"golang.org/x/term"
 )
 
-// ProgressLine says how far a piece of work has come.
-type ProgressLine struct {
+// Line says how far a piece of work has come.
+type Line struct {
 	Label  string   // what is counted: "step", "documents", "prompts"
 	Done   int64    // how many are done
 	Total  int64    // of how many; 0 if unknown
@@ -29,13 +29,13 @@ type ProgressLine struct {
 // String formats the line:
 //
 //	step 1,240/20,000 6.2% | loss 3.214 | eta 3m12s
-func (l ProgressLine) String() string {
+func (l Line) String() string {
 	var b strings.Builder
 	b.WriteString(l.Label)
 	b.WriteByte(' ')
-	b.WriteString(FormatCount(l.Done))
+	b.WriteString(Count(l.Done))
 	if l.Total > 0 {
-		fmt.Fprintf(&b, "/%s %.1f%%", FormatCount(l.Total), 100*float64(l.Done)/float64(l.Total))
+		fmt.Fprintf(&b, "/%s %.1f%%", Count(l.Total), 100*float64(l.Done)/float64(l.Total))
 	}
 	for _, field := range l.Fields {
 		b.WriteString(" | ")
@@ -43,7 +43,7 @@ func (l ProgressLine) String() string {
 	}
 	if l.Left > 0 {
 		b.WriteString(" | eta ")
-		b.WriteString(FormatDuration(l.Left))
+		b.WriteString(Duration(l.Left))
 	}
 	return b.String()
 }
@@ -57,20 +57,20 @@ func TrainingFields(loss, gradientNorm, lr, tokensPerSecond, peakShare float64, 
 	fields := []string{
 		fmt.Sprintf("loss %.3f", loss),
 		fmt.Sprintf("gnorm %.2f", gradientNorm),
-		"lr " + FormatScientific(lr),
-		FormatCount(int64(math.Round(tokensPerSecond))) + " tok/s",
+		"lr " + Scientific(lr),
+		Count(int64(math.Round(tokensPerSecond))) + " tok/s",
 	}
 	if peakShare > 0 && peakShare <= 1 {
 		fields = append(fields, fmt.Sprintf("%.0f%% of peak", 100*peakShare))
 	}
 	if memory > 0 {
-		fields = append(fields, "mem "+FormatBytes(memory))
+		fields = append(fields, "mem "+Bytes(memory))
 	}
 	return fields
 }
 
-// FormatCount writes a whole number with commas between thousands.
-func FormatCount(n int64) string {
+// Count writes a whole number with commas between thousands.
+func Count(n int64) string {
 	digits := strconv.FormatInt(n, 10)
 	sign := ""
 	if n < 0 {
@@ -87,13 +87,13 @@ func FormatCount(n int64) string {
 	return b.String()
 }
 
-// FormatDuration writes a duration, rounded to seconds, in its two largest
+// Duration writes a duration, rounded to seconds, in its two largest
 // units: 12s, 3m12s, 1h05m, 2d03h.
-func FormatDuration(d time.Duration) string {
+func Duration(d time.Duration) string {
 	s := int64(d.Round(time.Second) / time.Second)
 	switch {
 	case s < 0:
-		return "-" + FormatDuration(-d)
+		return "-" + Duration(-d)
 	case s < 60:
 		return fmt.Sprintf("%ds", s)
 	case s < 3600:
@@ -104,8 +104,8 @@ func FormatDuration(d time.Duration) string {
 	return fmt.Sprintf("%dd%02dh", s/86400, s%86400/3600)
 }
 
-// FormatBytes writes a size in powers of 1024 with one decimal: 512B, 2.8G.
-func FormatBytes(n int64) string {
+// Bytes writes a size in powers of 1024 with one decimal: 512B, 2.8G.
+func Bytes(n int64) string {
 	if n < 1024 {
 		return fmt.Sprintf("%dB", n)
 	}
@@ -118,9 +118,9 @@ func FormatBytes(n int64) string {
 	return fmt.Sprintf("%.1f%c", value, "KMGTP"[unit])
 }
 
-// FormatScientific writes a number with two digits and an exponent without
+// Scientific writes a number with two digits and an exponent without
 // leading zeros: 2.9e-4.
-func FormatScientific(v float64) string {
+func Scientific(v float64) string {
 	if v == 0 {
 		return "0"
 	}
@@ -151,8 +151,8 @@ func ResidentMemory() int64 {
 	return pages * int64(os.Getpagesize())
 }
 
-// ProgressOptions say where progress goes and how.
-type ProgressOptions struct {
+// Options say where progress goes and how.
+type Options struct {
 	Out      io.Writer
 	Terminal bool             // one line that is drawn over, instead of a line now and then
 	Color    bool             // separators are dimmed; only on a terminal
@@ -166,7 +166,7 @@ type ProgressOptions struct {
 // several goroutines. Its output is for people: errors in writing it are
 // passed over.
 type Progress struct {
-	o ProgressOptions
+	o Options
 
 	mu    sync.Mutex
 	label string    // of the work shown last
@@ -176,13 +176,13 @@ type Progress struct {
 	drawn bool      // a line without its end is on the terminal
 }
 
-// NewProgress returns a Progress for a file such as os.Stderr: drawn over if
+// New returns a Progress for a file such as os.Stderr: drawn over if
 // it is a terminal (and TERM is not "dumb"), in color unless NO_COLOR is set
 // (no-color.org).
-func NewProgress(file *os.File) *Progress {
+func New(file *os.File) *Progress {
 	fd := int(file.Fd())
 	terminal := term.IsTerminal(fd) && os.Getenv("TERM") != "dumb"
-	return NewProgressTo(ProgressOptions{
+	return NewTo(Options{
 		Out:      file,
 		Terminal: terminal,
 		Color:    terminal && os.Getenv("NO_COLOR") == "",
@@ -196,8 +196,8 @@ func NewProgress(file *os.File) *Progress {
 	})
 }
 
-// NewProgressTo returns a Progress with the given options.
-func NewProgressTo(o ProgressOptions) *Progress {
+// NewTo returns a Progress with the given options.
+func NewTo(o Options) *Progress {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
@@ -212,7 +212,7 @@ func NewProgressTo(o ProgressOptions) *Progress {
 
 // Show shows a line, unless one was shown less than the interval ago. The
 // first line of a label and one whose work is done are always shown.
-func (p *Progress) Show(line ProgressLine) {
+func (p *Progress) Show(line Line) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	now := p.o.Now()

@@ -1,4 +1,4 @@
-package train
+package progress
 
 import (
 	"bytes"
@@ -10,7 +10,7 @@ import (
 )
 
 func TestTrainingLineLooksAsDocumented(t *testing.T) {
-	line := ProgressLine{
+	line := Line{
 		Label: "step", Done: 1240, Total: 20_000, Left: 3*time.Minute + 12*time.Second,
 		Fields: TrainingFields(3.2141, 0.8391, 2.9e-4, 7012.4, 0.41, 3_000_000_000),
 	}
@@ -18,7 +18,7 @@ func TestTrainingLineLooksAsDocumented(t *testing.T) {
 	if got := line.String(); got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}
-	if got, want := (ProgressLine{Label: "documents", Done: 12, Fields: []string{"kept 9"}}).String(), "documents 12 | kept 9"; got != want {
+	if got, want := (Line{Label: "documents", Done: 12, Fields: []string{"kept 9"}}).String(), "documents 12 | kept 9"; got != want {
 		t.Errorf("got %s, want %s", got, want)
 	}
 	for _, share := range []float64{0, 1.3} {
@@ -30,34 +30,34 @@ func TestTrainingLineLooksAsDocumented(t *testing.T) {
 
 func TestFormatting(t *testing.T) {
 	for _, test := range []struct{ got, want string }{
-		{FormatCount(0), "0"},
-		{FormatCount(999), "999"},
-		{FormatCount(1000), "1,000"},
-		{FormatCount(1_234_567), "1,234,567"},
-		{FormatCount(-123_456), "-123,456"},
-		{FormatCount(math.MinInt64), "-9,223,372,036,854,775,808"},
-		{FormatDuration(0), "0s"},
-		{FormatDuration(400e6), "0s"},
-		{FormatDuration(59_600e6), "1m00s"},
-		{FormatDuration(192e9), "3m12s"},
-		{FormatDuration(3599_600e6), "1h00m"},
-		{FormatDuration(3900e9), "1h05m"},
-		{FormatDuration(183_600e9), "2d03h"},
-		{FormatDuration(-5e9), "-5s"},
-		{FormatBytes(0), "0B"},
-		{FormatBytes(1023), "1023B"},
-		{FormatBytes(1024), "1.0K"},
-		{FormatBytes(1<<20 - 1), "1.0M"},
-		{FormatBytes(3_000_000_000), "2.8G"},
-		{FormatBytes(math.MaxInt64), "8192.0P"},
-		{FormatScientific(2.9e-4), "2.9e-4"},
-		{FormatScientific(0), "0"},
-		{FormatScientific(1), "1.0e0"},
-		{FormatScientific(9.96e-4), "1.0e-3"},
-		{FormatScientific(1.5e12), "1.5e12"},
-		{FormatScientific(-3e-10), "-3.0e-10"},
-		{FormatScientific(math.NaN()), "NaN"},
-		{FormatScientific(math.Inf(1)), "+Inf"},
+		{Count(0), "0"},
+		{Count(999), "999"},
+		{Count(1000), "1,000"},
+		{Count(1_234_567), "1,234,567"},
+		{Count(-123_456), "-123,456"},
+		{Count(math.MinInt64), "-9,223,372,036,854,775,808"},
+		{Duration(0), "0s"},
+		{Duration(400e6), "0s"},
+		{Duration(59_600e6), "1m00s"},
+		{Duration(192e9), "3m12s"},
+		{Duration(3599_600e6), "1h00m"},
+		{Duration(3900e9), "1h05m"},
+		{Duration(183_600e9), "2d03h"},
+		{Duration(-5e9), "-5s"},
+		{Bytes(0), "0B"},
+		{Bytes(1023), "1023B"},
+		{Bytes(1024), "1.0K"},
+		{Bytes(1<<20 - 1), "1.0M"},
+		{Bytes(3_000_000_000), "2.8G"},
+		{Bytes(math.MaxInt64), "8192.0P"},
+		{Scientific(2.9e-4), "2.9e-4"},
+		{Scientific(0), "0"},
+		{Scientific(1), "1.0e0"},
+		{Scientific(9.96e-4), "1.0e-3"},
+		{Scientific(1.5e12), "1.5e12"},
+		{Scientific(-3e-10), "-3.0e-10"},
+		{Scientific(math.NaN()), "NaN"},
+		{Scientific(math.Inf(1)), "+Inf"},
 	} {
 		if test.got != test.want {
 			t.Errorf("got %q, want %q", test.got, test.want)
@@ -70,16 +70,16 @@ type clock struct{ now time.Time }
 
 func (c *clock) advance(d time.Duration) { c.now = c.now.Add(d) }
 
-func newTestProgress(o ProgressOptions) (*Progress, *bytes.Buffer, *clock) {
+func newTestProgress(o Options) (*Progress, *bytes.Buffer, *clock) {
 	out, c := &bytes.Buffer{}, &clock{time.Unix(1000, 0)}
 	o.Out, o.Now = out, func() time.Time { return c.now }
-	return NewProgressTo(o), out, c
+	return NewTo(o), out, c
 }
 
 func TestProgressElsewhereIsPlainLinesAtIntervals(t *testing.T) {
-	p, out, c := newTestProgress(ProgressOptions{Interval: 10 * time.Second})
+	p, out, c := newTestProgress(Options{Interval: 10 * time.Second})
 	for i := int64(0); i <= 100; i++ {
-		p.Show(ProgressLine{Label: "step", Done: i, Total: 100})
+		p.Show(Line{Label: "step", Done: i, Total: 100})
 		if i == 50 {
 			p.Print("checkpoint written")
 		}
@@ -99,13 +99,13 @@ func TestProgressElsewhereIsPlainLinesAtIntervals(t *testing.T) {
 }
 
 func TestProgressOnATerminalDrawsOverOneLine(t *testing.T) {
-	p, out, c := newTestProgress(ProgressOptions{Terminal: true, Interval: time.Second, Width: func() int { return 18 }})
-	p.Show(ProgressLine{Label: "step", Done: 1, Total: 4})
+	p, out, c := newTestProgress(Options{Terminal: true, Interval: time.Second, Width: func() int { return 18 }})
+	p.Show(Line{Label: "step", Done: 1, Total: 4})
 	c.advance(time.Second)
-	p.Show(ProgressLine{Label: "step", Done: 2, Total: 4, Fields: []string{"loss 1"}})
-	p.Show(ProgressLine{Label: "step", Done: 3, Total: 4}) // too soon
+	p.Show(Line{Label: "step", Done: 2, Total: 4, Fields: []string{"loss 1"}})
+	p.Show(Line{Label: "step", Done: 3, Total: 4}) // too soon
 	p.Print("saved")
-	p.Show(ProgressLine{Label: "step", Done: 4, Total: 4})
+	p.Show(Line{Label: "step", Done: 4, Total: 4})
 	p.Done()
 	want := "\rstep 1/4 25.0%\x1b[K" +
 		"\rstep 2/4 50.0% | \x1b[K" + // cut to 17 columns
@@ -118,8 +118,8 @@ func TestProgressOnATerminalDrawsOverOneLine(t *testing.T) {
 
 func TestProgressUsesColorOnlyWhereAsked(t *testing.T) {
 	for _, color := range []bool{false, true} {
-		p, out, _ := newTestProgress(ProgressOptions{Terminal: true, Color: color})
-		p.Show(ProgressLine{Label: "step", Done: 1, Fields: []string{"a"}})
+		p, out, _ := newTestProgress(Options{Terminal: true, Color: color})
+		p.Show(Line{Label: "step", Done: 1, Fields: []string{"a"}})
 		if got := strings.Contains(out.String(), "\x1b[2m"); got != color {
 			t.Errorf("color %v: %q", color, out)
 		}
@@ -127,13 +127,13 @@ func TestProgressUsesColorOnlyWhereAsked(t *testing.T) {
 }
 
 func TestProgressEstimatesFromThePaceOfThisRun(t *testing.T) {
-	p, out, c := newTestProgress(ProgressOptions{Interval: time.Nanosecond})
-	p.Show(ProgressLine{Label: "step", Done: 900, Total: 1000}) // resumed
+	p, out, c := newTestProgress(Options{Interval: time.Nanosecond})
+	p.Show(Line{Label: "step", Done: 900, Total: 1000}) // resumed
 	c.advance(10 * time.Second)
-	p.Show(ProgressLine{Label: "step", Done: 910, Total: 1000})
-	p.Show(ProgressLine{Label: "prompt", Done: 0, Total: 10}) // another work: no pace yet
+	p.Show(Line{Label: "step", Done: 910, Total: 1000})
+	p.Show(Line{Label: "prompt", Done: 0, Total: 10}) // another work: no pace yet
 	c.advance(time.Minute)
-	p.Show(ProgressLine{Label: "prompt", Done: 1, Total: 10})
+	p.Show(Line{Label: "prompt", Done: 1, Total: 10})
 	want := "step 900/1,000 90.0%\nstep 910/1,000 91.0% | eta 1m30s\nprompt 0/10 0.0%\nprompt 1/10 10.0% | eta 9m00s\n"
 	if got := out.String(); got != want {
 		t.Errorf("got\n%swant\n%s", got, want)
