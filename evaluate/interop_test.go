@@ -14,6 +14,7 @@ import (
 	"testing"
 
 	"github.com/seed-b72bdb6c/alma/artifact"
+	"github.com/seed-b72bdb6c/alma/chat"
 	"github.com/seed-b72bdb6c/alma/compute"
 	"github.com/seed-b72bdb6c/alma/compute/cpu"
 	"github.com/seed-b72bdb6c/alma/generate"
@@ -122,7 +123,7 @@ func writeInteropModel(t *testing.T, engine compute.Engine, config model.Config,
 		err = os.MkdirAll(folder, 0o777)
 	}
 	if err == nil {
-		err = train.SaveModel(folder, "", m, tok, 0)
+		err = train.SaveModel(folder, "", m, tok, 0, chat.Ends(tok, nil))
 	}
 	if err != nil {
 		t.Fatal(err)

@@ -19,7 +19,6 @@ import (
 	"github.com/seed-b72bdb6c/alma/embed"
 	"github.com/seed-b72bdb6c/alma/model"
 	"github.com/seed-b72bdb6c/alma/tokenizer"
-	"github.com/seed-b72bdb6c/alma/train"
 )
 
 // The formats.
@@ -217,7 +216,7 @@ func (r *Report) writeFolder(m *model.Model, tok *tokenizer.Tokenizer, template 
 		return nil, err
 	}
 	if m.Head == model.LanguageModel {
-		if files["generation_config.json"], err = model.MarshalGenerationConfig(m.Config, train.EndTokens(tok, slices.Concat(template.EndTokens(), m.EndTokens())...), 1); err != nil {
+		if files["generation_config.json"], err = model.MarshalGenerationConfig(m.Config, chat.Ends(tok, template, m.EndTokens()...), 1); err != nil {
 			return nil, err
 		}
 	}

@@ -96,7 +96,7 @@ func source(t *testing.T, family model.Family, template string) (*model.Model, *
 		if err := stage.AddInput(role, input); err != nil {
 			t.Fatal(err)
 		}
-		if err := train.SaveModel(folder, "", m, tok, 1); err != nil {
+		if err := train.SaveModel(folder, "", m, tok, 1, chat.Ends(tok, nil)); err != nil {
 			t.Fatal(err)
 		}
 		stage.Manifest.FLOPs, stage.Manifest.Tokens, stage.Manifest.Metrics = 1e9, 1000, artifact.Metrics{"validation/loss": 1.25}

@@ -8,7 +8,6 @@ import (
 
 	"github.com/seed-b72bdb6c/alma/chat"
 	"github.com/seed-b72bdb6c/alma/tokenizer"
-	"github.com/seed-b72bdb6c/alma/train"
 )
 
 // ollama renders dialogues with Go's text/template (docs/template.md of
@@ -41,8 +40,8 @@ func modelfile(from string, tok *tokenizer.Tokenizer, t *chat.Template) (text []
 	if why == "" {
 		fmt.Fprintf(&b, "TEMPLATE \"\"\"%s\"\"\"\n", form)
 	}
-	for _, id := range train.EndTokens(tok, t.EndTokens()...) {
-		fmt.Fprintf(&b, "PARAMETER stop %q\n", tok.TokenBytes(int32(id)))
+	for _, id := range chat.Ends(tok, t) {
+		fmt.Fprintf(&b, "PARAMETER stop %q\n", tok.TokenBytes(id))
 	}
 	return []byte(b.String()), why
 }

@@ -297,7 +297,7 @@ func MarshalConfig(c Config, dtype string) ([]byte, error) {
 
 // MarshalGenerationConfig writes generation_config.json: which tokens end a
 // text, and the sampling that the model is meant for.
-func MarshalGenerationConfig(c Config, eos []int, temperature float64) ([]byte, error) {
+func MarshalGenerationConfig(c Config, eos []int32, temperature float64) ([]byte, error) {
 	m := map[string]any{"do_sample": temperature > 0, "use_cache": true}
 	if temperature > 0 {
 		m["temperature"] = temperature

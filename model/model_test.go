@@ -689,12 +689,12 @@ func TestWeightDecayIsForMatricesOnly(t *testing.T) {
 
 func TestGenerationConfigNamesTheTokensThatEndAText(t *testing.T) {
 	for _, test := range []struct {
-		eos         []int
+		eos         []int32
 		temperature float64
 		want        string
 	}{
-		{[]int{2}, 0, `{"do_sample":false,"eos_token_id":2,"pad_token_id":3,"use_cache":true}`},
-		{[]int{2, 0}, .7, `{"do_sample":true,"eos_token_id":[2,0],"pad_token_id":3,"temperature":0.7,"use_cache":true}`},
+		{[]int32{2}, 0, `{"do_sample":false,"eos_token_id":2,"pad_token_id":3,"use_cache":true}`},
+		{[]int32{2, 0}, .7, `{"do_sample":true,"eos_token_id":[2,0],"pad_token_id":3,"temperature":0.7,"use_cache":true}`},
 		{nil, 0, `{"do_sample":false,"pad_token_id":3,"use_cache":true}`},
 	} {
 		data, err := MarshalGenerationConfig(tiny(Llama), test.eos, test.temperature)

@@ -21,7 +21,7 @@ const WeightsFile = "model.safetensors"
 // Files returns the model's files in Hugging Face's layout: config.json,
 // generation_config.json and model.safetensors. eos are the tokens that end a
 // generated text. The weights are those at the time of writing.
-func (m *Model) Files(eos []int, temperature float64) (artifact.Contents, error) {
+func (m *Model) Files(eos []int32, temperature float64) (artifact.Contents, error) {
 	config, err := MarshalConfig(m.Config, "F32")
 	if err != nil {
 		return nil, err

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"maps"
 	"math"
-	"slices"
 
 	"github.com/seed-b72bdb6c/alma/artifact"
 	"github.com/seed-b72bdb6c/alma/compute"
@@ -84,14 +83,14 @@ func LoadModel(engine compute.Engine, folder string) (*model.Model, *tokenizer.T
 // SaveModel writes a model folder's files durably: weights, configuration and
 // tokenizer. An adapter is written to a folder of its own, as one of the base
 // model, and then merged into the weights, so that what stands in the folder is
-// a whole model.
-func SaveModel(folder, base string, m *model.Model, t *tokenizer.Tokenizer, temperature float64, turnEnds ...int32) error {
+// a whole model. ends are the tokens that end a text (chat.Ends).
+func SaveModel(folder, base string, m *model.Model, t *tokenizer.Tokenizer, temperature float64, ends []int32) error {
 	if m.Adapter != nil {
 		if err := saveAdapter(folder, base, m); err != nil {
 			return fmt.Errorf("saving model: %w", err)
 		}
 	}
-	files, err := m.Files(EndTokens(t, turnEnds...), temperature)
+	files, err := m.Files(ends, temperature)
 	if err != nil {
 		return err
 	}
@@ -104,29 +103,4 @@ func SaveModel(folder, base string, m *model.Model, t *tokenizer.Tokenizer, temp
 		return fmt.Errorf("saving model: %w", err)
 	}
 	return nil
-}
-
-// EndTokens lists the tokens that end a generated text: the end of a turn in
-// ChatML and the end of a document, what the tokenizer calls its eos_token, and
-// turnEnds, the ends of a turn in the model's own chat template
-// ([chat.Template.EndTokens]).
-func EndTokens(t *tokenizer.Tokenizer, turnEnds ...int32) []int {
-	var ids []int
-	add := func(id int32) {
-		if !slices.Contains(ids, int(id)) {
-			ids = append(ids, int(id))
-		}
-	}
-	for _, name := range []string{tokenizer.IMEnd, tokenizer.EndOfText} {
-		if id, ok := t.TokenID(name); ok {
-			add(id)
-		}
-	}
-	if id, ok := t.EOS(); ok {
-		add(id)
-	}
-	for _, id := range turnEnds {
-		add(id)
-	}
-	return ids
 }

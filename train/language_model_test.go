@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/seed-b72bdb6c/alma/artifact"
+	"github.com/seed-b72bdb6c/alma/chat"
 	"github.com/seed-b72bdb6c/alma/compute"
 	"github.com/seed-b72bdb6c/alma/compute/reference"
 	"github.com/seed-b72bdb6c/alma/dataset"
@@ -153,7 +154,7 @@ func TestModelFolderIsSavedWithItsTokenizer(t *testing.T) {
 		t.Fatal(err)
 	}
 	folder := t.TempDir()
-	if err := SaveModel(folder, "", m, tok, .7); err != nil {
+	if err := SaveModel(folder, "", m, tok, .7, chat.Ends(tok, nil)); err != nil {
 		t.Fatal(err)
 	}
 	got, gotTok, err := LoadModel(engine, folder)
@@ -163,11 +164,11 @@ func TestModelFolderIsSavedWithItsTokenizer(t *testing.T) {
 	if digest(t, got) != digest(t, m) || !slices.Equal(gotTok.Encode("a plan"), tok.Encode("a plan")) {
 		t.Error("came back different")
 	}
-	if want := []int{2, 0}; !slices.Equal(EndTokens(gotTok), want) {
-		t.Errorf("texts end at %v, want the end of a turn and of a document, %v", EndTokens(gotTok), want)
+	if want := []int32{2, 0}; !slices.Equal(chat.Ends(gotTok, nil), want) {
+		t.Errorf("texts end at %v, want the end of a turn and of a document, %v", chat.Ends(gotTok, nil), want)
 	}
 
-	if err := SaveModel(folder, "", m, newTokenizer(t, 272), .7); err != nil {
+	if err := SaveModel(folder, "", m, newTokenizer(t, 272), .7, nil); err != nil {
 		t.Fatal(err)
 	}
 	if _, _, err := LoadModel(engine, folder); exitCode(err) != 4 || !strings.Contains(err.Error(), "272 tokens") || !strings.Contains(err.Error(), "[270 16]") || !strings.Contains(err.Error(), folder) {

@@ -31,7 +31,7 @@ type ModelState struct {
 	Optimizer *Optimizer
 	// Extra files that complete the folder (the tokenizer), written as they are.
 	Extra map[string][]byte
-	EOS   []int
+	Ends  []int32 // tokens that end a text
 }
 
 // optimizerFile holds the optimizer in a checkpoint.
@@ -56,7 +56,7 @@ func (s ModelState) modelFiles() (artifact.Contents, error) {
 	if s.Model.Adapter != nil {
 		return s.Model.AdapterFiles(s.Base)
 	}
-	return s.Model.Files(s.EOS, 1)
+	return s.Model.Files(s.Ends, 1)
 }
 
 // Load implements [State].

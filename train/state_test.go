@@ -36,7 +36,7 @@ func exactState(t testing.TB, engine compute.Engine, family model.Family, adapte
 		}
 	}
 	o.steps = 3
-	return ModelState{Prefix: "p-", Base: "base", Model: m, Optimizer: o, Extra: map[string][]byte{"tokenizer.json": []byte("{}")}, EOS: []int{2}}
+	return ModelState{Prefix: "p-", Base: "base", Model: m, Optimizer: o, Extra: map[string][]byte{"tokenizer.json": []byte("{}")}, Ends: []int32{2}}
 }
 
 // The sums are those of files that were made in memory as a whole, before they

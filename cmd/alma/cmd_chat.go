@@ -61,7 +61,8 @@ same turns give the same answers.`,
 			if err != nil {
 				return fmt.Errorf("%s: %w", args[0], err)
 			}
-			s.Stop, s.Banned = stopTokens(t, template.EndTokens(), false)
+			s.Stop = chat.Ends(t, template, m.EndTokens()...)
+			s.Banned = chat.Banned(t, template, s.Stop)
 			conversation := &conversation{generator: g, tokenizer: t, template: template.At(time.Now()), sampling: s, context: m.Context, system: system}
 			conversation.reset()
 			terminal := term.IsTerminal(int(os.Stdin.Fd())) && term.IsTerminal(int(os.Stdout.Fd()))

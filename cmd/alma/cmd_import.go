@@ -3,7 +3,6 @@ package main
 import (
 	"fmt"
 	"maps"
-	"slices"
 
 	"github.com/spf13/cobra"
 
@@ -59,7 +58,7 @@ import does the checking once, dequantises once, and keeps a copy.`,
 				if err != nil {
 					return nil, fmt.Errorf("%s: %w", source, err)
 				}
-				if err := train.SaveModel(out, source, m, tok, 1, slices.Concat(template.EndTokens(), m.EndTokens())...); err != nil {
+				if err := train.SaveModel(out, source, m, tok, 1, chat.Ends(tok, template, m.EndTokens()...)); err != nil {
 					return nil, err
 				}
 				if err := embed.CopySettings(source, out); err != nil {

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"slices"
 
 	"github.com/spf13/cobra"
 
@@ -66,15 +65,15 @@ that adapter_config.json names, if --base does not name another.`,
 				if err := m.MergeAdapter(); err != nil {
 					return nil, err
 				}
-				var turnEnds []int32
+				ends := chat.Ends(tok, nil)
 				if m.Head == model.LanguageModel {
 					template, err := chat.For(tok)
 					if err != nil {
 						return nil, fmt.Errorf("%s: %w", base, err)
 					}
-					turnEnds = slices.Concat(template.EndTokens(), m.EndTokens())
+					ends = chat.Ends(tok, template, m.EndTokens()...)
 				}
-				if err := train.SaveModel(out, base, m, tok, 1, turnEnds...); err != nil {
+				if err := train.SaveModel(out, base, m, tok, 1, ends); err != nil {
 					return nil, err
 				}
 				return stage.Finish()

@@ -13,7 +13,6 @@ import (
 	"github.com/seed-b72bdb6c/alma/generate"
 	"github.com/seed-b72bdb6c/alma/progress"
 	"github.com/seed-b72bdb6c/alma/tokenizer"
-	"github.com/seed-b72bdb6c/alma/train"
 )
 
 // sampleSlots is how many texts are written side by side. It changes no text.
@@ -91,12 +90,10 @@ and it is a line of a rankings file.`,
 				return err
 			}
 			var template *chat.Template // nil for plain text
-			var turnEnds []int32
 			if !plain {
 				if template, err = chat.For(t); err != nil {
 					return fmt.Errorf("%s: %w", args[0], err)
 				}
-				turnEnds = template.EndTokens()
 			}
 			var requests []generate.Request
 			longest := 0
@@ -113,7 +110,8 @@ and it is a line of a rankings file.`,
 					requests = append(requests, generate.Request{Prompt: ids, Sample: sample})
 				}
 			}
-			s.Stop, s.Banned = stopTokens(t, turnEnds, plain)
+			s.Stop = chat.Ends(t, template, m.EndTokens()...)
+			s.Banned = chat.Banned(t, template, s.Stop)
 			g, err := generate.New(m, min(sampleSlots, len(requests)), min(m.Context, longest+s.MaxTokens))
 			if err != nil {
 				return err
@@ -146,21 +144,6 @@ func promptTokens(t *tokenizer.Tokenizer, template *chat.Template, p dataset.Pro
 		return t.Encode(p.Text()), nil
 	}
 	return template.RenderPrompt(p.Messages, p.Prefill)
-}
-
-// stopTokens are the tokens that end an answer, and those that have no place
-// in one. turnEnds are those of the chat template.
-func stopTokens(t *tokenizer.Tokenizer, turnEnds []int32, plain bool) (stop, banned []int32) {
-	for _, id := range train.EndTokens(t, turnEnds...) {
-		stop = append(stop, int32(id))
-	}
-	if id, ok := t.Pad(); ok {
-		banned = append(banned, id)
-	}
-	if id, ok := t.TokenID(tokenizer.IMStart); ok && !plain {
-		banned = append(banned, id)
-	}
-	return stop, banned
 }
 
 // sample runs the requests, K for each prompt, and prints the prompts in

@@ -387,3 +387,47 @@ func TestDoctorsComparisonSeesWrongGradients(t *testing.T) {
 		}
 	}
 }
+
+// SmolLM2 pads with the token that ends a turn. Whatever the padding is, an
+// answer that was learned ends where it was learned to end.
+func TestAnAnswerEndsWhateverThePadTokenIs(t *testing.T) {
+	f := fixtures(t)
+	model := filepath.Join(t.TempDir(), "answers")
+	succeed(t, "sft", "--base", f.base, "--dialogues", f.dialogues, "--out", model, "--set", "epochs=80", "--set", "lr=1e-2", "--set", "batch_rows=2", "--set", "micro_rows=2")
+	for _, pad := range []string{"<|pad|>", "<|im_end|>", "<|endoftext|>", ""} {
+		folder := copied(t, model)
+		if err := os.Remove(filepath.Join(folder, "artifact.json")); err != nil {
+			t.Fatal(err)
+		}
+		path := filepath.Join(folder, "tokenizer_config.json")
+		data, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var config map[string]any
+		if err := json.Unmarshal(data, &config); err != nil {
+			t.Fatal(err)
+		}
+		delete(config, "pad_token")
+		if pad != "" {
+			config["pad_token"] = pad
+		}
+		if data, err = json.Marshal(config); err != nil {
+			t.Fatal(err)
+		}
+		write(t, path, string(data))
+
+		var line sampleLine
+		if err := json.Unmarshal([]byte(succeed(t, "sample", folder, "--prompt", "Name a colour.", "--temp", "0", "--max-tokens", "20", "--json")), &line); err != nil {
+			t.Fatal(err)
+		}
+		if line.Completions[0] != "Blue." || !line.Ended[0] {
+			t.Errorf("padded with %q, sample answers %q, ended by itself: %v", pad, line.Completions[0], line.Ended[0])
+		}
+		talk := command("chat", folder, "--temp", "0", "--max-tokens", "20")
+		talk.Stdin = strings.NewReader("Name a colour.\n")
+		if o := finish(t, talk); o.code != 0 || o.stdout != "Blue.\n" {
+			t.Errorf("padded with %q, chat answers %q (exit code %d: %s)", pad, o.stdout, o.code, o.stderr)
+		}
+	}
+}

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/seed-b72bdb6c/alma/artifact"
+	"github.com/seed-b72bdb6c/alma/chat"
 	"github.com/seed-b72bdb6c/alma/corpus"
 	"github.com/seed-b72bdb6c/alma/corpus/godoc"
 	"github.com/seed-b72bdb6c/alma/dataset"
@@ -157,9 +158,9 @@ func evaluateModels(ctx context.Context, env train.Environment, c Config, in eva
 	}
 
 	systems := make([][]answer, len(systemNames))
-	ends := train.EndTokens(before.tok)
+	ends := chat.Ends(before.tok, nil)
 	for _, f := range functions {
-		tokens := append(before.tok.Encode(f.Answer()), int32(ends[0]))
+		tokens := append(before.tok.Encode(f.Answer()), ends[0])
 		systems[people] = append(systems[people], answer{f.Prefill() + f.Answer(), tokens, true})
 	}
 	for _, s := range []struct {

@@ -8,6 +8,7 @@ import (
 	"os"
 
 	"github.com/seed-b72bdb6c/alma/artifact"
+	"github.com/seed-b72bdb6c/alma/chat"
 	"github.com/seed-b72bdb6c/alma/compute"
 	"github.com/seed-b72bdb6c/alma/corpus"
 	"github.com/seed-b72bdb6c/alma/corpus/godoc"
@@ -83,16 +84,12 @@ func (w *writer) write(ctx context.Context, env train.Environment, label string,
 			requests = append(requests, generate.Request{Prompt: ids, Sample: j})
 		}
 	}
-	var stop []int32
-	for _, id := range train.EndTokens(w.tok) {
-		stop = append(stop, int32(id))
-	}
 	out := make([][]comment, len(prompts))
 	for i := range out {
 		out[i] = make([]comment, k)
 	}
 	var n int64
-	err := w.generator.Run(ctx, requests, generate.Sampling{Temperature: temperature, Seed: seed, MaxTokens: w.maxTokens, Stop: stop},
+	err := w.generator.Run(ctx, requests, generate.Sampling{Temperature: temperature, Seed: seed, MaxTokens: w.maxTokens, Stop: chat.Ends(w.tok, nil)},
 		func(i int, c generate.Completion) error {
 			text, err := w.tok.Text(c.Tokens)
 			if err != nil {

@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"github.com/seed-b72bdb6c/alma/artifact"
+	"github.com/seed-b72bdb6c/alma/chat"
 	"github.com/seed-b72bdb6c/alma/dataset"
 	"github.com/seed-b72bdb6c/alma/model"
 	"github.com/seed-b72bdb6c/alma/progress"
@@ -107,7 +108,7 @@ func Run(ctx context.Context, env train.Environment, c Config, in Inputs, out st
 	guard.Least = c.Clip
 	loop := &train.Loop{
 		Stage: "classify", Folder: out, Steps: len(steps), Config: train.Identity(c, stage), Guard: guard, Log: env.Log, CheckpointSteps: env.CheckpointSteps,
-		States: []train.State{train.ModelState{Model: m, Optimizer: optimizer, Extra: extra, EOS: train.EndTokens(tok)}},
+		States: []train.State{train.ModelState{Model: m, Optimizer: optimizer, Extra: extra, Ends: chat.Ends(tok, nil)}},
 		Step: func(_ context.Context, step int) (train.StepReport, error) {
 			total := loss.weight(steps[step])
 			report := train.StepReport{FLOPs: optimizer.FLOPs()}
@@ -174,7 +175,7 @@ func Run(ctx context.Context, env train.Environment, c Config, in Inputs, out st
 	} else {
 		stage.Manifest.Notes = append(stage.Manifest.Notes, "Nothing was held out, so nothing was measured; give a validation file, or a share to hold out.")
 	}
-	if err := train.SaveModel(out, in.Base, m, tok, 1); err != nil {
+	if err := train.SaveModel(out, in.Base, m, tok, 1, chat.Ends(tok, nil)); err != nil {
 		return nil, err
 	}
 	return stage.Finish()

@@ -14,6 +14,7 @@ import (
 	"testing"
 
 	"github.com/seed-b72bdb6c/alma/artifact"
+	"github.com/seed-b72bdb6c/alma/chat"
 	"github.com/seed-b72bdb6c/alma/compute"
 	"github.com/seed-b72bdb6c/alma/compute/cpu"
 	"github.com/seed-b72bdb6c/alma/compute/reference"
@@ -54,7 +55,7 @@ func newWorkplace(t testing.TB, body string, texts int) workplace {
 	if err := artifact.MakeFolder(w.inputs.Base); err != nil {
 		t.Fatal(err)
 	}
-	if err := train.SaveModel(w.inputs.Base, "", m, tok, 1); err != nil {
+	if err := train.SaveModel(w.inputs.Base, "", m, tok, 1, chat.Ends(tok, nil)); err != nil {
 		t.Fatal(err)
 	}
 	w.write(t, w.inputs.Texts, texts, 0)

@@ -283,9 +283,8 @@ func Run(ctx context.Context, env train.Environment, c Config, in Inputs, out st
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", in.Policy, err)
 	}
-	for _, id := range train.EndTokens(tok, template.EndTokens()...) {
-		r.stop = append(r.stop, int32(id))
-	}
+	ends := chat.Ends(tok, template)
+	r.stop = ends
 
 	prompts, err := dataset.ReadPrompts(in.Prompts)
 	if err != nil {
@@ -338,7 +337,7 @@ func Run(ctx context.Context, env train.Environment, c Config, in Inputs, out st
 	loop := &train.Loop{
 		Stage: "ppo", Folder: out, Steps: steps, Config: train.Identity(c, stage), Guard: u.policyGuard, Log: env.Log, CheckpointSteps: env.CheckpointSteps,
 		States: []train.State{
-			train.ModelState{Base: in.Policy, Model: policy, Optimizer: u.policyOptimizer, Extra: extra, EOS: train.EndTokens(tok, template.EndTokens()...)},
+			train.ModelState{Base: in.Policy, Model: policy, Optimizer: u.policyOptimizer, Extra: extra, Ends: ends},
 			train.ModelState{Prefix: "critic-", Base: in.Critic, Model: critic, Optimizer: u.criticOptimizer},
 			r,
 		},
@@ -357,7 +356,7 @@ func Run(ctx context.Context, env train.Environment, c Config, in Inputs, out st
 	if after != frozen {
 		return nil, fmt.Errorf("finishing ppo: the frozen reference changed while the policy was trained; this is a fault in alma")
 	}
-	if err := train.SaveModel(out, in.Policy, policy, tok, c.Temperature, template.EndTokens()...); err != nil {
+	if err := train.SaveModel(out, in.Policy, policy, tok, c.Temperature, ends); err != nil {
 		return nil, err
 	}
 	totals.Fill(&stage.Manifest)

@@ -14,6 +14,7 @@ import (
 	"testing"
 
 	"github.com/seed-b72bdb6c/alma/artifact"
+	"github.com/seed-b72bdb6c/alma/chat"
 	"github.com/seed-b72bdb6c/alma/compute"
 	"github.com/seed-b72bdb6c/alma/compute/cpu"
 	"github.com/seed-b72bdb6c/alma/compute/reference"
@@ -977,7 +978,7 @@ func (w *workshop) save(folder string, m *model.Model) {
 	if err := artifact.MakeFolder(folder); err != nil {
 		w.t.Fatal(err)
 	}
-	if err := train.SaveModel(folder, "", m, w.tok, 1); err != nil {
+	if err := train.SaveModel(folder, "", m, w.tok, 1, chat.Ends(w.tok, nil)); err != nil {
 		w.t.Fatal(err)
 	}
 }

@@ -19,6 +19,7 @@ import (
 	"strings"
 
 	"github.com/seed-b72bdb6c/alma/artifact"
+	"github.com/seed-b72bdb6c/alma/chat"
 	"github.com/seed-b72bdb6c/alma/corpus"
 	"github.com/seed-b72bdb6c/alma/dataset"
 	"github.com/seed-b72bdb6c/alma/model"
@@ -214,7 +215,7 @@ func Run(ctx context.Context, env train.Environment, c Config, in Inputs, out st
 	}
 	loop := &train.Loop{
 		Stage: "pretrain", Folder: out, Steps: c.Steps, Config: train.Identity(c, stage), Guard: guard, Log: env.Log, CheckpointSteps: env.CheckpointSteps,
-		States: []train.State{train.ModelState{Model: m, Optimizer: optimizer, Extra: extra, EOS: train.EndTokens(tok)}},
+		States: []train.State{train.ModelState{Model: m, Optimizer: optimizer, Extra: extra, Ends: chat.Ends(tok, nil)}},
 		Step: func(_ context.Context, step int) (train.StepReport, error) {
 			first := uint64(step) * uint64(rows)
 			targets, err := reader.targets(first, rows, batch)
@@ -268,7 +269,7 @@ func Run(ctx context.Context, env train.Environment, c Config, in Inputs, out st
 	if err != nil {
 		return nil, err
 	}
-	if err := train.SaveModel(out, "", m, tok, 1); err != nil {
+	if err := train.SaveModel(out, "", m, tok, 1, chat.Ends(tok, nil)); err != nil {
 		return nil, err
 	}
 	totals.Fill(&stage.Manifest)

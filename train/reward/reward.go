@@ -87,6 +87,7 @@ func Run(ctx context.Context, env train.Environment, c Config, in Inputs, out st
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", in.Base, err)
 	}
+	ends := chat.Ends(tok, template)
 	file, err := load(template, in.Rankings, c.MicroRows, length)
 	if err != nil {
 		return nil, err
@@ -146,7 +147,7 @@ func Run(ctx context.Context, env train.Environment, c Config, in Inputs, out st
 	guard := c.Guard()
 	loop := &train.Loop{
 		Stage: "reward", Folder: out, Steps: len(steps), Config: train.Identity(c, stage), Guard: guard, Log: env.Log, CheckpointSteps: env.CheckpointSteps,
-		States: []train.State{train.ModelState{Base: in.Base, Model: m, Optimizer: optimizer, Extra: extra, EOS: train.EndTokens(tok, template.EndTokens()...)}},
+		States: []train.State{train.ModelState{Base: in.Base, Model: m, Optimizer: optimizer, Extra: extra, Ends: ends}},
 		Step: func(_ context.Context, step int) (train.StepReport, error) {
 			var sum stepSum
 			for _, micro := range steps[step].micros {
@@ -210,7 +211,7 @@ func Run(ctx context.Context, env train.Environment, c Config, in Inputs, out st
 		}
 		metrics["bias"], metrics["demonstrations"] = bias, float64(len(demonstrations))
 	}
-	if err := train.SaveModel(out, in.Base, m, tok, 1, template.EndTokens()...); err != nil {
+	if err := train.SaveModel(out, in.Base, m, tok, 1, ends); err != nil {
 		return nil, err
 	}
 	return stage.Finish()

@@ -15,6 +15,7 @@ import (
 	"testing"
 
 	"github.com/seed-b72bdb6c/alma/artifact"
+	"github.com/seed-b72bdb6c/alma/chat"
 	"github.com/seed-b72bdb6c/alma/compute"
 	"github.com/seed-b72bdb6c/alma/compute/cpu"
 	"github.com/seed-b72bdb6c/alma/compute/reference"
@@ -605,7 +606,7 @@ func newWorkplace(t testing.TB, n int) workplace {
 	if err := os.Mkdir(w.inputs.Base, 0o777); err != nil {
 		t.Fatal(err)
 	}
-	if err := train.SaveModel(w.inputs.Base, "", newModel(t, reference.New(), tinyConfig(tok)), tok, 1); err != nil {
+	if err := train.SaveModel(w.inputs.Base, "", newModel(t, reference.New(), tinyConfig(tok)), tok, 1, chat.Ends(tok, nil)); err != nil {
 		t.Fatal(err)
 	}
 	makeRankings := func(n int, seed uint64) []dataset.Ranking {
@@ -866,7 +867,7 @@ func TestBadInputsAreRefusedWithTheirPlace(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := train.SaveModel(encoder, "", m, tok, 1); err != nil {
+	if err := train.SaveModel(encoder, "", m, tok, 1, chat.Ends(tok, nil)); err != nil {
 		t.Fatal(err)
 	}
 	for name, c := range map[string]struct {

@@ -91,6 +91,7 @@ func Run(ctx context.Context, env train.Environment, c Config, in Inputs, out st
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", in.Base, err)
 	}
+	ends := chat.Ends(tok, template)
 	examples, kept, dropped, err := load(template, in.Train, length)
 	if err != nil {
 		return nil, err
@@ -132,7 +133,7 @@ func Run(ctx context.Context, env train.Environment, c Config, in Inputs, out st
 	}
 	loop := &train.Loop{
 		Stage: "sft", Folder: out, Steps: len(schedule), Config: train.Identity(c, stage), Guard: guard, Log: env.Log, CheckpointSteps: env.CheckpointSteps,
-		States: []train.State{train.ModelState{Base: in.Base, Model: m, Optimizer: optimizer, Extra: extra, EOS: train.EndTokens(tok, template.EndTokens()...)}},
+		States: []train.State{train.ModelState{Base: in.Base, Model: m, Optimizer: optimizer, Extra: extra, Ends: ends}},
 		Step: func(_ context.Context, step int) (train.StepReport, error) {
 			rows := schedule[step]
 			targets := learned(rows, examples)
@@ -178,7 +179,7 @@ func Run(ctx context.Context, env train.Environment, c Config, in Inputs, out st
 	if err != nil {
 		return nil, err
 	}
-	if err := train.SaveModel(out, in.Base, m, tok, 1, template.EndTokens()...); err != nil {
+	if err := train.SaveModel(out, in.Base, m, tok, 1, ends); err != nil {
 		return nil, err
 	}
 	totals.Fill(&stage.Manifest)

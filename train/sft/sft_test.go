@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/seed-b72bdb6c/alma/artifact"
+	"github.com/seed-b72bdb6c/alma/chat"
 	"github.com/seed-b72bdb6c/alma/compute"
 	"github.com/seed-b72bdb6c/alma/compute/cpu"
 	"github.com/seed-b72bdb6c/alma/dataset"
@@ -69,7 +70,7 @@ func (s *school) base(c model.Config, tok *tokenizer.Tokenizer) {
 		err = artifact.MakeFolder(s.inputs.Base)
 	}
 	if err == nil {
-		err = train.SaveModel(s.inputs.Base, "", m, tok, 1)
+		err = train.SaveModel(s.inputs.Base, "", m, tok, 1, chat.Ends(tok, nil))
 	}
 	if err != nil {
 		s.t.Fatal(err)
@@ -151,8 +152,8 @@ func TestHeldOutLossFalls(t *testing.T) {
 func TestPPO1PadIsNotTheEndAndTheEndIsLearned(t *testing.T) {
 	s := newSchool(t)
 	pad, ok := s.tok.Pad()
-	if !ok || slices.Contains(train.EndTokens(s.tok), int(pad)) {
-		t.Fatalf("pad %d (%v), end tokens %v", pad, ok, train.EndTokens(s.tok))
+	if !ok || slices.Contains(chat.Ends(s.tok, nil), pad) {
+		t.Fatalf("pad %d (%v), end tokens %v", pad, ok, chat.Ends(s.tok, nil))
 	}
 	examples, _, _, err := load(s.tok, s.inputs.Train, contextLength)
 	if err != nil {
@@ -420,7 +421,7 @@ func TestBadBatchNamesItsDialogues(t *testing.T) {
 	if err := m.Store.Write("model.norm.weight", slices.Repeat([]float32{3e38}, shape.Size())); err != nil {
 		t.Fatal(err)
 	}
-	if err := train.SaveModel(s.inputs.Base, "", m, s.tok, 1); err != nil {
+	if err := train.SaveModel(s.inputs.Base, "", m, s.tok, 1, chat.Ends(s.tok, nil)); err != nil {
 		t.Fatal(err)
 	}
 	_, err = s.run(t.Context(), tinySFT(), filepath.Join(t.TempDir(), "out"), 0)
