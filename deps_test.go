@@ -35,6 +35,7 @@ var floors = map[string]int{
 	"progress":     1,
 	"tokenizer":    1,
 	"chat":         2,
+	"stage":        2,
 
 	"model":      2,
 	"corpus":     2,
@@ -44,6 +45,9 @@ var floors = map[string]int{
 	"train":    3,
 	"generate": 3,
 	"embed":    3,
+
+	"train/preference": 3,
+	"train/rollout":    3,
 
 	"train/pretrain": 4,
 	"train/sft":      4,

@@ -21,5 +21,5 @@
 // the scripts and styles that this package embeds, by their hashes.
 //
 // The package reads no files and knows no stage; who gathers the data says what
-// a stage's metrics mean (MetricsChart).
+// a stage's metrics mean (stage.Chart).
 package report

@@ -5,6 +5,7 @@ import (
 	"math"
 
 	"github.com/seed-b72bdb6c/alma/compute"
+	"github.com/seed-b72bdb6c/alma/stage"
 )
 
 // small is a report with one of everything, few enough points to read as a
@@ -19,7 +20,7 @@ func small() *Report {
 			{"wins", "0.61 [0.58, 0.64]", "≥ 0.65", Failed, ""},
 			{"length", "16.2 words", "", Shown, ""},
 		},
-		Tables: []Table{{"Rule, item by item", []string{"Item", "SFT", "PPO"}, [][]string{{"sentence", "0.20", "0.24"}, {"known | words", "0.19", "–"}}, "Means."}},
+		Tables: []stage.Table{{Title: "Rule, item by item", Columns: []string{"Item", "SFT", "PPO"}, Rows: [][]string{{"sentence", "0.20", "0.24"}, {"known | words", "0.19", "–"}}, Note: "Means."}},
 		Samples: Samples{Note: "Temperature 1.", Pairs: []Sample{{
 			Prompt: "func Close(f *File) error", Reference: "Close closes f.",
 			Answers: []Answer{
@@ -44,7 +45,7 @@ func small() *Report {
 				{"scores", []float64{1, 2, 3, 4}, []float64{.1, .2, math.NaN(), .4}},
 				{"</script><b>kl", []float64{2, 4}, []float64{1, 2.5}},
 			}}},
-			Tables: []Table{{"Why samples ended", []string{"Reason", "n"}, [][]string{{"end token", "120"}}, ""}},
+			Tables: []stage.Table{{Title: "Why samples ended", Columns: []string{"Reason", "n"}, Rows: [][]string{{"end token", "120"}}, Note: ""}},
 			Notes:  []string{"Simulated annotator.", "*not bold*"},
 		}},
 		Settings:  []Setting{{"ppo.beta", "0.1", "run.yaml:3"}},
@@ -98,7 +99,7 @@ func large() *Report {
 		}
 		return a
 	}
-	stage := func(name, title, description string, charts []Chart, config any) Stage {
+	one := func(name, title, description string, charts []Chart, config any) Stage {
 		return Stage{Name: name, Title: title, Description: description, Charts: charts, Config: config,
 			Artifact: Artifact{"model", "runs/godoc/" + name, hash(name)}, Inputs: []Artifact{{"corpus", "runs/godoc/corpus", hash("corpus")}}}
 	}
@@ -108,11 +109,10 @@ func large() *Report {
 		{"Clipped share", "iteration", "share of tokens", false, []Series{curveOf("policy/clipfrac_avg", 40, 1, falling(.12, .06, 3), .1), curveOf("val/clipfrac_avg", 40, 1, falling(.2, .03, 5), .1)}},
 		{"Losses", "iteration", "loss", false, []Series{curveOf("loss/policy_avg", 40, 1, falling(-.004, -.011, 3), .2), curveOf("loss/value_avg", 40, 1, falling(.6, .12, 5), .1)}},
 	}
-	sft := stage("sft", "Supervised fine-tuning", "Dialogues of a declaration and its comment; the loss counts the assistant's tokens and the end token.", training(1690, 3.2, 1.9, 1.5e-3), map[string]any{"epochs": 2, "batch": 16, "lr": 1.5e-3})
+	sft := one("sft", "Supervised fine-tuning", "Dialogues of a declaration and its comment; the loss counts the assistant's tokens and the end token.", training(1690, 3.2, 1.9, 1.5e-3), map[string]any{"epochs": 2, "batch": 16, "lr": 1.5e-3})
 	sft.Notes = []string{"412 of 13,974 prompts did not fit 256 tokens and were left out."}
-	reward := stage("reward", "Reward model", "K-way pairwise loss on four ranked answers per prompt. The rankings come from a simulated annotator: a written rule plus noise, standing in for people.", training(188, .69, .5, 6.5e-4)[:1], nil)
-	reward.Tables = []Table{{"Accuracy on held-out prompts, by how far the rule puts the two answers apart", []string{"Gap of the rule", "Pairs", "Accuracy", "95 % interval"},
-		[][]string{{"0 – 0.05", "402", "0.581", "0.532 – 0.628"}, {"0.05 – 0.15", "611", "0.704", "0.667 – 0.739"}, {"0.15 – 0.30", "544", "0.832", "0.798 – 0.861"}, {"0.30 and more", "318", "0.915", "0.879 – 0.941"}}, ""}}
+	reward := one("reward", "Reward model", "K-way pairwise loss on four ranked answers per prompt. The rankings come from a simulated annotator: a written rule plus noise, standing in for people.", training(188, .69, .5, 6.5e-4)[:1], nil)
+	reward.Tables = []stage.Table{{Title: "Accuracy on held-out prompts, by how far the rule puts the two answers apart", Columns: []string{"Gap of the rule", "Pairs", "Accuracy", "95 % interval"}, Rows: [][]string{{"0 – 0.05", "402", "0.581", "0.532 – 0.628"}, {"0.05 – 0.15", "611", "0.704", "0.667 – 0.739"}, {"0.15 – 0.30", "544", "0.832", "0.798 – 0.861"}, {"0.30 and more", "318", "0.915", "0.879 – 0.941"}}, Note: ""}}
 	settings := []Setting{{"budget", "15m", "recipes/godoc.yaml:1"}, {"corpus.held_out", "0.05", "default"}, {"pretrain.layers", "4", "derived from budget 15m"}, {"pretrain.width", "192", "derived from budget 15m"}, {"ppo.beta", "0.1", "--set"}}
 	return &Report{
 		Title:    "godoc: a model that writes Go doc comments",
@@ -132,8 +132,7 @@ func large() *Report {
 			{"KL from the SFT model", "3.4 nats", "≤ 6", Passed, "per sequence"},
 			{"Best of 8 by the reward model", "0.771 [0.762, 0.780]", "", Shown, "mean of the rule"},
 		},
-		Tables: []Table{{"The rule, item by item", []string{"Item", "most", "SFT, t = 1", "PPO, t = 1", "SFT, t = .7", "PPO, t = .7", "a person"},
-			[][]string{{"one whole sentence", "0.25", "0.171", "0.226", "0.214", "0.240", "0.231"}, {"7–25 words", "0.15", "0.071", "0.129", "0.094", "0.138", "0.113"}, {"known words", "0.25", "0.181", "0.228", "0.223", "0.241", "0.213"}, {"about this declaration", "0.20", "0.079", "0.075", "0.094", "0.089", "0.142"}, {"verb fits the results", "0.05", "0.031", "0.038", "0.034", "0.040", "0.033"}, {"no repetition", "0.10", "0.083", "0.094", "0.091", "0.096", "0.099"}, {"sum", "1.00", "0.616", "0.790", "0.750", "0.844", "0.831"}}, "Means over 1,024 prompts from held-out packages."}},
+		Tables: []stage.Table{{Title: "The rule, item by item", Columns: []string{"Item", "most", "SFT, t = 1", "PPO, t = 1", "SFT, t = .7", "PPO, t = .7", "a person"}, Rows: [][]string{{"one whole sentence", "0.25", "0.171", "0.226", "0.214", "0.240", "0.231"}, {"7–25 words", "0.15", "0.071", "0.129", "0.094", "0.138", "0.113"}, {"known words", "0.25", "0.181", "0.228", "0.223", "0.241", "0.213"}, {"about this declaration", "0.20", "0.079", "0.075", "0.094", "0.089", "0.142"}, {"verb fits the results", "0.05", "0.031", "0.038", "0.034", "0.040", "0.033"}, {"no repetition", "0.10", "0.083", "0.094", "0.091", "0.096", "0.099"}, {"sum", "1.00", "0.616", "0.790", "0.750", "0.844", "0.831"}}, Note: "Means over 1,024 prompts from held-out packages."}},
 		Samples: Samples{Note: "The first three held-out prompts, temperature 0.7, nothing selected.", Pairs: []Sample{
 			{"Write the doc comment for:\nfunc (r *Reader) ReadByte() (byte, error)", "// ReadByte reads and returns a single byte. If no byte is available, returns an error.",
 				[]Answer{answer("SFT", "// ReadByte reads a byte from the reader and returns the number of bytes of the byte of the byte and the number of the", 0, 0, 1, 1, 1, .2), answer("PPO", "// ReadByte reads the next byte from r and returns an error if the reader is closed.", 1, 1, 1, 1, 1, 1)}},
@@ -144,9 +143,9 @@ func large() *Report {
 		}},
 		Compute: []StageCompute{{"tokenizer", 0, 9.4, 0, false}, {"pretrain", 5.3e13, 402, 4_096_000, true}, {"sft", 2.2e13, 150, 1_690_000, false}, {"rankings", 3.1e12, 41, 310_000, false}, {"reward", 4.8e12, 37, 520_000, false}, {"ppo", 1.26e13, 108, 610_000, false}, {"evaluate", 9e11, 14, 90_000, false}},
 		Stages: []Stage{
-			stage("pretrain", "Pretraining", "A decoder of 4 layers × 192 on the source text, rows of 256 tokens, AdamW with warm-up and a linear decay over the last half.", training(2000, 7.6, 2.7, 3e-3), map[string]any{"layers": 4, "width": 192, "heads": 6, "batch": 8, "lr": 3e-3}),
+			one("pretrain", "Pretraining", "A decoder of 4 layers × 192 on the source text, rows of 256 tokens, AdamW with warm-up and a linear decay over the last half.", training(2000, 7.6, 2.7, 3e-3), map[string]any{"layers": 4, "width": 192, "heads": 6, "batch": 8, "lr": 3e-3}),
 			sft, reward,
-			stage("ppo", "PPO", "Policy from SFT, critic from the reward model, frozen reference; r − β·KL per token, GAE, clipped losses and a share of pretraining loss in every step.", ppoCharts, map[string]any{"beta": .1, "lam": .95, "cliprange": .2, "lr": 3e-4}),
+			one("ppo", "PPO", "Policy from SFT, critic from the reward model, frozen reference; r − β·KL per token, GAE, clipped losses and a share of pretraining loss in every step.", ppoCharts, map[string]any{"beta": .1, "lam": .95, "cliprange": .2, "lr": 3e-4}),
 		},
 		Settings:  settings,
 		Artifacts: []Artifact{{"corpus", "runs/godoc/corpus", hash("corpus")}, {"tokenizer", "runs/godoc/tokenizer", hash("tokenizer")}, {"pretrain", "runs/godoc/pretrain", hash("pretrain")}, {"sft", "runs/godoc/sft", hash("sft")}, {"reward", "runs/godoc/reward", hash("reward")}, {"ppo", "runs/godoc/ppo", hash("ppo")}},

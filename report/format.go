@@ -7,7 +7,6 @@ import (
 	"math"
 	"strconv"
 	"strings"
-	"unicode"
 )
 
 // figure writes a number with four significant digits, "–" for none.
@@ -105,28 +104,6 @@ func score(x float64) string {
 		return "–"
 	}
 	return strconv.FormatFloat(x, 'f', 3, 64)
-}
-
-// numeric reports for each column whether it is aligned to the right: all its
-// cells are numbers or empty, and it is not the first, which names the row.
-func (t Table) numeric() []bool {
-	out := make([]bool, len(t.Columns))
-	for c := 1; c < len(out); c++ {
-		seen := false
-		out[c] = true
-		for _, row := range t.Rows {
-			if c >= len(row) || row[c] == "" || row[c] == "–" {
-				continue
-			}
-			seen = true
-			first := []rune(row[c])[0]
-			if !unicode.IsDigit(first) && !strings.ContainsRune("+-−±.≥≤<>", first) {
-				out[c] = false
-			}
-		}
-		out[c] = out[c] && seen
-	}
-	return out
 }
 
 // flatten lists the values of a configuration in the order in which JSON

@@ -276,9 +276,6 @@ func slug(name string) string {
 	return strings.TrimSuffix(b.String(), "-")
 }
 
-// Right returns, for each column, the class of its alignment.
-func (t Table) Right() []bool { return t.numeric() }
-
 // Short returns the first twelve digits of the hash, enough to compare by eye.
 func (a Artifact) Short() string { return a.SHA256[:min(12, len(a.SHA256))] }
 

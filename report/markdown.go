@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"io"
 	"strings"
+
+	"github.com/seed-b72bdb6c/alma/stage"
 )
 
 // Markdown writes the report as GitHub-flavoured Markdown with the content of
@@ -32,7 +34,7 @@ func (m *markdown) report(r *Report) error {
 		m.line("**%s**", verdict)
 	}
 	if len(r.Facts) > 0 {
-		t := Table{Columns: []string{"", ""}}
+		t := stage.Table{Columns: []string{"", ""}}
 		for _, f := range r.Facts {
 			t.Rows = append(t.Rows, []string{f.Name, f.Value})
 		}
@@ -56,7 +58,7 @@ func (m *markdown) report(r *Report) error {
 	}
 	if len(r.Settings) > 0 {
 		m.line("## Configuration")
-		t := Table{Columns: []string{"Key", "Value", "From"}}
+		t := stage.Table{Columns: []string{"Key", "Value", "From"}}
 		for _, s := range r.Settings {
 			t.Rows = append(t.Rows, []string{s.Key, s.Value, s.Origin})
 		}
@@ -75,7 +77,7 @@ func (m *markdown) outcomes(r *Report) {
 	}
 	m.line("## Outcomes")
 	if len(r.Outcomes) > 0 {
-		t := Table{Columns: []string{"Outcome", "Measured", "Threshold", "Result"}}
+		t := stage.Table{Columns: []string{"Outcome", "Measured", "Threshold", "Result"}}
 		for _, o := range r.Outcomes {
 			name := o.Name
 			if o.Note != "" {
@@ -114,7 +116,7 @@ func (m *markdown) samples(s Samples) {
 		if len(pair.Answers) == 0 || len(pair.Answers[0].Items) == 0 {
 			continue
 		}
-		t := Table{Columns: []string{"Item"}}
+		t := stage.Table{Columns: []string{"Item"}}
 		for _, a := range pair.Answers {
 			t.Columns = append(t.Columns, a.Model)
 		}
@@ -141,7 +143,7 @@ func (m *markdown) compute(stages []StageCompute) {
 	}
 	m.line("## Compute")
 	m.line("Pretraining is expected to take %d to %d times the compute of every other stage. The last column places each stage's multiple in FLOPs beside that.", expectedLow, expectedHigh)
-	t := Table{Columns: []string{"Stage", "FLOPs", "share", "time", "share", "tokens", "speed",
+	t := stage.Table{Columns: []string{"Stage", "FLOPs", "share", "time", "share", "tokens", "speed",
 		"pretraining ÷ stage, FLOPs", "time", fmt.Sprintf("expected %d–%d ×", expectedLow, expectedHigh)}}
 	for _, r := range rows {
 		t.Rows = append(t.Rows, []string{r.Stage, r.FLOPs, r.FLOPShare, r.Seconds, r.SecondShare, r.Tokens, r.Speed, r.FLOPRatio, r.SecondRatio, r.Against})
@@ -160,7 +162,7 @@ func (m *markdown) stage(s Stage) error {
 	m.line("## %s", inline(title))
 	m.paragraphs(s.Description)
 	if len(s.Charts) > 0 {
-		t := Table{Columns: []string{"Curve", "over", "", "points", "first", "lowest", "highest", "last"}}
+		t := stage.Table{Columns: []string{"Curve", "over", "", "points", "first", "lowest", "highest", "last"}}
 		for _, c := range s.Charts {
 			for _, series := range c.Series {
 				sum := sumUp(series)
@@ -190,7 +192,7 @@ func (m *markdown) stage(s Stage) error {
 		return fmt.Errorf("stage %s: %w", s.Name, err)
 	}
 	if len(config) > 0 {
-		t := Table{Title: "Configuration of this stage", Columns: []string{"Key", "Value"}}
+		t := stage.Table{Title: "Configuration of this stage", Columns: []string{"Key", "Value"}}
 		for _, c := range config {
 			t.Rows = append(t.Rows, []string{c.Key, c.Value})
 		}
@@ -210,7 +212,7 @@ func (m *markdown) stage(s Stage) error {
 }
 
 func (m *markdown) artifacts(list []Artifact) {
-	t := Table{Columns: []string{"Artifact", "Path", "SHA-256"}}
+	t := stage.Table{Columns: []string{"Artifact", "Path", "SHA-256"}}
 	for _, a := range list {
 		t.Rows = append(t.Rows, []string{a.Name, a.Path, a.SHA256})
 	}
@@ -247,7 +249,7 @@ func (m *markdown) fence(text string) {
 	m.line("%s\n%s\n%s", fence, strings.TrimRight(text, "\n"), fence)
 }
 
-func (m *markdown) table(t Table) {
+func (m *markdown) table(t stage.Table) {
 	if t.Title != "" {
 		m.line("**%s**", inline(t.Title))
 	}
@@ -260,7 +262,7 @@ func (m *markdown) table(t Table) {
 		m.out.WriteString("|\n")
 	}
 	row(t.Columns)
-	for _, right := range t.numeric() {
+	for _, right := range t.Right() {
 		if right {
 			m.out.WriteString("|--:")
 		} else {

@@ -3,19 +3,13 @@ package report
 import (
 	"math"
 
+	"github.com/seed-b72bdb6c/alma/stage"
 	"github.com/seed-b72bdb6c/alma/train"
 )
 
-// MetricsChart says which metrics of a stage a chart shows.
-type MetricsChart struct {
-	Title, Unit string
-	LogY        bool
-	Curves      [][2]string // metric, name of its curve
-}
-
 // Charts draws the metrics of a stage against its steps. A curve without points,
 // such as that of a loss which the configuration turned off, is left out.
-func Charts(specs []MetricsChart, lines []train.MetricsLine) []Chart {
+func Charts(specs []stage.Chart, lines []train.MetricsLine) []Chart {
 	var out []Chart
 	for _, spec := range specs {
 		chart := Chart{Title: spec.Title, XLabel: "step", YLabel: spec.Unit, LogY: spec.LogY}

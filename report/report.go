@@ -1,5 +1,7 @@
 package report
 
+import "github.com/seed-b72bdb6c/alma/stage"
+
 // Report is everything that the page shows. Empty parts are left out.
 type Report struct {
 	Title     string
@@ -7,7 +9,7 @@ type Report struct {
 	Facts     []Fact   // a handful of figures at the top
 	Statement []string // paragraphs under "What this shows", in plain language
 	Outcomes  []Outcome
-	Tables    []Table // results beside the outcomes, such as every item of a rule
+	Tables    []stage.Table // results beside the outcomes, such as every item of a rule
 	Samples   Samples
 	Compute   []StageCompute
 	Stages    []Stage
@@ -67,7 +69,7 @@ type Stage struct {
 	Inputs      []Artifact
 	Config      any // marshalled to JSON and shown flat; nil for none
 	Charts      []Chart
-	Tables      []Table
+	Tables      []stage.Table
 	Notes       []string
 }
 
@@ -87,15 +89,6 @@ type Chart struct {
 type Series struct {
 	Name string
 	X, Y []float64
-}
-
-// Table is a table of text. The first column names the row; others whose cells
-// are all numbers are aligned to the right.
-type Table struct {
-	Title   string
-	Columns []string
-	Rows    [][]string // each as long as Columns
-	Note    string
 }
 
 // Samples are answers to the same prompts by several models.

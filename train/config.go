@@ -8,7 +8,6 @@ import (
 	"github.com/seed-b72bdb6c/alma/artifact"
 	"github.com/seed-b72bdb6c/alma/compute"
 	"github.com/seed-b72bdb6c/alma/model"
-	"github.com/seed-b72bdb6c/alma/progress"
 	"github.com/seed-b72bdb6c/alma/tokenizer"
 )
 
@@ -37,6 +36,9 @@ func DefaultOptimizer(lr float64) OptimizerConfig {
 	return OptimizerConfig{LR: lr, Warmup: .05, Decay: "cosine", WeightDecay: .1, Beta1: .9, Beta2: .95, Epsilon: 1e-8, Clip: 1, OnBadBatch: "stop"}
 }
 
+// InPrecision records the precision of the engine that the stage runs on.
+func (c *OptimizerConfig) InPrecision(precision string) { c.Precision = precision }
+
 // AdamW returns the optimizer's constants.
 func (c OptimizerConfig) AdamW() AdamW {
 	return AdamW{Beta1: c.Beta1, Beta2: c.Beta2, Epsilon: c.Epsilon, Decay: c.WeightDecay, MaxNorm: c.Clip}
@@ -52,13 +54,6 @@ func (c OptimizerConfig) Guard() *Guard {
 	g := DefaultGuard()
 	g.Policy = BadUpdate(c.OnBadBatch)
 	return g
-}
-
-// Environment is what a stage runs in. It changes no result.
-type Environment struct {
-	Engine          compute.Engine
-	Log             *progress.Log
-	CheckpointSteps int // also write a checkpoint after every so many steps; 0: by time alone
 }
 
 // LoadModel opens a model folder with its tokenizer, whose vocabulary must be

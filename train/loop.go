@@ -1,7 +1,6 @@
 package train
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -9,12 +8,12 @@ import (
 	"maps"
 	"path/filepath"
 	"slices"
-	"sort"
 	"strings"
 	"time"
 
 	"github.com/seed-b72bdb6c/alma/artifact"
 	"github.com/seed-b72bdb6c/alma/progress"
+	"github.com/seed-b72bdb6c/alma/stage"
 )
 
 // Loop takes a stage through its steps: checkpoints, resume, metrics,
@@ -292,7 +291,7 @@ func (l *Loop) resume(state *trainerState) (found bool, err error) {
 	}
 	// A run that stopped at a bad update may go on by another policy, and what is
 	// computed again changes no bit.
-	if changed := differences(loaded.Config, config, "config.on_bad_batch", "config.recompute"); len(changed) > 0 {
+	if changed := stage.Differences(loaded.Config, config, "config.on_bad_batch", "config.recompute"); len(changed) > 0 {
 		return false, artifact.Errorf(artifact.ErrUsage,
 			"resuming %s from %s: the configuration differs from that of the run: %s; set it back, or give another --out, or delete %s to begin again",
 			l.Stage, checkpoint.Path(), strings.Join(changed, ", "), l.Folder)
@@ -322,52 +321,6 @@ func (l *Loop) rollBack(state *trainerState, step int) error {
 		}
 	}
 	return nil
-}
-
-// differences names the keys in which two JSON objects differ, with both
-// values, the excepted keys left out.
-func differences(old, new json.RawMessage, except ...string) []string {
-	a, b := make(map[string]string), make(map[string]string)
-	flatten("", old, a)
-	flatten("", new, b)
-	for _, key := range except {
-		delete(a, key)
-		delete(b, key)
-	}
-	var out []string
-	for key, value := range a {
-		if other, ok := b[key]; !ok {
-			out = append(out, fmt.Sprintf("%s was %s and is gone", key, value))
-		} else if other != value {
-			out = append(out, fmt.Sprintf("%s was %s and is %s", key, value, other))
-		}
-	}
-	for key, value := range b {
-		if _, ok := a[key]; !ok {
-			out = append(out, fmt.Sprintf("%s is new (%s)", key, value))
-		}
-	}
-	sort.Strings(out)
-	return out
-}
-
-func flatten(prefix string, value json.RawMessage, into map[string]string) {
-	var object map[string]json.RawMessage
-	if json.Unmarshal(value, &object) == nil && object != nil {
-		for key, v := range object {
-			name := key
-			if prefix != "" {
-				name = prefix + "." + key
-			}
-			flatten(name, v, into)
-		}
-		return
-	}
-	var compact bytes.Buffer
-	if json.Compact(&compact, value) != nil {
-		compact.Write(value)
-	}
-	into[prefix] = compact.String()
 }
 
 // Identity is what a run that is resumed must agree in: the configuration and

@@ -9,7 +9,7 @@ import (
 	"github.com/seed-b72bdb6c/alma/compute/cpu"
 	"github.com/seed-b72bdb6c/alma/model"
 	"github.com/seed-b72bdb6c/alma/train/ppo"
-	"github.com/seed-b72bdb6c/alma/train/reward"
+	"github.com/seed-b72bdb6c/alma/train/preference"
 )
 
 func newBenchPPOCommand(c *call) *cobra.Command {
@@ -48,7 +48,7 @@ func benchPPO(ctx context.Context, policy *model.Model, o benchOptions, epochs i
 		return benchmark{}, err
 	}
 	length := o.Seq + o.New
-	scorer, err := reward.NewScorer(rewards, o.Batch, length)
+	scorer, err := preference.NewScorer(rewards, o.Batch, length)
 	if err != nil {
 		return benchmark{}, err
 	}

@@ -15,9 +15,9 @@ import (
 	"github.com/seed-b72bdb6c/alma/recipe"
 	recipes "github.com/seed-b72bdb6c/alma/recipe/classify"
 	"github.com/seed-b72bdb6c/alma/report"
+	"github.com/seed-b72bdb6c/alma/stage"
 	"github.com/seed-b72bdb6c/alma/stats"
 	"github.com/seed-b72bdb6c/alma/tokenizer"
-	"github.com/seed-b72bdb6c/alma/train"
 	"github.com/seed-b72bdb6c/alma/train/classify"
 )
 
@@ -73,7 +73,7 @@ bits.`,
 			}
 			f := stageFolder{out, "classify", config, map[string]string{"base": in.Base, "texts": in.Texts}}
 			f.reads("validation", in.Validation)
-			err = c.trainStage(f, func(env train.Environment) (*artifact.Manifest, error) {
+			err = c.trainStage(f, func(env stage.Environment) (*artifact.Manifest, error) {
 				manifest, err := classify.Run(cmd.Context(), env, config, in, out)
 				if err == nil {
 					err = recipes.WriteReport(out)
@@ -271,7 +271,7 @@ F1 of each class, the confusion matrix, and whether its probabilities are kept
 
 // printTable prints a table in columns, the first to the left and the others to
 // the right.
-func (c *call) printTable(t report.Table) {
+func (c *call) printTable(t stage.Table) {
 	widths := make([]int, len(t.Columns))
 	rows := append([][]string{t.Columns}, t.Rows...)
 	for _, row := range rows {

@@ -4,10 +4,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/seed-b72bdb6c/alma/artifact"
-	"github.com/seed-b72bdb6c/alma/dataset"
-	"github.com/seed-b72bdb6c/alma/model"
-	"github.com/seed-b72bdb6c/alma/recipe/godoc"
-	"github.com/seed-b72bdb6c/alma/train"
+	"github.com/seed-b72bdb6c/alma/stage"
 	"github.com/seed-b72bdb6c/alma/train/ppo"
 )
 
@@ -77,17 +74,7 @@ bits.`,
 			if config.PretrainCoef > 0 {
 				f.reads("text", in.Text)
 			}
-			return c.trainStage(f, func(env train.Environment) (*artifact.Manifest, error) {
-				in.Reward = func(prompts []dataset.Prompt) (ppo.Reward, error) {
-					if rewardModel != "" {
-						return godoc.ModelReward(env, rewardModel, config.MicroRows)
-					}
-					tok, err := model.LoadTokenizer(in.Policy)
-					if err != nil {
-						return nil, err
-					}
-					return ppo.CommandReward(config.RewardCommand, prompts, tok)
-				}
+			return c.trainStage(f, func(env stage.Environment) (*artifact.Manifest, error) {
 				return ppo.Run(cmd.Context(), env, config, in, out)
 			})
 		},

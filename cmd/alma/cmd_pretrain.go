@@ -4,7 +4,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/seed-b72bdb6c/alma/artifact"
-	"github.com/seed-b72bdb6c/alma/train"
+	"github.com/seed-b72bdb6c/alma/stage"
 	"github.com/seed-b72bdb6c/alma/train/pretrain"
 )
 
@@ -43,7 +43,7 @@ interrupted command goes on from the last checkpoint with the same bits.`,
 				return err
 			}
 			f := stageFolder{out, "pretrain", s.Pretrain, map[string]string{"corpus": in.Corpus, "tokenizer": in.Tokenizer}}
-			return c.trainStage(f, func(env train.Environment) (*artifact.Manifest, error) {
+			return c.trainStage(f, func(env stage.Environment) (*artifact.Manifest, error) {
 				return pretrain.Run(cmd.Context(), env, s.Pretrain, in, out)
 			})
 		},

@@ -9,7 +9,8 @@ import (
 	"github.com/seed-b72bdb6c/alma/artifact"
 	"github.com/seed-b72bdb6c/alma/chat"
 	"github.com/seed-b72bdb6c/alma/dataset"
-	"github.com/seed-b72bdb6c/alma/train"
+	"github.com/seed-b72bdb6c/alma/stage"
+	"github.com/seed-b72bdb6c/alma/train/preference"
 	"github.com/seed-b72bdb6c/alma/train/reward"
 )
 
@@ -52,7 +53,7 @@ command goes on from the last checkpoint with the same bits.`,
 			f := stageFolder{out, "reward", s.Reward, map[string]string{"base": in.Base, "rankings": in.Rankings}}
 			f.reads("validation", in.Validation)
 			f.reads("demonstrations", in.Demonstrations)
-			return c.trainStage(f, func(env train.Environment) (*artifact.Manifest, error) {
+			return c.trainStage(f, func(env stage.Environment) (*artifact.Manifest, error) {
 				return reward.Run(cmd.Context(), env, s.Reward, in, out)
 			})
 		},
@@ -106,7 +107,7 @@ each line holds the prompt and the completion beside the reward.`,
 			if err != nil {
 				return fmt.Errorf("%s: %w", args[0], err)
 			}
-			scorer, err := reward.NewScorer(m, scoreRows, m.Context)
+			scorer, err := preference.NewScorer(m, scoreRows, m.Context)
 			if err != nil {
 				return err
 			}
@@ -137,7 +138,7 @@ type scoreLine struct {
 }
 
 // score prints the reward of each text.
-func (c *call) score(ctx context.Context, scorer *reward.Scorer, completions []dataset.Completion, texts [][]int32) error {
+func (c *call) score(ctx context.Context, scorer *preference.Scorer, completions []dataset.Completion, texts [][]int32) error {
 	rewards, err := scorer.Scores(ctx, texts)
 	if err != nil {
 		return err

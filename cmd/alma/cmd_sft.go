@@ -4,7 +4,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/seed-b72bdb6c/alma/artifact"
-	"github.com/seed-b72bdb6c/alma/train"
+	"github.com/seed-b72bdb6c/alma/stage"
 	"github.com/seed-b72bdb6c/alma/train/sft"
 )
 
@@ -44,7 +44,7 @@ checkpoint with the same bits.`,
 			}
 			f := stageFolder{out, "sft", s.SFT, map[string]string{"base": in.Base, "dialogues": in.Train}}
 			f.reads("validation", in.Validation)
-			return c.trainStage(f, func(env train.Environment) (*artifact.Manifest, error) {
+			return c.trainStage(f, func(env stage.Environment) (*artifact.Manifest, error) {
 				return sft.Run(cmd.Context(), env, s.SFT, in, out)
 			})
 		},

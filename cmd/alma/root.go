@@ -18,6 +18,7 @@ import (
 	"github.com/seed-b72bdb6c/alma/compute/cpu/kernel"
 	"github.com/seed-b72bdb6c/alma/model"
 	"github.com/seed-b72bdb6c/alma/progress"
+	"github.com/seed-b72bdb6c/alma/stage"
 	"github.com/seed-b72bdb6c/alma/tokenizer"
 	"github.com/seed-b72bdb6c/alma/train"
 )
@@ -306,16 +307,16 @@ func openModel(engine compute.Engine, folder string) (*model.Model, *tokenizer.T
 // environment is what training stages run in: an engine and a log on standard
 // error. The machine's peak is measured, so that progress can tell the share
 // of it that a step reaches. The caller closes the engine.
-func (c *call) environment() (train.Environment, *cpu.Engine, error) {
+func (c *call) environment() (stage.Environment, *cpu.Engine, error) {
 	if c.checkpointSteps < 0 {
-		return train.Environment{}, nil, artifact.Errorf(artifact.ErrUsage, "choosing checkpoints: --checkpoint-steps is %d, want 0 (once a minute only) or more", c.checkpointSteps)
+		return stage.Environment{}, nil, artifact.Errorf(artifact.ErrUsage, "choosing checkpoints: --checkpoint-steps is %d, want 0 (once a minute only) or more", c.checkpointSteps)
 	}
 	engine, err := c.newEngine()
 	if err != nil {
-		return train.Environment{}, nil, err
+		return stage.Environment{}, nil, err
 	}
 	log := &progress.Log{Progress: progress.New(os.Stderr), PeakFLOPS: engine.MeasurePeak() * 1e9}
-	return train.Environment{Engine: engine, Log: log, CheckpointSteps: c.checkpointSteps}, engine, nil
+	return stage.Environment{Engine: engine, Log: log, CheckpointSteps: c.checkpointSteps}, engine, nil
 }
 
 // examples indents the lines of an example text as cobra shows it.

@@ -14,7 +14,7 @@ import (
 	"github.com/seed-b72bdb6c/alma/artifact"
 	"github.com/seed-b72bdb6c/alma/recipe"
 	"github.com/seed-b72bdb6c/alma/recipe/godoc"
-	"github.com/seed-b72bdb6c/alma/train"
+	"github.com/seed-b72bdb6c/alma/stage"
 )
 
 // sections are the parts of a recipe, of which a stage run by itself reads its
@@ -76,7 +76,7 @@ func (f stageFolder) reads(role, path string) {
 
 // trainStage is stage for work that trains, on the engine that the flags ask for,
 // and prints what it left.
-func (c *call) trainStage(f stageFolder, work func(env train.Environment) (*artifact.Manifest, error)) error {
+func (c *call) trainStage(f stageFolder, work func(env stage.Environment) (*artifact.Manifest, error)) error {
 	env, engine, err := c.environment()
 	if err != nil {
 		return err

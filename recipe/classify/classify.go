@@ -14,19 +14,20 @@ import (
 	"github.com/seed-b72bdb6c/alma/artifact"
 	"github.com/seed-b72bdb6c/alma/progress"
 	"github.com/seed-b72bdb6c/alma/report"
+	"github.com/seed-b72bdb6c/alma/stage"
 	"github.com/seed-b72bdb6c/alma/stats"
 	"github.com/seed-b72bdb6c/alma/train"
-	stage "github.com/seed-b72bdb6c/alma/train/classify"
+	"github.com/seed-b72bdb6c/alma/train/classify"
 )
 
 // Config is the recipe: recipes/classify-*.yaml.
 type Config struct {
-	Recipe   string       `yaml:"recipe" json:"recipe" doc:"classify" enum:"classify"`
-	Classify stage.Config `yaml:"classify" json:"classify" doc:"the stage"`
+	Recipe   string          `yaml:"recipe" json:"recipe" doc:"classify" enum:"classify"`
+	Classify classify.Config `yaml:"classify" json:"classify" doc:"the stage"`
 }
 
 // Defaults are those of the stage.
-func Defaults() Config { return Config{Recipe: "classify", Classify: stage.Defaults()} }
+func Defaults() Config { return Config{Recipe: "classify", Classify: classify.Defaults()} }
 
 // IsRun reports whether a folder holds a classifier that the stage has finished.
 func IsRun(folder string) bool {
@@ -35,7 +36,7 @@ func IsRun(folder string) bool {
 }
 
 // charts are the curves of the stage.
-var charts = []report.MetricsChart{
+var charts = []stage.Chart{
 	{Title: "Loss", Unit: "nats a text", Curves: [][2]string{{"loss", "training, weighted"}, {"validation/nll", "held out"}}},
 	{Title: "Accuracy and macro-F1", Unit: "share", Curves: [][2]string{{"validation/accuracy", "accuracy"}, {"validation/macro_f1", "macro-F1"}}},
 	{Title: "Calibration error", Unit: "share", Curves: [][2]string{{"validation/ece", "held out"}}},
@@ -65,7 +66,7 @@ func gather(folder string) (*report.Report, error) {
 	if err != nil {
 		return nil, err
 	}
-	measures, err := readMeasures(filepath.Join(folder, stage.ValidationFile))
+	measures, err := readMeasures(filepath.Join(folder, classify.ValidationFile))
 	if err != nil {
 		return nil, err
 	}
@@ -135,9 +136,9 @@ func outcomes(c *stats.Classification) []report.Outcome {
 
 // Tables shows a classification's measures: the classes, the confusion matrix,
 // the reliability diagram.
-func Tables(c *stats.Classification) []report.Table {
-	classes := report.Table{Title: "Classes", Columns: []string{"Class", "texts", "predicted", "precision", "recall", "F1"}}
-	confusion := report.Table{Title: "Confusion matrix", Columns: []string{"True class"}, Note: "Rows are the true classes, columns the predicted ones."}
+func Tables(c *stats.Classification) []stage.Table {
+	classes := stage.Table{Title: "Classes", Columns: []string{"Class", "texts", "predicted", "precision", "recall", "F1"}}
+	confusion := stage.Table{Title: "Confusion matrix", Columns: []string{"True class"}, Note: "Rows are the true classes, columns the predicted ones."}
 	for i, r := range c.Classes {
 		classes.Rows = append(classes.Rows, []string{r.Name, progress.Count(int64(r.Support)), progress.Count(int64(r.Predicted)),
 			fmt.Sprintf("%.3f", r.Precision), fmt.Sprintf("%.3f", r.Recall), fmt.Sprintf("%.3f", r.F1)})
@@ -148,7 +149,7 @@ func Tables(c *stats.Classification) []report.Table {
 		}
 		confusion.Rows = append(confusion.Rows, row)
 	}
-	reliability := report.Table{Title: "Calibration", Columns: []string{"Confidence", "texts", "claimed", "right"},
+	reliability := stage.Table{Title: "Calibration", Columns: []string{"Confidence", "texts", "claimed", "right"},
 		Note: "Texts by the probability that the model gives to the class it names: claimed and right should be alike."}
 	for i, b := range c.Reliability {
 		high := 1.0
@@ -161,5 +162,5 @@ func Tables(c *stats.Classification) []report.Table {
 		}
 		reliability.Rows = append(reliability.Rows, row)
 	}
-	return []report.Table{classes, confusion, reliability}
+	return []stage.Table{classes, confusion, reliability}
 }

@@ -13,12 +13,12 @@ import (
 	"github.com/seed-b72bdb6c/alma/corpus/godoc"
 	"github.com/seed-b72bdb6c/alma/dataset"
 	"github.com/seed-b72bdb6c/alma/progress"
+	"github.com/seed-b72bdb6c/alma/stage"
 	"github.com/seed-b72bdb6c/alma/tokenizer"
-	"github.com/seed-b72bdb6c/alma/train"
 )
 
 // buildCorpus writes the Go tree's text, split by package.
-func buildCorpus(ctx context.Context, env train.Environment, c CorpusConfig, out string) (*artifact.Manifest, error) {
+func buildCorpus(ctx context.Context, env stage.Environment, c CorpusConfig, out string) (*artifact.Manifest, error) {
 	stage, err := artifact.Begin(out, "corpus", c)
 	if err != nil {
 		return nil, err
@@ -60,7 +60,7 @@ func addInputs(stage *artifact.Stage, paths map[string]string) error {
 }
 
 // trainTokenizer learns the vocabulary from the training split.
-func trainTokenizer(ctx context.Context, env train.Environment, c TokenizerConfig, from, out string) (*artifact.Manifest, error) {
+func trainTokenizer(ctx context.Context, env stage.Environment, c TokenizerConfig, from, out string) (*artifact.Manifest, error) {
 	stage, err := artifact.Begin(out, "tokenizer", c)
 	if err != nil {
 		return nil, err
@@ -120,7 +120,7 @@ func heldOutFile(split corpus.Split) string { return "functions-" + string(split
 // makeDialogues turns functions into dialogues: the first paragraph of the
 // comment, as many whole sentences as fit, is what the assistant answers; it
 // is given the first words, "// Name".
-func makeDialogues(ctx context.Context, env train.Environment, c Config, tok, out string) (*artifact.Manifest, error) {
+func makeDialogues(ctx context.Context, env stage.Environment, c Config, tok, out string) (*artifact.Manifest, error) {
 	config := map[string]any{"dialogues": c.Dialogues, "corpus": c.Corpus}
 	stage, err := artifact.Begin(out, "dialogues", config)
 	if err != nil {

@@ -12,8 +12,10 @@ import (
 	"github.com/seed-b72bdb6c/alma/corpus"
 	"github.com/seed-b72bdb6c/alma/corpus/godoc"
 	"github.com/seed-b72bdb6c/alma/dataset"
+	"github.com/seed-b72bdb6c/alma/stage"
 	"github.com/seed-b72bdb6c/alma/stats"
 	"github.com/seed-b72bdb6c/alma/train"
+	"github.com/seed-b72bdb6c/alma/train/preference"
 	"github.com/seed-b72bdb6c/alma/train/pretrain"
 	"github.com/seed-b72bdb6c/alma/train/reward"
 )
@@ -101,7 +103,7 @@ type answer struct {
 	ended  bool
 }
 
-func evaluateModels(ctx context.Context, env train.Environment, c Config, in evaluationInputs, out string) (*artifact.Manifest, error) {
+func evaluateModels(ctx context.Context, env stage.Environment, c Config, in evaluationInputs, out string) (*artifact.Manifest, error) {
 	e := c.Evaluate
 	stage, err := artifact.Begin(out, "evaluate", e)
 	if err != nil {
@@ -136,7 +138,7 @@ func evaluateModels(ctx context.Context, env train.Environment, c Config, in eva
 	if err != nil {
 		return nil, err
 	}
-	scorer, err := reward.NewScorer(judge, c.Reward.MicroRows, judge.Context)
+	scorer, err := preference.NewScorer(judge, c.Reward.MicroRows, judge.Context)
 	if err != nil {
 		return nil, err
 	}
@@ -233,7 +235,7 @@ func evaluateModels(ctx context.Context, env train.Environment, c Config, in eva
 }
 
 // best lets the reward model pick one of several samples of the SFT model.
-func best(ctx context.Context, env train.Environment, w *writer, asked []dataset.Prompt, e EvaluateConfig, rewards func([]answer) ([]float64, error)) ([]answer, error) {
+func best(ctx context.Context, env stage.Environment, w *writer, asked []dataset.Prompt, e EvaluateConfig, rewards func([]answer) ([]float64, error)) ([]answer, error) {
 	written, err := w.write(ctx, env, fmt.Sprintf("writing %d each to pick from", e.BestOf), asked, e.BestOf, 1, e.Seed+1)
 	if err != nil {
 		return nil, err
@@ -338,7 +340,7 @@ func (r *Evaluation) languageModels(ctx context.Context, c Config, before, after
 
 // rewardModel holds the reward model against the rule without noise, on
 // answers to held-out functions that it was not trained on.
-func (r *Evaluation) rewardModel(ctx context.Context, rule *godoc.Rule, w *writer, scorer *reward.Scorer, path string) error {
+func (r *Evaluation) rewardModel(ctx context.Context, rule *godoc.Rule, w *writer, scorer *preference.Scorer, path string) error {
 	rankings, err := dataset.ReadRankings(path)
 	if err != nil {
 		return err

@@ -16,6 +16,7 @@ import (
 	"github.com/seed-b72bdb6c/alma/generate"
 	"github.com/seed-b72bdb6c/alma/model"
 	"github.com/seed-b72bdb6c/alma/progress"
+	"github.com/seed-b72bdb6c/alma/stage"
 	"github.com/seed-b72bdb6c/alma/tokenizer"
 	"github.com/seed-b72bdb6c/alma/train"
 )
@@ -52,7 +53,7 @@ type writer struct {
 }
 
 // newWriter opens a model to write comments with.
-func newWriter(env train.Environment, folder string, c Config, slots int) (*writer, error) {
+func newWriter(env stage.Environment, folder string, c Config, slots int) (*writer, error) {
 	m, tok, err := train.LoadModel(env.Engine, folder)
 	if err != nil {
 		return nil, err
@@ -73,7 +74,7 @@ type comment struct {
 }
 
 // write samples k answers to each prompt at a temperature.
-func (w *writer) write(ctx context.Context, env train.Environment, label string, prompts []dataset.Prompt, k int, temperature float64, seed uint64) ([][]comment, error) {
+func (w *writer) write(ctx context.Context, env stage.Environment, label string, prompts []dataset.Prompt, k int, temperature float64, seed uint64) ([][]comment, error) {
 	requests := make([]generate.Request, 0, len(prompts)*k)
 	for i, p := range prompts {
 		ids, err := w.tok.RenderPrompt(p.Messages, p.Prefill)
@@ -106,7 +107,7 @@ func (w *writer) write(ctx context.Context, env train.Environment, label string,
 
 // rank samples K answers to each prompt from the SFT model and lets the
 // simulated annotator order them.
-func rank(ctx context.Context, env train.Environment, c Config, dialogues, base, out string) (*artifact.Manifest, error) {
+func rank(ctx context.Context, env stage.Environment, c Config, dialogues, base, out string) (*artifact.Manifest, error) {
 	r := c.Rankings
 	stage, err := artifact.Begin(out, "rankings", r)
 	if err != nil {

@@ -15,6 +15,7 @@ import (
 	"github.com/seed-b72bdb6c/alma/progress"
 	"github.com/seed-b72bdb6c/alma/recipe"
 	"github.com/seed-b72bdb6c/alma/report"
+	"github.com/seed-b72bdb6c/alma/stage"
 	"github.com/seed-b72bdb6c/alma/train"
 	"github.com/seed-b72bdb6c/alma/train/reward"
 )
@@ -159,7 +160,7 @@ func gather(folder string, saved savedRecipe) (*report.Report, error) {
 		Facts:     r.facts(),
 		Statement: r.statement(),
 		Outcomes:  r.outcomes(),
-		Tables:    []report.Table{r.systemsTable(), r.changeTable()},
+		Tables:    []stage.Table{r.systemsTable(), r.changeTable()},
 		Samples:   r.samples(),
 		Settings:  saved.Settings,
 		Commands:  r.commands(),

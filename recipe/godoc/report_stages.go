@@ -9,15 +9,15 @@ import (
 	"github.com/seed-b72bdb6c/alma/corpus"
 	"github.com/seed-b72bdb6c/alma/corpus/godoc"
 	"github.com/seed-b72bdb6c/alma/progress"
-	"github.com/seed-b72bdb6c/alma/report"
+	"github.com/seed-b72bdb6c/alma/stage"
 	"github.com/seed-b72bdb6c/alma/stats"
 )
 
 func duration(seconds float64) time.Duration { return time.Duration(seconds * float64(time.Second)) }
 
 // systemsTable shows every system with every item of the rule.
-func (r *records) systemsTable() report.Table {
-	t := report.Table{Title: "Every system, every item of the rule", Columns: []string{"Item", "most"}}
+func (r *records) systemsTable() stage.Table {
+	t := stage.Table{Title: "Every system, every item of the rule", Columns: []string{"Item", "most"}}
 	for i, s := range r.evaluation.Systems {
 		name := s.Name
 		if i == bestOf {
@@ -48,8 +48,8 @@ func (r *records) systemsTable() report.Table {
 }
 
 // changeTable shows what PPO did to every item.
-func (r *records) changeTable() report.Table {
-	t := report.Table{
+func (r *records) changeTable() stage.Table {
+	t := stage.Table{
 		Title:   "What PPO changed",
 		Columns: []string{"Item", "asks for", "change, temperature 1", "of the item, %", "change, temperature 0.7", "of the item, %"},
 		Note:    "PPO minus SFT in points of the rule, and as a share of what the item can give at most.",
@@ -77,7 +77,7 @@ var itemAsks = [...]string{
 }
 
 // stageTables are the tables below a stage's curves.
-func (r *records) stageTables(stage string) []report.Table {
+func (r *records) stageTables(stage string) []stage.Table {
 	switch stage {
 	case "corpus":
 		return r.corpusTables()
@@ -87,9 +87,9 @@ func (r *records) stageTables(stage string) []report.Table {
 	return nil
 }
 
-func (r *records) corpusTables() []report.Table {
-	sizes := report.Table{Title: "What was read", Columns: []string{"Split", "files", "bytes", "packages"}}
-	held := report.Table{Title: "Packages that were held out", Columns: []string{"Split", "packages"},
+func (r *records) corpusTables() []stage.Table {
+	sizes := stage.Table{Title: "What was read", Columns: []string{"Split", "files", "bytes", "packages"}}
+	held := stage.Table{Title: "Packages that were held out", Columns: []string{"Split", "packages"},
 		Note: "Validation packages are for choosing settings; only the evaluation reads the test packages."}
 	for _, s := range r.corpus.Splits {
 		sizes.Rows = append(sizes.Rows, []string{string(s.Split), progress.Count(int64(s.Documents)), progress.Count(s.Bytes), progress.Count(int64(s.Groups))})
@@ -97,24 +97,24 @@ func (r *records) corpusTables() []report.Table {
 			held.Rows = append(held.Rows, []string{string(s.Split), strings.Join(s.HeldOut, ", ")})
 		}
 	}
-	refused := report.Table{Title: "What was left out", Columns: []string{"Reason", "files", "bytes"}}
+	refused := stage.Table{Title: "What was left out", Columns: []string{"Reason", "files", "bytes"}}
 	for _, x := range r.corpus.Refused {
 		refused.Rows = append(refused.Rows, []string{string(x.Reason), progress.Count(int64(x.Refused)), progress.Count(x.Bytes)})
 	}
-	tables := []report.Table{sizes, held}
+	tables := []stage.Table{sizes, held}
 	if len(refused.Rows) > 0 {
 		tables = append(tables, refused)
 	}
 	return tables
 }
 
-func (r *records) validationTables() []report.Table {
+func (r *records) validationTables() []stage.Table {
 	v := r.validation
 	if v == nil {
 		return nil
 	}
-	bins := func(title, column, note string, bins stats.Bins, label func(low, high float64) string) report.Table {
-		t := report.Table{Title: title, Columns: []string{column, "pairs", "claimed", "right"}, Note: note}
+	bins := func(title, column, note string, bins stats.Bins, label func(low, high float64) string) stage.Table {
+		t := stage.Table{Title: title, Columns: []string{column, "pairs", "claimed", "right"}, Note: note}
 		for i, b := range bins {
 			high := math.Inf(1)
 			if i+1 < len(bins) {
@@ -136,11 +136,11 @@ func (r *records) validationTables() []report.Table {
 			return fmt.Sprintf("%g to %g", low, high)
 		}
 	}
-	whole := report.Table{Title: "On the validation rankings", Columns: []string{"Prompts", "pairs", "accuracy", "−log likelihood", "calibration error"},
+	whole := stage.Table{Title: "On the validation rankings", Columns: []string{"Prompts", "pairs", "accuracy", "−log likelihood", "calibration error"},
 		Rows: [][]string{{progress.Count(int64(v.Prompts)), progress.Count(int64(v.Pairs)), fmt.Sprintf("%.3f", v.Accuracy), fmt.Sprintf("%.3f", v.NLL), fmt.Sprintf("%.3f", v.ECE)}},
 		Note: fmt.Sprintf("Against the annotator with its noise, who agrees with its own rule on %.1f %% of the pairs: no model can be expected to do better than that. Against the rule without noise: %.3f of %s pairs, %.3f where the gap is wide.",
 			100*r.metric("rankings", "agreement"), r.evaluation.RewardAccuracy, progress.Count(int64(r.evaluation.RewardPairs)), r.evaluation.RewardAccuracyWide)}
-	return []report.Table{
+	return []stage.Table{
 		whole,
 		bins("Calibration", "Confidence", "Pairs by the probability σ(|lead|) that the model gives its own order: claimed and right should be alike.", v.Reliability, interval("to 1")),
 		bins("By the model's lead", "Lead, nats", "", v.ByMargin, interval("and more")),
@@ -190,7 +190,7 @@ func (r *records) stageNotes(stage string) []string {
 }
 
 // stageCharts are the charts of the stages that write metrics.jsonl.
-var stageCharts = map[string][]report.MetricsChart{
+var stageCharts = map[string][]stage.Chart{
 	"pretrain": {
 		{Title: "Loss", Unit: "nats a token", Curves: [][2]string{{"loss", "training"}, {"validation/loss", "validation"}}},
 		{Title: "Bits per byte", Unit: "bits per byte", Curves: [][2]string{{"bits_per_byte", "training"}, {"validation/bits_per_byte", "validation"}}},
@@ -224,6 +224,6 @@ var stageCharts = map[string][]report.MetricsChart{
 }
 
 var (
-	gradientChart = report.MetricsChart{Title: "Norm of the gradient", Unit: "norm before clipping", LogY: true, Curves: [][2]string{{"grad_norm", "norm"}}}
-	rateChart     = report.MetricsChart{Title: "Learning rate", Unit: "learning rate", Curves: [][2]string{{"lr", "rate"}}}
+	gradientChart = stage.Chart{Title: "Norm of the gradient", Unit: "norm before clipping", LogY: true, Curves: [][2]string{{"grad_norm", "norm"}}}
+	rateChart     = stage.Chart{Title: "Learning rate", Unit: "learning rate", Curves: [][2]string{{"lr", "rate"}}}
 )

@@ -13,8 +13,7 @@ import (
 	"github.com/seed-b72bdb6c/alma/artifact"
 	"github.com/seed-b72bdb6c/alma/corpus/godoc"
 	"github.com/seed-b72bdb6c/alma/dataset"
-	"github.com/seed-b72bdb6c/alma/tokenizer"
-	"github.com/seed-b72bdb6c/alma/train"
+	"github.com/seed-b72bdb6c/alma/stage"
 	"github.com/seed-b72bdb6c/alma/train/ppo"
 	"github.com/seed-b72bdb6c/alma/train/pretrain"
 	"github.com/seed-b72bdb6c/alma/train/reward"
@@ -22,7 +21,7 @@ import (
 )
 
 // stage is one stage of the recipe.
-type stage struct {
+type step struct {
 	name   string
 	kind   string // of its artifact
 	config any
@@ -33,7 +32,7 @@ type stage struct {
 func stagePath(folder, name string) string { return filepath.Join(folder, name) }
 
 // stages lists the recipe's stages in order for a run folder.
-func (c Config) stages(ctx context.Context, env train.Environment, folder string) []stage {
+func (c Config) stages(ctx context.Context, env stage.Environment, folder string) []step {
 	at := func(name string) string { return filepath.Join(folder, name) }
 	c = c.seeded().InPrecision()
 	dialogues, rankings := at("dialogues"), stagePath(at("rankings"), rankingsFile)
@@ -51,12 +50,18 @@ func (c Config) stages(ctx context.Context, env train.Environment, folder string
 		rewardReads["validation"] = held
 	}
 	ppoReads := map[string]string{"policy": at("sft"), "critic": at("reward"), "prompts": stagePath(dialogues, promptsFile)}
+	rewardModel := at("reward")
+	if c.PPO.RewardCommand != "" {
+		rewardModel = ""
+	} else {
+		ppoReads["reward"] = rewardModel
+	}
 	if c.PPO.PretrainCoef > 0 {
 		ppoReads["text"] = at("pretrain/shards/train")
 	}
 	dialoguesReads := goReads(c.Corpus)
 	dialoguesReads["tokenizer"] = at("tokenizer")
-	list := []stage{
+	list := []step{
 		{"corpus", "corpus", c.Corpus, goReads(c.Corpus), func(out string) (*artifact.Manifest, error) {
 			return buildCorpus(ctx, env, c.Corpus, out)
 		}},
@@ -81,12 +86,7 @@ func (c Config) stages(ctx context.Context, env train.Environment, folder string
 		{"ppo", "ppo", c.PPO, ppoReads, func(out string) (*artifact.Manifest, error) {
 			return ppo.Run(ctx, env, c.PPO, ppo.Inputs{
 				Policy: at("sft"), Critic: at("reward"), Prompts: stagePath(dialogues, promptsFile), Text: at("pretrain/shards/train"),
-				Reward: func(prompts []dataset.Prompt) (ppo.Reward, error) {
-					if c.PPO.RewardCommand != "" {
-						return commandReward(c.PPO.RewardCommand, prompts, at("sft"))
-					}
-					return ModelReward(env, at("reward"), c.Reward.MicroRows)
-				},
+				RewardModel: rewardModel,
 			}, out)
 		}},
 		{"evaluate", "evaluate", c.Evaluate, map[string]string{"dialogues": dialogues, "sft": at("sft"), "ppo": at("ppo"), "reward": at("reward"), "rankings": at("rankings"), "text": at("pretrain/shards/validation")}, func(out string) (*artifact.Manifest, error) {
@@ -124,39 +124,10 @@ func (c Config) seeded() Config {
 	return c
 }
 
-// commandReward scores responses with a program of the user's.
-func commandReward(command string, prompts []dataset.Prompt, policy string) (ppo.Reward, error) {
-	tok, err := tokenizer.Load(policy)
-	if err != nil {
-		return nil, err
-	}
-	return ppo.CommandReward(command, prompts, tok)
-}
-
-// ModelReward scores PPO's responses with the reward model of a folder, so many
-// packed rows at a time, which change no reward.
-func ModelReward(env train.Environment, folder string, rows int) (ppo.Reward, error) {
-	m, _, err := train.LoadModel(env.Engine, folder)
-	if err != nil {
-		return nil, err
-	}
-	scorer, err := reward.NewScorer(m, rows, m.Context)
-	if err != nil {
-		return nil, err
-	}
-	return func(ctx context.Context, texts []ppo.Text) ([]float32, error) {
-		ids := make([][]int32, len(texts))
-		for i, t := range texts {
-			ids[i] = append(append([]int32{}, t.Prompt...), t.Response...)
-		}
-		return scorer.Scores(ctx, ids)
-	}, nil
-}
-
 // Run takes a run folder through all stages, leaving out those whose
 // configuration and inputs did not change, and continuing one that was
 // interrupted. The caller holds the folder's lock.
-func Run(ctx context.Context, env train.Environment, c Config, folder string) error {
+func Run(ctx context.Context, env stage.Environment, c Config, folder string) error {
 	if err := c.checkOwnData(); err != nil {
 		return err
 	}
@@ -201,7 +172,7 @@ func IsRun(folder string) bool { return isFile(filepath.Join(folder, recipeFile)
 
 // runLocked runs a stage while the process holds the lock of its folder as
 // well: a verb that was given the folder itself knows nothing of the run's.
-func (s stage) runLocked(out string) (m *artifact.Manifest, err error) {
+func (s step) runLocked(out string) (m *artifact.Manifest, err error) {
 	claim, err := artifact.MakeAndLock(out)
 	if err != nil {
 		return nil, err
@@ -250,7 +221,7 @@ func (c Config) checkOwnData() error {
 
 // unchanged reports whether a stage's folder is complete with this
 // configuration and these inputs, and whether it is complete at all.
-func unchanged(s stage, out string) (same, complete bool, err error) {
+func unchanged(s step, out string) (same, complete bool, err error) {
 	m, err := artifact.Open(out, true)
 	if errors.Is(err, artifact.ErrNotFound) {
 		return false, false, nil

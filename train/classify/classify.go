@@ -12,6 +12,7 @@ import (
 	"github.com/seed-b72bdb6c/alma/dataset"
 	"github.com/seed-b72bdb6c/alma/model"
 	"github.com/seed-b72bdb6c/alma/progress"
+	"github.com/seed-b72bdb6c/alma/stage"
 	"github.com/seed-b72bdb6c/alma/stats"
 	"github.com/seed-b72bdb6c/alma/tokenizer"
 	"github.com/seed-b72bdb6c/alma/train"
@@ -30,47 +31,38 @@ type Inputs struct {
 // ([stats.Classification]), absent where nothing was held out.
 const ValidationFile = "validation.json"
 
-// Run trains a classifier from the base model into the folder out, continuing
-// where an earlier run stopped.
-func Run(ctx context.Context, env train.Environment, c Config, in Inputs, out string) (*artifact.Manifest, error) {
-	if err := c.Validate(); err != nil {
-		return nil, err
-	}
-	stage, err := artifact.Begin(out, "classify", c)
+// Run runs the stage in the folder out, continuing where an earlier run stopped.
+// The caller holds the folder's lock.
+func Run(ctx context.Context, env stage.Environment, c Config, in Inputs, out string) (*artifact.Manifest, error) {
+	return stage.Run(ctx, env, Stage, c, in.paths(), out)
+}
+
+// run trains a classifier from the base model, continuing where an earlier run
+// stopped.
+func run(ctx context.Context, w *stage.Work, c Config, in Inputs) error {
+	base, tok, err := train.LoadModel(w.Engine, in.Base)
 	if err != nil {
-		return nil, err
-	}
-	base, tok, err := train.LoadModel(env.Engine, in.Base)
-	if err != nil {
-		return nil, err
+		return err
 	}
 	if c.Context > base.Context {
-		return nil, artifact.Errorf(artifact.ErrUsage, "configuring classify: context %d is longer than the model's, which is %d", c.Context, base.Context)
-	}
-	for _, input := range [][2]string{{"base", in.Base}, {"texts", in.Texts}, {"validation", in.Validation}} {
-		if input[1] == "" {
-			continue
-		}
-		if err := stage.AddInput(input[0], input[1]); err != nil {
-			return nil, err
-		}
+		return artifact.Errorf(artifact.ErrUsage, "configuring classify: context %d is longer than the model's, which is %d", c.Context, base.Context)
 	}
 	data, err := load(tok, c, in, base.Context)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	steps, err := plan(data.learned, c, data.length)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	rates := c.Schedule(len(steps))
 	if err := rates.Validate(); err != nil {
-		return nil, err
+		return err
 	}
 
 	m, err := base.WithHead(model.Classes, c.Seed, data.labels...)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	m.Recompute = c.Recompute
 	if c.FreezeBody {
@@ -78,9 +70,9 @@ func Run(ctx context.Context, env train.Environment, c Config, in Inputs, out st
 	}
 	classifier, err := NewClassifier(m, c.MicroRows, data.length)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	env.Log.Printf("classify: %d classes, %s texts to learn and %s held out (%s are cut at %d tokens), %s steps of %d texts",
+	w.Log.Printf("classify: %d classes, %s texts to learn and %s held out (%s are cut at %d tokens), %s steps of %d texts",
 		len(data.labels), progress.Count(int64(len(data.learned.Tokens))), progress.Count(int64(len(data.held.Tokens))),
 		progress.Count(int64(data.learned.Cut+data.held.Cut)), data.limit, progress.Count(int64(len(steps))), c.BatchTexts)
 
@@ -88,26 +80,26 @@ func Run(ctx context.Context, env train.Environment, c Config, in Inputs, out st
 	var states [][]float32
 	if c.FreezeBody {
 		if states, measure, err = frozen(ctx, classifier, data); err != nil {
-			return nil, err
+			return err
 		}
 	}
 	loss, err := newLoss(m, steps, data.learned, states, c, data.length)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	optimizer, err := train.NewOptimizer(m, c.AdamW())
 	if err != nil {
-		return nil, err
+		return err
 	}
 	extra, err := tok.Files()
 	if err != nil {
-		return nil, err
+		return err
 	}
 	guard := c.Guard()
 	// Once most texts are told apart the norm is near 0, and one hard text a leap.
 	guard.Least = c.Clip
 	loop := &train.Loop{
-		Stage: "classify", Folder: out, Steps: len(steps), Config: train.Identity(c, stage), Guard: guard, Log: env.Log, CheckpointSteps: env.CheckpointSteps,
+		Stage: "classify", Folder: w.Dir(), Steps: len(steps), Config: train.Identity(c, w.Stage), Guard: guard, Log: w.Log, CheckpointSteps: w.CheckpointSteps,
 		States: []train.State{train.ModelState{Model: m, Optimizer: optimizer, Extra: extra, Ends: chat.Ends(tok, nil)}},
 		Step: func(_ context.Context, step int) (train.StepReport, error) {
 			total := loss.weight(steps[step])
@@ -146,39 +138,39 @@ func Run(ctx context.Context, env train.Environment, c Config, in Inputs, out st
 	}
 	totals, err := loop.Run(ctx)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	if c.FreezeBody {
 		totals.FLOPs += classifier.body.flops // it ran before the steps
 	}
-	totals.Fill(&stage.Manifest)
-	stage.Manifest.Metrics["texts"], stage.Manifest.Metrics["held_out"] = float64(len(data.learned.Tokens)), float64(len(data.held.Tokens))
-	stage.Manifest.Metrics["classes"], stage.Manifest.Metrics["cut"] = float64(len(data.labels)), float64(data.learned.Cut+data.held.Cut)
-	stage.Manifest.Metrics["padding"] = padding(steps, data.learned, data.length)
+	totals.Fill(&w.Manifest)
+	w.Manifest.Metrics["texts"], w.Manifest.Metrics["held_out"] = float64(len(data.learned.Tokens)), float64(len(data.held.Tokens))
+	w.Manifest.Metrics["classes"], w.Manifest.Metrics["cut"] = float64(len(data.labels)), float64(data.learned.Cut+data.held.Cut)
+	w.Manifest.Metrics["padding"] = padding(steps, data.learned, data.length)
 	if loop.Done != nil {
 		if err := early.restore(); err != nil {
-			return nil, err
+			return err
 		}
-		stage.Manifest.Metrics["best_step"] = float64(early.Step)
+		w.Manifest.Metrics["best_step"] = float64(early.Step)
 	}
 	if len(data.held.Tokens) > 0 {
 		measures, err := measure(ctx)
 		if err != nil {
-			return nil, err
+			return err
 		}
 		for _, metric := range metrics(measures) {
-			stage.Manifest.Metrics[metric.Name] = metric.Value
+			w.Manifest.Metrics[metric.Name] = metric.Value
 		}
-		if err := writeMeasures(filepath.Join(out, ValidationFile), measures); err != nil {
-			return nil, err
+		if err := writeMeasures(filepath.Join(w.Dir(), ValidationFile), measures); err != nil {
+			return err
 		}
 	} else {
-		stage.Manifest.Notes = append(stage.Manifest.Notes, "Nothing was held out, so nothing was measured; give a validation file, or a share to hold out.")
+		w.Manifest.Notes = append(w.Manifest.Notes, "Nothing was held out, so nothing was measured; give a validation file, or a share to hold out.")
 	}
-	if err := train.SaveModel(out, in.Base, m, tok, 1, chat.Ends(tok, nil)); err != nil {
-		return nil, err
+	if err := train.SaveModel(w.Dir(), in.Base, m, tok, 1, chat.Ends(tok, nil)); err != nil {
+		return err
 	}
-	return stage.Finish()
+	return nil
 }
 
 // frozen runs a body that does not change once over all texts, and returns the

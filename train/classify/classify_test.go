@@ -21,6 +21,7 @@ import (
 	"github.com/seed-b72bdb6c/alma/dataset"
 	"github.com/seed-b72bdb6c/alma/model"
 	"github.com/seed-b72bdb6c/alma/progress"
+	"github.com/seed-b72bdb6c/alma/stage"
 	"github.com/seed-b72bdb6c/alma/stats"
 	"github.com/seed-b72bdb6c/alma/tokenizer"
 	"github.com/seed-b72bdb6c/alma/train"
@@ -114,8 +115,8 @@ func small() Config {
 	return c
 }
 
-func environment(engine compute.Engine) train.Environment {
-	return train.Environment{Engine: engine, Log: &progress.Log{Progress: progress.NewTo(progress.Options{Out: new(strings.Builder)})}}
+func environment(engine compute.Engine) stage.Environment {
+	return stage.Environment{Engine: engine, Log: &progress.Log{Progress: progress.NewTo(progress.Options{Out: new(strings.Builder)})}}
 }
 
 func (w workplace) run(t testing.TB, c Config, name string) (*artifact.Manifest, string) {

@@ -13,6 +13,7 @@ import (
 	"github.com/seed-b72bdb6c/alma/generate"
 	"github.com/seed-b72bdb6c/alma/model"
 	"github.com/seed-b72bdb6c/alma/progress"
+	"github.com/seed-b72bdb6c/alma/stage"
 	"github.com/seed-b72bdb6c/alma/stats"
 	"github.com/seed-b72bdb6c/alma/train"
 )
@@ -220,53 +221,42 @@ func (r *run) prepare(policy, critic *model.Model) (reference *model.Model, u *u
 	return reference, u, err
 }
 
-// Run trains the policy into the folder out, continuing where an earlier run
-// stopped.
-func Run(ctx context.Context, env train.Environment, c Config, in Inputs, out string) (*artifact.Manifest, error) {
-	stage, err := artifact.Begin(out, "ppo", c)
+// Run runs the stage in the folder out, continuing where an earlier run stopped.
+// The caller holds the folder's lock.
+func Run(ctx context.Context, env stage.Environment, c Config, in Inputs, out string) (*artifact.Manifest, error) {
+	return stage.Run(ctx, env, define(in.Reward), c, in.paths(), out)
+}
+
+// runStage trains the policy, continuing where an earlier run stopped.
+func runStage(ctx context.Context, w *stage.Work, c Config, in Inputs) error {
+	if c.PretrainCoef > 0 && in.Text == "" {
+		return errNoText(c)
+	}
+	policy, tok, err := train.LoadModel(w.Engine, in.Policy)
 	if err != nil {
-		return nil, err
-	}
-	inputs := map[string]string{"policy": in.Policy, "critic": in.Critic, "prompts": in.Prompts}
-	if c.PretrainCoef > 0 {
-		if in.Text == "" {
-			return nil, artifact.Errorf(artifact.ErrUsage, "configuring ppo: pretrain_coefficient is %g and there is no pretraining text; give token shards or set it to 0", c.PretrainCoef)
-		}
-		inputs["text"] = in.Text
-	}
-	if in.RewardModel != "" {
-		inputs["reward"] = in.RewardModel
-	}
-	for name, path := range inputs {
-		if err := stage.AddInput(name, path); err != nil {
-			return nil, err
-		}
-	}
-	policy, tok, err := train.LoadModel(env.Engine, in.Policy)
-	if err != nil {
-		return nil, err
+		return err
 	}
 	if policy.Head != model.LanguageModel {
-		return nil, artifact.Errorf(artifact.ErrUsage, "configuring ppo: the policy %s has a %q head; give a language model", in.Policy, policy.Head)
+		return artifact.Errorf(artifact.ErrUsage, "configuring ppo: the policy %s has a %q head; give a language model", in.Policy, policy.Head)
 	}
-	critic, err := model.Load(env.Engine, in.Critic)
+	critic, err := model.Load(w.Engine, in.Critic)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	if critic.Vocabulary != policy.Vocabulary {
-		return nil, artifact.Errorf(artifact.ErrUsage, "configuring ppo: the critic %s has %d tokens and the policy %s has %d; both must have one tokenizer", in.Critic, critic.Vocabulary, in.Policy, policy.Vocabulary)
+		return artifact.Errorf(artifact.ErrUsage, "configuring ppo: the critic %s has %d tokens and the policy %s has %d; both must have one tokenizer", in.Critic, critic.Vocabulary, in.Policy, policy.Vocabulary)
 	}
 	for _, folder := range []string{in.Critic, in.RewardModel} {
 		if folder == "" {
 			continue
 		}
 		if err := sameTokenizer(tok, in.Policy, folder); err != nil {
-			return nil, err
+			return err
 		}
 	}
 	if critic.Head != model.Scalar {
 		if critic, err = critic.WithHead(model.Scalar, c.Seed); err != nil {
-			return nil, err
+			return err
 		}
 	}
 	policy.Recompute, critic.Recompute = c.Recompute, c.Recompute
@@ -276,66 +266,66 @@ func Run(ctx context.Context, env train.Environment, c Config, in Inputs, out st
 		length = longest
 	}
 	if length > longest {
-		return nil, artifact.Errorf(artifact.ErrUsage, "configuring ppo: context %d is longer than the models', which is %d", length, longest)
+		return artifact.Errorf(artifact.ErrUsage, "configuring ppo: context %d is longer than the models', which is %d", length, longest)
 	}
 	r := newRun(c, length)
 	template, err := chat.For(tok)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", in.Policy, err)
+		return fmt.Errorf("%s: %w", in.Policy, err)
 	}
 	ends := chat.Ends(tok, template)
 	r.stop = ends
 
 	prompts, err := dataset.ReadPrompts(in.Prompts)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	ids, kept, err := dataset.TokenizePrompts(template, prompts, r.shape.T-c.MaxTokens)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", in.Prompts, err)
+		return fmt.Errorf("%s: %w", in.Prompts, err)
 	}
 	if len(ids) == 0 {
-		return nil, artifact.Errorf(artifact.ErrUsage, "reading prompts %s: none of %d leaves room for %d tokens in a context of %d", in.Prompts, len(prompts), c.MaxTokens, r.shape.T)
+		return artifact.Errorf(artifact.ErrUsage, "reading prompts %s: none of %d leaves room for %d tokens in a context of %d", in.Prompts, len(prompts), c.MaxTokens, r.shape.T)
 	}
 	r.prompts = ids
 	keptPrompts := make([]dataset.Prompt, len(kept))
 	for i, k := range kept {
 		keptPrompts[i] = prompts[k]
 	}
-	if r.reward, err = in.Reward(keptPrompts); err != nil {
-		return nil, err
+	if r.reward, err = in.reward(w.Environment, c, tok, keptPrompts); err != nil {
+		return err
 	}
 	if c.PretrainCoef > 0 {
-		shards, err := openText(env, in.Text, stage, tok)
+		shards, err := openText(w, in.Text, tok)
 		if err != nil {
-			return nil, err
+			return err
 		}
 		defer shards.Close()
 		if shards.Info.VocabSize > policy.Vocabulary {
-			return nil, artifact.Errorf(artifact.ErrUsage, "configuring ppo: the pretraining text %s is of %d tokens and the policy %s has %d; both must have one tokenizer", in.Text, shards.Info.VocabSize, in.Policy, policy.Vocabulary)
+			return artifact.Errorf(artifact.ErrUsage, "configuring ppo: the pretraining text %s is of %d tokens and the policy %s has %d; both must have one tokenizer", in.Text, shards.Info.VocabSize, in.Policy, policy.Vocabulary)
 		}
 		if r.stream, err = dataset.NewStream(shards, dataset.StreamOptions{T: policy.Context, Seed: c.Seed, Shuffle: true}); err != nil {
-			return nil, err
+			return err
 		}
 	}
 	reference, u, err := r.prepare(policy, critic)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	frozen, err := reference.Digest()
 	if err != nil {
-		return nil, err
+		return err
 	}
 
 	steps := c.Iterations * c.minibatches()
-	env.Log.Printf("ppo: %s prompts (%s do not fit), %s iterations of %d responses, %d steps each",
+	w.Log.Printf("ppo: %s prompts (%s do not fit), %s iterations of %d responses, %d steps each",
 		progress.Count(int64(len(ids))), progress.Count(int64(len(prompts)-len(ids))), progress.Count(int64(c.Iterations)), c.Prompts, c.minibatches())
 	extra, err := tok.Files()
 	if err != nil {
-		return nil, err
+		return err
 	}
 	loop := &train.Loop{
-		Stage: "ppo", Folder: out, Steps: steps, Config: train.Identity(c, stage), Guard: u.policyGuard, Log: env.Log, CheckpointSteps: env.CheckpointSteps,
+		Stage: "ppo", Folder: w.Dir(), Steps: steps, Config: train.Identity(c, w.Stage), Guard: u.policyGuard, Log: w.Log, CheckpointSteps: w.CheckpointSteps,
 		States: []train.State{
 			train.ModelState{Base: in.Policy, Model: policy, Optimizer: u.policyOptimizer, Extra: extra, Ends: ends},
 			train.ModelState{Prefix: "critic-", Base: in.Critic, Model: critic, Optimizer: u.criticOptimizer},
@@ -347,20 +337,20 @@ func Run(ctx context.Context, env train.Environment, c Config, in Inputs, out st
 	}
 	totals, err := loop.Run(ctx)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	after, err := reference.Digest()
 	if err != nil {
-		return nil, err
+		return err
 	}
 	if after != frozen {
-		return nil, fmt.Errorf("finishing ppo: the frozen reference changed while the policy was trained; this is a fault in alma")
+		return fmt.Errorf("finishing ppo: the frozen reference changed while the policy was trained; this is a fault in alma")
 	}
-	if err := train.SaveModel(out, in.Policy, policy, tok, c.Temperature, ends); err != nil {
-		return nil, err
+	if err := train.SaveModel(w.Dir(), in.Policy, policy, tok, c.Temperature, ends); err != nil {
+		return err
 	}
-	totals.Fill(&stage.Manifest)
-	return stage.Finish()
+	totals.Fill(&w.Manifest)
+	return nil
 }
 
 // minibatchSum sums what a minibatch tells.

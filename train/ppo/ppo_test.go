@@ -21,6 +21,7 @@ import (
 	"github.com/seed-b72bdb6c/alma/dataset"
 	"github.com/seed-b72bdb6c/alma/model"
 	"github.com/seed-b72bdb6c/alma/progress"
+	"github.com/seed-b72bdb6c/alma/stage"
 	"github.com/seed-b72bdb6c/alma/tokenizer"
 	"github.com/seed-b72bdb6c/alma/train"
 )
@@ -985,7 +986,7 @@ func (w *workshop) save(folder string, m *model.Model) {
 
 func (w *workshop) run(ctx context.Context, c Config, out string, every int) (*artifact.Manifest, error) {
 	log := &progress.Log{Progress: progress.NewTo(progress.Options{Out: &w.log})}
-	return Run(ctx, train.Environment{Engine: w.engine, Log: log, CheckpointSteps: every}, c, w.inputs, out)
+	return Run(ctx, stage.Environment{Engine: w.engine, Log: log, CheckpointSteps: every}, c, w.inputs, out)
 }
 
 func (w *workshop) config() Config {

@@ -12,8 +12,8 @@ import (
 	"github.com/seed-b72bdb6c/alma/dataset"
 	"github.com/seed-b72bdb6c/alma/model"
 	"github.com/seed-b72bdb6c/alma/progress"
+	"github.com/seed-b72bdb6c/alma/stage"
 	"github.com/seed-b72bdb6c/alma/tokenizer"
-	"github.com/seed-b72bdb6c/alma/train"
 )
 
 // maxText is the longest file that is taken as pretraining text, in bytes.
@@ -22,7 +22,7 @@ const maxText = 256 << 20
 // openText opens the pretraining text: a folder of token shards, or a file of
 // text, one document, which is tokenised into the stage's folder unless an
 // earlier run did.
-func openText(env train.Environment, path string, stage *artifact.Stage, tok *tokenizer.Tokenizer) (*dataset.Shards, error) {
+func openText(w *stage.Work, path string, tok *tokenizer.Tokenizer) (*dataset.Shards, error) {
 	info, err := os.Stat(path)
 	if err != nil {
 		return nil, fmt.Errorf("opening pretraining text: %w", err)
@@ -30,18 +30,18 @@ func openText(env train.Environment, path string, stage *artifact.Stage, tok *to
 	if info.IsDir() {
 		return dataset.OpenShards(path)
 	}
-	folder := stage.Path("text")
+	folder := w.Path("text")
 	files, err := tok.Files()
 	if err != nil {
 		return nil, err
 	}
-	source := fmt.Sprintf("text %s, tokenizer %x", stage.Manifest.Inputs["text"].SHA256, sha256.Sum256(files[tokenizer.TokenizerFile]))
+	source := fmt.Sprintf("text %s, tokenizer %x", w.Manifest.Inputs["text"].SHA256, sha256.Sum256(files[tokenizer.TokenizerFile]))
 	shards, damage, err := dataset.ReuseShards(folder, source)
 	if shards != nil || err != nil {
 		return shards, err
 	}
 	if damage != nil {
-		env.Log.Warn(fmt.Errorf("%w; tokenising again", damage))
+		w.Log.Warn(fmt.Errorf("%w; tokenising again", damage))
 	}
 	text, err := readText(path)
 	if err != nil {
@@ -51,15 +51,15 @@ func openText(env train.Environment, path string, stage *artifact.Stage, tok *to
 	if !ok {
 		return nil, artifact.Errorf(artifact.ErrUsage, "tokenising %s: the policy's tokenizer has no %s, which ends documents; give token shards", path, tokenizer.EndOfText)
 	}
-	w, err := dataset.NewShardWriter(folder, dataset.ShardOptions{VocabSize: tok.VocabSize(), EndToken: end, Source: source})
+	shardWriter, err := dataset.NewShardWriter(folder, dataset.ShardOptions{VocabSize: tok.VocabSize(), EndToken: end, Source: source})
 	if err != nil {
 		return nil, err
 	}
-	defer w.Abort()
-	if err := w.Append(tok.Encode(text)); err != nil {
+	defer shardWriter.Abort()
+	if err := shardWriter.Append(tok.Encode(text)); err != nil {
 		return nil, err
 	}
-	if _, err := w.Close(); err != nil {
+	if _, err := shardWriter.Close(); err != nil {
 		return nil, err
 	}
 	return dataset.OpenShards(folder)

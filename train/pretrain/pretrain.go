@@ -24,6 +24,7 @@ import (
 	"github.com/seed-b72bdb6c/alma/dataset"
 	"github.com/seed-b72bdb6c/alma/model"
 	"github.com/seed-b72bdb6c/alma/progress"
+	"github.com/seed-b72bdb6c/alma/stage"
 	"github.com/seed-b72bdb6c/alma/tokenizer"
 	"github.com/seed-b72bdb6c/alma/train"
 )
@@ -136,85 +137,81 @@ type Inputs struct {
 	Tokenizer string // folder with tokenizer.json
 }
 
-// Run trains a model into the folder out, continuing where an earlier run
-// stopped.
-func Run(ctx context.Context, env train.Environment, c Config, in Inputs, out string) (*artifact.Manifest, error) {
+// Run runs the stage in the folder out, continuing where an earlier run stopped.
+// The caller holds the folder's lock.
+func Run(ctx context.Context, env stage.Environment, c Config, in Inputs, out string) (*artifact.Manifest, error) {
+	return stage.Run(ctx, env, Stage, c, in.paths(), out)
+}
+
+// run trains a model, continuing where an earlier run stopped.
+func run(ctx context.Context, w *stage.Work, c Config, in Inputs) error {
 	rows, err := c.rowsPerStep()
 	if err != nil {
-		return nil, err
+		return err
 	}
 	tok, err := model.LoadTokenizer(in.Tokenizer)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	config, err := c.Model(tok)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	if c.Objective == MLM { // asked before the corpus is tokenised
 		if _, err := dataset.NewMasking(tok, c.MaskShare, c.Seed, ""); err != nil {
-			return nil, err
+			return err
 		}
 	}
-	stage, err := artifact.Begin(out, "pretrain", c)
+	training, err := openShards(ctx, w, in.Corpus, w.Path("shards/train"), corpus.Train, tok)
 	if err != nil {
-		return nil, err
-	}
-	for name, path := range map[string]string{"corpus": in.Corpus, "tokenizer": in.Tokenizer} {
-		if err := stage.AddInput(name, path); err != nil {
-			return nil, err
-		}
-	}
-	training, err := openShards(ctx, env, in.Corpus, stage.Path("shards/train"), corpus.Train, tok)
-	if err != nil {
-		return nil, err
+		return err
 	}
 	defer training.Close()
-	validation, err := openShards(ctx, env, in.Corpus, stage.Path("shards/validation"), corpus.Validation, tok)
+	validation, err := openShards(ctx, w, in.Corpus, w.Path("shards/validation"), corpus.Validation, tok)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer validation.Close()
 	reader, err := c.newReader(training, tok, true)
 	if err != nil {
-		return nil, err
+		return err
 	}
 
-	m, err := model.New(env.Engine, config, c.Seed)
+	m, err := model.New(w.Engine, config, c.Seed)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	m.Recompute = c.Recompute
 	lm, err := train.NewLanguageModel(m, c.MicroRows, c.Context)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	optimizer, err := train.NewOptimizer(m, c.AdamW())
 	if err != nil {
-		return nil, err
+		return err
 	}
 	held, err := c.newReader(validation, tok, false)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	evaluation := newEvaluation(lm, held, tok)
-	env.Log.Printf("pretrain: %s parameters, %s tokens of training text, %s of validation text, %s a step × %s steps",
+	w.Log.Printf("pretrain: %s parameters, %s tokens of training text, %s of validation text, %s a step × %s steps",
 		progress.Count(config.ParameterCount()), progress.Count(training.Tokens()), progress.Count(validation.Tokens()),
 		progress.Count(int64(c.BatchTokens)), progress.Count(int64(c.Steps)))
 
 	guard := c.Guard()
 	schedule := c.Schedule(c.Steps)
 	if err := schedule.Validate(); err != nil {
-		return nil, err
+		return err
 	}
 	batch := train.NewTextRows(c.MicroRows, c.Context)
 	lengths := tok.ByteLengths()
 	extra, err := tok.Files()
 	if err != nil {
-		return nil, err
+		return err
 	}
 	loop := &train.Loop{
-		Stage: "pretrain", Folder: out, Steps: c.Steps, Config: train.Identity(c, stage), Guard: guard, Log: env.Log, CheckpointSteps: env.CheckpointSteps,
+		Stage: "pretrain", Folder: w.Dir(), Steps: c.Steps, Config: train.Identity(c, w.Stage), Guard: guard, Log: w.Log, CheckpointSteps: w.CheckpointSteps,
 		States: []train.State{train.ModelState{Model: m, Optimizer: optimizer, Extra: extra, Ends: chat.Ends(tok, nil)}},
 		Step: func(_ context.Context, step int) (train.StepReport, error) {
 			first := uint64(step) * uint64(rows)
@@ -267,14 +264,14 @@ func Run(ctx context.Context, env train.Environment, c Config, in Inputs, out st
 	}
 	totals, err := loop.Run(ctx)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	if err := train.SaveModel(out, "", m, tok, 1, chat.Ends(tok, nil)); err != nil {
-		return nil, err
+	if err := train.SaveModel(w.Dir(), "", m, tok, 1, chat.Ends(tok, nil)); err != nil {
+		return err
 	}
-	totals.Fill(&stage.Manifest)
-	stage.Manifest.Metrics["parameters"] = float64(config.ParameterCount())
-	return stage.Finish()
+	totals.Fill(&w.Manifest)
+	w.Manifest.Metrics["parameters"] = float64(config.ParameterCount())
+	return nil
 }
 
 // maxNamed is how many documents of a batch are named.
@@ -311,7 +308,7 @@ func documentNames(from string, stream *dataset.Stream, first uint64, rows int) 
 
 // openShards tokenises a split of the corpus into shards, unless an earlier
 // run of the stage did so from the same text with the same tokenizer.
-func openShards(ctx context.Context, env train.Environment, from, to string, split corpus.Split, tok *tokenizer.Tokenizer) (*dataset.Shards, error) {
+func openShards(ctx context.Context, work *stage.Work, from, to string, split corpus.Split, tok *tokenizer.Tokenizer) (*dataset.Shards, error) {
 	end, ok := tok.TokenID(tokenizer.EndOfText)
 	if !ok {
 		return nil, artifact.Errorf(artifact.ErrUsage, "tokenising the corpus: the tokenizer has no %s, which ends documents", tokenizer.EndOfText)
@@ -333,7 +330,7 @@ func openShards(ctx context.Context, env train.Environment, from, to string, spl
 		return shards, err
 	}
 	if damage != nil {
-		env.Log.Warn(fmt.Errorf("%w; tokenising again", damage))
+		work.Log.Warn(fmt.Errorf("%w; tokenising again", damage))
 	}
 	w, err := dataset.NewShardWriter(to, dataset.ShardOptions{VocabSize: tok.VocabSize(), EndToken: end, Source: source})
 	if err != nil {
@@ -354,9 +351,9 @@ func openShards(ctx context.Context, env train.Environment, from, to string, spl
 			return nil, err
 		}
 		n++
-		env.Log.Progress.Show(progress.Line{Label: "tokenising " + string(split) + " documents", Done: n, Total: int64(report.Of(split).Documents)})
+		work.Log.Progress.Show(progress.Line{Label: "tokenising " + string(split) + " documents", Done: n, Total: int64(report.Of(split).Documents)})
 	}
-	env.Log.Progress.Done()
+	work.Log.Progress.Done()
 	if _, err := w.Close(); err != nil {
 		return nil, err
 	}

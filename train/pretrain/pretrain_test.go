@@ -18,6 +18,7 @@ import (
 	"github.com/seed-b72bdb6c/alma/dataset"
 	"github.com/seed-b72bdb6c/alma/model"
 	"github.com/seed-b72bdb6c/alma/progress"
+	"github.com/seed-b72bdb6c/alma/stage"
 	"github.com/seed-b72bdb6c/alma/tokenizer"
 	"github.com/seed-b72bdb6c/alma/train"
 )
@@ -91,7 +92,7 @@ func (p *press) tokenizer(size int) *tokenizer.Tokenizer {
 
 func (p *press) run(ctx context.Context, c Config, out string, every int) (*artifact.Manifest, error) {
 	log := &progress.Log{Progress: progress.NewTo(progress.Options{Out: &p.log})}
-	return Run(ctx, train.Environment{Engine: p.engine, Log: log, CheckpointSteps: every}, c, p.inputs, out)
+	return Run(ctx, stage.Environment{Engine: p.engine, Log: log, CheckpointSteps: every}, c, p.inputs, out)
 }
 
 func tinyPretraining() Config {

@@ -18,7 +18,7 @@ func TestRewardModelLearnsAVisibleRuleThroughAnAdapter(t *testing.T) {
 	c := small()
 	c.BatchPrompts, c.MicroRows, c.LR = 8, 8, 1e-2
 	c.LoRAConfig = train.LoRAConfig{Rank: 4, Alpha: 8, Targets: model.AllLinear}
-	manifest, out := run(t, newCPU(t, 2), c, w, "out")
+	manifest, out := runIn(t, newCPU(t, 2), c, w, "out")
 	if got := manifest.Metrics["validation/accuracy"]; !(got >= .8) {
 		t.Errorf("accuracy on held-out rankings %.3f, want at least .8", got)
 	}

@@ -11,7 +11,9 @@ import (
 	"github.com/seed-b72bdb6c/alma/chat"
 	"github.com/seed-b72bdb6c/alma/model"
 	"github.com/seed-b72bdb6c/alma/progress"
+	"github.com/seed-b72bdb6c/alma/stage"
 	"github.com/seed-b72bdb6c/alma/train"
+	"github.com/seed-b72bdb6c/alma/train/preference"
 )
 
 // Config configures the stage.
@@ -54,99 +56,93 @@ type Inputs struct {
 // absent where there are no validation rankings.
 const ValidationFile = "validation.json"
 
-// Run trains a reward model from the base model into the folder out,
-// continuing where an earlier run stopped.
-func Run(ctx context.Context, env train.Environment, c Config, in Inputs, out string) (*artifact.Manifest, error) {
-	stage, err := artifact.Begin(out, "reward", c)
+// Run runs the stage in the folder out, continuing where an earlier run stopped.
+// The caller holds the folder's lock.
+func Run(ctx context.Context, env stage.Environment, c Config, in Inputs, out string) (*artifact.Manifest, error) {
+	return stage.Run(ctx, env, Stage, c, in.paths(), out)
+}
+
+// run trains a reward model from the base model, continuing where an earlier run
+// stopped.
+func run(ctx context.Context, w *stage.Work, c Config, in Inputs) error {
+	base, tok, err := train.LoadModel(w.Engine, in.Base)
 	if err != nil {
-		return nil, err
-	}
-	base, tok, err := train.LoadModel(env.Engine, in.Base)
-	if err != nil {
-		return nil, err
+		return err
 	}
 	if base.Family.Encoder() {
-		return nil, artifact.Errorf(artifact.ErrUsage, "configuring reward: the base %s is an encoder (%s), and rewards are read from a decoder, which writes what is rewarded; give a fine-tuned language model", in.Base, base.Family)
+		return artifact.Errorf(artifact.ErrUsage, "configuring reward: the base %s is an encoder (%s), and rewards are read from a decoder, which writes what is rewarded; give a fine-tuned language model", in.Base, base.Family)
 	}
 	length := c.Context
 	if length == 0 {
 		length = base.Context
 	}
 	if length > base.Context {
-		return nil, artifact.Errorf(artifact.ErrUsage, "configuring reward: context %d is longer than the model's, which is %d", length, base.Context)
-	}
-	for _, input := range [][2]string{{"base", in.Base}, {"rankings", in.Rankings}, {"validation", in.Validation}, {"demonstrations", in.Demonstrations}} {
-		if input[1] == "" {
-			continue
-		}
-		if err := stage.AddInput(input[0], input[1]); err != nil {
-			return nil, err
-		}
+		return artifact.Errorf(artifact.ErrUsage, "configuring reward: context %d is longer than the model's, which is %d", length, base.Context)
 	}
 	template, err := chat.For(tok)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", in.Base, err)
+		return fmt.Errorf("%s: %w", in.Base, err)
 	}
 	ends := chat.Ends(tok, template)
 	file, err := load(template, in.Rankings, c.MicroRows, length)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	rankings := file.rankings
 	var held []ranking
 	if in.Validation != "" {
 		f, err := load(template, in.Validation, c.MicroRows, length)
 		if err != nil {
-			return nil, err
+			return err
 		}
 		held = f.rankings
 	}
 	var demonstrations [][]int32
 	if in.Demonstrations != "" {
 		if demonstrations, err = loadDemonstrations(template, in.Demonstrations, c, length); err != nil {
-			return nil, err
+			return err
 		}
 	}
 	steps, err := plan(rankings, c, length)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	rates := c.Schedule(len(steps))
 	if err := rates.Validate(); err != nil {
-		return nil, err
+		return err
 	}
 
 	m, err := base.WithHead(model.Scalar, c.Seed)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	m.Recompute = c.Recompute
 	if err := c.LoRAConfig.AddTo(m, c.Seed); err != nil {
-		return nil, err
+		return err
 	}
 	loss, err := newLoss(m, steps, rankings, c, length)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	optimizer, err := train.NewOptimizer(m, c.AdamW())
 	if err != nil {
-		return nil, err
+		return err
 	}
-	scorer, err := NewScorer(m, c.MicroRows, length)
+	scorer, err := preference.NewScorer(m, c.MicroRows, length)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	env.Log.Printf("reward: %s prompts (%s do not fit into %d rows of %d tokens, %s have ties only), %s steps of %d prompts",
+	w.Log.Printf("reward: %s prompts (%s do not fit into %d rows of %d tokens, %s have ties only), %s steps of %d prompts",
 		progress.Count(int64(len(rankings))), progress.Count(int64(file.long)), c.MicroRows, length,
 		progress.Count(int64(file.tied)), progress.Count(int64(len(steps))), c.BatchPrompts)
 
 	extra, err := tok.Files()
 	if err != nil {
-		return nil, err
+		return err
 	}
 	guard := c.Guard()
 	loop := &train.Loop{
-		Stage: "reward", Folder: out, Steps: len(steps), Config: train.Identity(c, stage), Guard: guard, Log: env.Log, CheckpointSteps: env.CheckpointSteps,
+		Stage: "reward", Folder: w.Dir(), Steps: len(steps), Config: train.Identity(c, w.Stage), Guard: guard, Log: w.Log, CheckpointSteps: w.CheckpointSteps,
 		States: []train.State{train.ModelState{Base: in.Base, Model: m, Optimizer: optimizer, Extra: extra, Ends: ends}},
 		Step: func(_ context.Context, step int) (train.StepReport, error) {
 			var sum stepSum
@@ -180,46 +176,46 @@ func Run(ctx context.Context, env train.Environment, c Config, in Inputs, out st
 	}
 	totals, err := loop.Run(ctx)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	totals.Fill(&stage.Manifest)
-	metrics := stage.Manifest.Metrics
+	totals.Fill(&w.Manifest)
+	metrics := w.Manifest.Metrics
 	metrics["rankings"], metrics["dropped_long"], metrics["dropped_tied"] = float64(len(rankings)), float64(file.long), float64(file.tied)
 	if len(file.annotators) > 0 {
-		stage.Manifest.Extra = map[string]string{"annotators": strings.Join(file.annotators, ", ")}
+		w.Manifest.Extra = map[string]string{"annotators": strings.Join(file.annotators, ", ")}
 	}
 	if len(held) > 0 {
 		if validated != len(steps) { // the steps were done in an earlier run
 			if validation, err = validate(ctx, scorer, held); err != nil {
-				return nil, err
+				return err
 			}
 		}
 		for _, metric := range validation.metrics() {
 			metrics[metric.Name] = metric.Value
 		}
-		if err := validation.write(filepath.Join(out, ValidationFile)); err != nil {
-			return nil, err
+		if err := validation.write(filepath.Join(w.Dir(), ValidationFile)); err != nil {
+			return err
 		}
 	}
 	if len(demonstrations) == 0 {
-		stage.Manifest.Notes = append(stage.Manifest.Notes, "No demonstrations were given, so the bias of the head was not set: only differences of rewards mean something.")
+		w.Manifest.Notes = append(w.Manifest.Notes, "No demonstrations were given, so the bias of the head was not set: only differences of rewards mean something.")
 	} else {
-		env.Log.Printf("reward: setting the bias by %s demonstrations", progress.Count(int64(len(demonstrations))))
+		w.Log.Printf("reward: setting the bias by %s demonstrations", progress.Count(int64(len(demonstrations))))
 		bias, err := setBias(ctx, m, scorer, demonstrations)
 		if err != nil {
-			return nil, err
+			return err
 		}
 		metrics["bias"], metrics["demonstrations"] = bias, float64(len(demonstrations))
 	}
-	if err := train.SaveModel(out, in.Base, m, tok, 1, ends); err != nil {
-		return nil, err
+	if err := train.SaveModel(w.Dir(), in.Base, m, tok, 1, ends); err != nil {
+		return err
 	}
-	return stage.Finish()
+	return nil
 }
 
 // setBias moves the head's bias so that the texts' mean reward is 0, and
 // returns it.
-func setBias(ctx context.Context, m *model.Model, s *Scorer, texts [][]int32) (float64, error) {
+func setBias(ctx context.Context, m *model.Model, s *preference.Scorer, texts [][]int32) (float64, error) {
 	rewards, err := s.Scores(ctx, texts)
 	if err != nil {
 		return 0, err
@@ -241,7 +237,7 @@ func mean(rewards []float32) float64 {
 }
 
 // validate measures the rewards of rankings against their order.
-func validate(ctx context.Context, s *Scorer, rankings []ranking) (Validation, error) {
+func validate(ctx context.Context, s *preference.Scorer, rankings []ranking) (Validation, error) {
 	var texts [][]int32
 	for _, r := range rankings {
 		texts = append(texts, r.texts...)

@@ -22,8 +22,10 @@ import (
 	"github.com/seed-b72bdb6c/alma/dataset"
 	"github.com/seed-b72bdb6c/alma/model"
 	"github.com/seed-b72bdb6c/alma/progress"
+	"github.com/seed-b72bdb6c/alma/stage"
 	"github.com/seed-b72bdb6c/alma/tokenizer"
 	"github.com/seed-b72bdb6c/alma/train"
+	"github.com/seed-b72bdb6c/alma/train/preference"
 )
 
 func newTokenizer(t testing.TB) *tokenizer.Tokenizer {
@@ -63,9 +65,9 @@ func newRewardModel(t testing.TB, engine compute.Engine, tok *tokenizer.Tokenize
 	return newModel(t, engine, c)
 }
 
-func newScorer(t testing.TB, m *model.Model, rows, length int) *Scorer {
+func newScorer(t testing.TB, m *model.Model, rows, length int) *preference.Scorer {
 	t.Helper()
-	s, err := NewScorer(m, rows, length)
+	s, err := preference.NewScorer(m, rows, length)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -140,7 +142,7 @@ func oneStep(t testing.TB, m *model.Model, rankings []ranking, c Config, length 
 
 // naiveLoss is the loss as the paper's equation 1 reads, in float64: for each
 // prompt a loop over pairs, each text scored alone.
-func naiveLoss(t testing.TB, s *Scorer, rankings []ranking, margin, centering float64) float64 {
+func naiveLoss(t testing.TB, s *preference.Scorer, rankings []ranking, margin, centering float64) float64 {
 	t.Helper()
 	total := 0.0
 	for _, r := range rankings {
@@ -290,11 +292,11 @@ func TestScoresDoNotDependOnPackingNorOrder(t *testing.T) {
 func TestScorerRefusesWhatItCannotScore(t *testing.T) {
 	tok := newTokenizer(t)
 	m := newRewardModel(t, reference.New(), tok)
-	if _, err := NewScorer(newModel(t, reference.New(), tinyConfig(tok)), 1, 8); !errors.Is(err, artifact.ErrUsage) {
+	if _, err := preference.NewScorer(newModel(t, reference.New(), tinyConfig(tok)), 1, 8); !errors.Is(err, artifact.ErrUsage) {
 		t.Errorf("a language model's head: %v", err)
 	}
 	for _, c := range [][2]int{{0, 8}, {1, 0}, {1, 65}} {
-		if _, err := NewScorer(m, c[0], c[1]); !errors.Is(err, artifact.ErrUsage) {
+		if _, err := preference.NewScorer(m, c[0], c[1]); !errors.Is(err, artifact.ErrUsage) {
 			t.Errorf("%d rows of %d tokens: %v", c[0], c[1], err)
 		}
 	}
@@ -647,8 +649,8 @@ func newWorkplace(t testing.TB, n int) workplace {
 	return w
 }
 
-func environment(engine compute.Engine) train.Environment {
-	return train.Environment{Engine: engine, Log: &progress.Log{Progress: progress.NewTo(progress.Options{Out: io.Discard})}}
+func environment(engine compute.Engine) stage.Environment {
+	return stage.Environment{Engine: engine, Log: &progress.Log{Progress: progress.NewTo(progress.Options{Out: io.Discard})}}
 }
 
 func newCPU(t testing.TB, threads int) *cpu.Engine {
@@ -663,7 +665,7 @@ func small() Config {
 	return c
 }
 
-func run(t testing.TB, engine compute.Engine, c Config, w workplace, name string) (*artifact.Manifest, string) {
+func runIn(t testing.TB, engine compute.Engine, c Config, w workplace, name string) (*artifact.Manifest, string) {
 	t.Helper()
 	out := filepath.Join(w.folder, name)
 	manifest, err := Run(t.Context(), environment(engine), c, w.inputs, out)
@@ -680,11 +682,11 @@ func TestARewardModelLearnsAVisibleRule(t *testing.T) {
 	engine := newCPU(t, 2)
 	untrained := c
 	untrained.LR = 1e-30
-	before, _ := run(t, engine, untrained, w, "untrained")
+	before, _ := runIn(t, engine, untrained, w, "untrained")
 	if got := before.Metrics["validation/accuracy"]; got > .6 {
 		t.Fatalf("accuracy on held-out rankings %.3f without training: nothing to learn", got)
 	}
-	manifest, out := run(t, engine, c, w, "out")
+	manifest, out := runIn(t, engine, c, w, "out")
 	if got := manifest.Metrics["validation/accuracy"]; !(got >= .9) {
 		t.Errorf("accuracy on held-out rankings %.3f, want at least .9", got)
 	}
@@ -761,7 +763,7 @@ func TestReward9TrainingBeginsFromTheBaseModelWithANewHead(t *testing.T) {
 	c.LR = 1e-30 // no weight moves: what training began from is what comes out
 	c.Seed = 11
 	engine := reference.New()
-	_, out := run(t, engine, c, w, "out")
+	_, out := runIn(t, engine, c, w, "out")
 	m, _, err := train.LoadModel(engine, out)
 	if err != nil {
 		t.Fatal(err)
@@ -785,7 +787,7 @@ func TestWithoutDemonstrationsTheBiasStaysAndANoteSaysSo(t *testing.T) {
 	w := newWorkplace(t, 10)
 	w.inputs.Demonstrations, w.inputs.Validation = "", ""
 	engine := newCPU(t, 1)
-	manifest, out := run(t, engine, small(), w, "out")
+	manifest, out := runIn(t, engine, small(), w, "out")
 	m, _, err := train.LoadModel(engine, out)
 	if err != nil {
 		t.Fatal(err)
@@ -906,7 +908,7 @@ func TestAStageStoppedAndResumedGivesTheSameBits(t *testing.T) {
 	c := small()
 	c.EvalEvery = 4
 	engine := newCPU(t, 2)
-	_, straight := run(t, engine, c, w, "straight")
+	_, straight := runIn(t, engine, c, w, "straight")
 	want := weights(t, straight)
 
 	env := environment(engine)
@@ -949,7 +951,7 @@ func TestThreadsChangeNoBit(t *testing.T) {
 	w := newWorkplace(t, 20)
 	var want []byte
 	for _, threads := range []int{1, 2, 4} {
-		_, out := run(t, newCPU(t, threads), small(), w, fmt.Sprint("threads", threads))
+		_, out := runIn(t, newCPU(t, threads), small(), w, fmt.Sprint("threads", threads))
 		if got := weights(t, out); want == nil {
 			want = got
 		} else if !bytes.Equal(got, want) {

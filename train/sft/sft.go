@@ -13,6 +13,7 @@ import (
 	"github.com/seed-b72bdb6c/alma/dataset"
 	"github.com/seed-b72bdb6c/alma/model"
 	"github.com/seed-b72bdb6c/alma/progress"
+	"github.com/seed-b72bdb6c/alma/stage"
 	"github.com/seed-b72bdb6c/alma/train"
 )
 
@@ -53,86 +54,75 @@ type Inputs struct {
 	Validation string // dialogues, JSONL; may be empty
 }
 
-// Run fine-tunes the base model into the folder out, continuing where an
-// earlier run stopped.
-func Run(ctx context.Context, env train.Environment, c Config, in Inputs, out string) (*artifact.Manifest, error) {
-	if err := c.Validate(); err != nil {
-		return nil, err
-	}
-	stage, err := artifact.Begin(out, "sft", c)
+// Run runs the stage in the folder out, continuing where an earlier run stopped.
+// The caller holds the folder's lock.
+func Run(ctx context.Context, env stage.Environment, c Config, in Inputs, out string) (*artifact.Manifest, error) {
+	return stage.Run(ctx, env, Stage, c, in.paths(), out)
+}
+
+// run fine-tunes the base model, continuing where an earlier run stopped.
+func run(ctx context.Context, w *stage.Work, c Config, in Inputs) error {
+	m, tok, err := train.LoadModel(w.Engine, in.Base)
 	if err != nil {
-		return nil, err
-	}
-	m, tok, err := train.LoadModel(env.Engine, in.Base)
-	if err != nil {
-		return nil, err
+		return err
 	}
 	m.Recompute = c.Recompute
 	if m.Head != model.LanguageModel {
-		return nil, artifact.Errorf(artifact.ErrUsage, "configuring sft: the base %s has a %q head; give a language model", in.Base, m.Head)
+		return artifact.Errorf(artifact.ErrUsage, "configuring sft: the base %s has a %q head; give a language model", in.Base, m.Head)
 	}
 	length := c.Context
 	if length == 0 {
 		length = m.Context
 	}
 	if length > m.Context {
-		return nil, artifact.Errorf(artifact.ErrUsage, "configuring sft: context %d is longer than the model's, which is %d", length, m.Context)
-	}
-	inputs := map[string]string{"base": in.Base, "dialogues": in.Train}
-	if in.Validation != "" {
-		inputs["validation"] = in.Validation
-	}
-	for name, path := range inputs {
-		if err := stage.AddInput(name, path); err != nil {
-			return nil, err
-		}
+		return artifact.Errorf(artifact.ErrUsage, "configuring sft: context %d is longer than the model's, which is %d", length, m.Context)
 	}
 	template, err := chat.For(tok)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", in.Base, err)
+		return fmt.Errorf("%s: %w", in.Base, err)
 	}
 	ends := chat.Ends(tok, template)
 	examples, kept, dropped, err := load(template, in.Train, length)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	var held []dataset.Example
 	if in.Validation != "" {
 		if held, _, _, err = load(template, in.Validation, length); err != nil {
-			return nil, err
+			return err
 		}
 	}
 	schedule, err := plan(examples, c, length)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	pad, _ := tok.Pad()
 
 	if err := c.LoRAConfig.AddTo(m, c.Seed); err != nil {
-		return nil, err
+		return err
 	}
 	lm, err := train.NewLanguageModel(m, c.MicroRows, length)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	optimizer, err := train.NewOptimizer(m, c.AdamW())
 	if err != nil {
-		return nil, err
+		return err
 	}
-	env.Log.Printf("sft: %s dialogues (%s do not fit in %d tokens), %s steps of %d rows",
+	w.Log.Printf("sft: %s dialogues (%s do not fit in %d tokens), %s steps of %d rows",
 		progress.Count(int64(len(examples))), progress.Count(int64(dropped)), length, progress.Count(int64(len(schedule))), c.BatchRows)
 
 	guard, rates := c.Guard(), c.Schedule(len(schedule))
 	if err := rates.Validate(); err != nil {
-		return nil, err
+		return err
 	}
 	micro := dataset.NewPacked(c.MicroRows, length)
 	extra, err := tok.Files()
 	if err != nil {
-		return nil, err
+		return err
 	}
 	loop := &train.Loop{
-		Stage: "sft", Folder: out, Steps: len(schedule), Config: train.Identity(c, stage), Guard: guard, Log: env.Log, CheckpointSteps: env.CheckpointSteps,
+		Stage: "sft", Folder: w.Dir(), Steps: len(schedule), Config: train.Identity(c, w.Stage), Guard: guard, Log: w.Log, CheckpointSteps: w.CheckpointSteps,
 		States: []train.State{train.ModelState{Base: in.Base, Model: m, Optimizer: optimizer, Extra: extra, Ends: ends}},
 		Step: func(_ context.Context, step int) (train.StepReport, error) {
 			rows := schedule[step]
@@ -177,15 +167,15 @@ func Run(ctx context.Context, env train.Environment, c Config, in Inputs, out st
 	}
 	totals, err := loop.Run(ctx)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	if err := train.SaveModel(out, in.Base, m, tok, 1, ends); err != nil {
-		return nil, err
+	if err := train.SaveModel(w.Dir(), in.Base, m, tok, 1, ends); err != nil {
+		return err
 	}
-	totals.Fill(&stage.Manifest)
-	stage.Manifest.Metrics["dialogues"] = float64(len(examples))
-	stage.Manifest.Metrics["dropped"] = float64(dropped)
-	return stage.Finish()
+	totals.Fill(&w.Manifest)
+	w.Manifest.Metrics["dialogues"] = float64(len(examples))
+	w.Manifest.Metrics["dropped"] = float64(dropped)
+	return nil
 }
 
 // load reads the dialogues that fit into length tokens. kept holds the number

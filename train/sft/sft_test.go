@@ -18,6 +18,7 @@ import (
 	"github.com/seed-b72bdb6c/alma/dataset"
 	"github.com/seed-b72bdb6c/alma/model"
 	"github.com/seed-b72bdb6c/alma/progress"
+	"github.com/seed-b72bdb6c/alma/stage"
 	"github.com/seed-b72bdb6c/alma/tokenizer"
 	"github.com/seed-b72bdb6c/alma/train"
 )
@@ -96,7 +97,7 @@ func (s *school) dialogues(path string, n, from int) {
 
 func (s *school) run(ctx context.Context, c Config, out string, every int) (*artifact.Manifest, error) {
 	log := &progress.Log{Progress: progress.NewTo(progress.Options{Out: &s.log})}
-	return Run(ctx, train.Environment{Engine: s.engine, Log: log, CheckpointSteps: every}, c, s.inputs, out)
+	return Run(ctx, stage.Environment{Engine: s.engine, Log: log, CheckpointSteps: every}, c, s.inputs, out)
 }
 
 func tinySFT() Config {
@@ -458,7 +459,7 @@ func TestInputsThatCannotBeUsedAreRefusedWithPlaceAndRemedy(t *testing.T) {
 		{"rows that are no multiple", func(s *school, c *Config) { c.BatchRows, c.MicroRows = 5, 2 }, 4, []string{"batch_rows 5", "micro_rows 2"}},
 		{"a decay that does not exist", func(s *school, c *Config) { c.Decay = "staircase" }, 4, []string{`"staircase"`, "cosine"}},
 		{"a missing file", func(s *school, c *Config) { s.inputs.Train += "x" }, 10, []string{"train.jsonlx"}},
-		{"a missing model", func(s *school, c *Config) { s.inputs.Base += "x" }, 10, []string{"basex", "config.json"}},
+		{"a missing model", func(s *school, c *Config) { s.inputs.Base += "x" }, 10, []string{"opening base", "basex"}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			s := newSchool(t)
