@@ -71,6 +71,9 @@ func convertScalar(node ast.Node, v reflect.Value, l limits) error {
 		if n, isInt := node.(*ast.IntegerNode); !ok && isInt && t == durationType && tokenText(n) == "0" {
 			text, ok = "0", true
 		}
+		if !ok && t == boundType && isScalar(node) {
+			text, ok = tokenText(node), true
+		}
 		if !ok {
 			if t.Kind() == reflect.String && isScalar(node) {
 				return fmt.Errorf("%w (quote it if it is meant as text)", wrong())
@@ -101,6 +104,11 @@ func isScalar(node ast.Node) bool {
 		return true
 	}
 	return false
+}
+
+func isString(node ast.Node) bool {
+	_, ok := stringOf(node)
+	return ok
 }
 
 func stringOf(node ast.Node) (string, bool) {

@@ -19,10 +19,29 @@ type Error struct {
 	Problem string // what was found and what is allowed
 	Nearest string // nearest known key, for unknown keys
 	Err     error  // cause, if another package found the fault
+	Source  string // the line of the recipe that is meant, "" if it is unknown
 	missing bool   // the recipe does not exist
 }
 
-// Error writes `reading recipe FILE:LINE:COLUMN: KEY: PROBLEM`.
+// Caret shows the line that is meant and points at the column, "" where either
+// is unknown.
+func (e *Error) Caret() string {
+	if e.Source == "" || e.Line == 0 || e.Column == 0 {
+		return ""
+	}
+	// The caret stands under its character, whatever the tabs before it.
+	lead := []rune(e.Source)
+	lead = lead[:min(len(lead), e.Column-1)]
+	for i, c := range lead {
+		if c != '\t' {
+			lead[i] = ' '
+		}
+	}
+	return fmt.Sprintf("\n%5d | %s\n      | %s^", e.Line, e.Source, string(lead))
+}
+
+// Error writes `reading recipe FILE:LINE:COLUMN: KEY: PROBLEM`, and below it the
+// line with a caret.
 func (e *Error) Error() string {
 	var b strings.Builder
 	switch {
@@ -44,7 +63,7 @@ func (e *Error) Error() string {
 	if e.Err != nil {
 		fmt.Fprintf(&b, ": %v", e.Err)
 	}
-	return b.String()
+	return b.String() + e.Caret()
 }
 
 // Unwrap returns the kind of the error and its cause.

@@ -7,6 +7,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/goccy/go-yaml/token"
 )
 
 // field is a node of the configuration: a section with children or a value.
@@ -18,7 +20,10 @@ type field struct {
 	children  []*field
 	limits    limits
 	origin    Origin
-	mentioned bool // the recipe or an override names this section
+	at        *token.Token // where the recipe sets it
+	stages    bool         // the map of stages at the top of a recipe, whose sections are the root's
+	stage     *Step        // the section of a stage
+	input     bool         // of a stage: the name of another one, or a path
 }
 
 // limits restrict a value, or each element of a list.
@@ -30,6 +35,7 @@ type limits struct {
 var (
 	durationType        = reflect.TypeFor[time.Duration]()
 	textUnmarshalerType = reflect.TypeFor[encoding.TextUnmarshaler]()
+	boundType           = reflect.TypeFor[Bound]()
 	textMarshalerType   = reflect.TypeFor[encoding.TextMarshaler]()
 )
 
@@ -97,10 +103,13 @@ func (f *field) child(name string) *field {
 	return nil
 }
 
+// childNames lists what may stand in a section of the file.
 func (f *field) childNames() []string {
-	names := make([]string, len(f.children))
-	for i, c := range f.children {
-		names[i] = c.name
+	var names []string
+	for _, c := range f.children {
+		if c.stage == nil {
+			names = append(names, c.name)
+		}
 	}
 	return names
 }
@@ -151,6 +160,9 @@ func (l *limits) parse(tag reflect.StructTag) error {
 
 // leaves calls visit for every value below f in the order of declaration.
 func (f *field) leaves(visit func(*field)) {
+	if f.stages {
+		return
+	}
 	if !f.section {
 		visit(f)
 		return
@@ -176,6 +188,8 @@ func (l limits) allowed(t reflect.Type) string {
 	switch {
 	case t == durationType:
 		what = "a duration such as 15m or 2h"
+	case t == boundType:
+		what = "a number"
 	case isText(t):
 		what = "text"
 	case t.Kind() == reflect.Struct:

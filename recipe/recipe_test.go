@@ -1,521 +1,418 @@
 package recipe
 
 import (
+	"encoding/json"
 	"errors"
-	"fmt"
 	"os"
 	"path/filepath"
-	"reflect"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/goccy/go-yaml"
+	"github.com/google/jsonschema-go/jsonschema"
+
 	"github.com/seed-b72bdb6c/alma/artifact"
+	"github.com/seed-b72bdb6c/alma/train/ppo"
+	"github.com/seed-b72bdb6c/alma/train/pretrain"
+	"github.com/seed-b72bdb6c/alma/train/sft"
 )
 
-// The configuration of the tests: the shapes that stages have.
-type config struct {
-	Budget   time.Duration `yaml:"budget" doc:"time for the whole run"`
-	Name     string        `yaml:"name"`
-	Corpus   corpus        `yaml:"corpus"`
-	Pretrain pretrain      `yaml:"pretrain"`
-	PPO      ppo           `yaml:"ppo"`
-}
+// life is a recipe of every kind of reference.
+const life = `name: life
+seed: 3
+stages:
+  base: {use: pretrain, corpus: my/corpus, tokenizer: my/tokenizer, seed: 4}
+  assistant:
+    use: sft
+    base: base
+    dialogues: dialogues.jsonl
+    lr: 5e-4
+  judge: {use: reward, base: assistant, rankings: rankings.jsonl}
+  aligned:
+    use: ppo
+    policy: assistant
+    reward: judge
+    prompts: prompts.jsonl
+    text: base.text
+thresholds:
+  - {measure: judge.validation/accuracy, at_least: 0.6, name: Reward model}
+`
 
-type corpus struct {
-	Sources []source `yaml:"sources"`
-	Cut     []string `yaml:"cut" doc:"path elements to leave out"`
-	HeldOut float64  `yaml:"held_out" doc:"share of packages" min:"0" max:"0.5"`
-}
-
-type source struct {
-	Path   string  `yaml:"path"`
-	Weight float64 `yaml:"weight" above:"0"`
-}
-
-type optimizer struct {
-	LR       float64   `yaml:"lr" doc:"peak learning rate" above:"0"`
-	Betas    []float64 `yaml:"betas" min:"0" max:"1"`
-	Schedule string    `yaml:"schedule" enum:"cosine,linear,constant"`
-}
-
-type pretrain struct {
-	optimizer `yaml:",inline"`
-	Layers    int    `yaml:"layers" doc:"transformer blocks" min:"1"`
-	Tokens    int64  `yaml:"tokens" min:"0"`
-	Seed      uint64 `yaml:"seed"`
-	Tie       bool   `yaml:"tie"`
-}
-
-type ppo struct {
-	optimizer
-	Beta      float64  `yaml:"beta" min:"0"`
-	MaxKL     float32  `yaml:"max_kl"`
-	Estimator estimate `yaml:"estimator"`
-	Batch     int8     `yaml:"batch"`
-	Minibatch int8     `yaml:"minibatch"`
-	Ignored   int      `yaml:"-"`
-}
-
-func (p *ppo) Validate() error {
-	if p.Minibatch > p.Batch {
-		return fmt.Errorf("minibatch %d is larger than batch %d", p.Minibatch, p.Batch)
-	}
-	return nil
-}
-
-// estimate reads itself from text.
-type estimate int
-
-func (e *estimate) UnmarshalText(text []byte) error {
-	if len(text) != 2 || text[0] != 'k' || text[1] < '1' || text[1] > '3' {
-		return fmt.Errorf("needs k1, k2 or k3")
-	}
-	*e = estimate(text[1] - '0')
-	return nil
-}
-
-func (e estimate) MarshalText() ([]byte, error) { return fmt.Appendf(nil, "k%d", int(e)), nil }
-
-func defaults() config {
-	o := optimizer{LR: 3e-3, Betas: []float64{.9, .95}, Schedule: "cosine"}
-	return config{
-		Name:     "run",
-		Corpus:   corpus{Cut: []string{"vendor"}, HeldOut: .05},
-		Pretrain: pretrain{optimizer: o, Layers: 4, Tokens: 4_096_000, Seed: 1, Tie: true},
-		PPO:      ppo{optimizer: o, Beta: .1, MaxKL: 6, Estimator: 1, Batch: 64, Minibatch: 32},
-	}
-}
-
-func parse(t *testing.T, text string, o Options) (config, *Resolved, error) {
-	t.Helper()
-	c := defaults()
-	r, err := Parse("r.yaml", []byte(text), &c, o)
-	return c, r, err
-}
-
-func TestEveryKindOfValueIsRead(t *testing.T) {
-	c, _, err := parse(t, `
-budget: 2h
-name: "godoc"            # a comment
-corpus:
-  sources:
-    - path: /src
-      weight: 2
-    - {path: other, weight: 0.5}
-  cut: [vendor, testdata]
-pretrain:
-  lr: 1e-4
-  betas: [0.9, 1]
-  schedule: linear
-  layers: 6
-  tokens: 2e6
-  seed: 18446744073709551615
-  tie: false
-ppo:
-  lr: 3.0e-4
-  estimator: k3
-  max_kl: 4
-`, Options{})
+func TestARecipeIsAListOfStages(t *testing.T) {
+	r, err := Parse("life.yaml", []byte(life), Options{Set: []string{"aligned.beta=.2", "precision=bf16"}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := defaults()
-	want.Budget, want.Name = 2*time.Hour, "godoc"
-	want.Corpus.Sources = []source{{"/src", 2}, {"other", .5}}
-	want.Corpus.Cut = []string{"vendor", "testdata"}
-	want.Pretrain = pretrain{optimizer{1e-4, []float64{.9, 1}, "linear"}, 6, 2_000_000, 1<<64 - 1, false}
-	want.PPO.LR, want.PPO.Estimator, want.PPO.MaxKL = 3e-4, 3, 4
-	if !reflect.DeepEqual(c, want) {
-		t.Errorf("got  %+v\nwant %+v", c, want)
+	if got := strings.Join(r.names(), " "); got != "base assistant judge aligned" {
+		t.Errorf("the stages are %s", got)
 	}
-}
-
-func TestAnEmptyRecipeKeepsTheDefaults(t *testing.T) {
-	for _, text := range []string{"", "# nothing\n", "---\n", "ppo:\n", "ppo: {}\n"} {
-		c, _, err := parse(t, text, Options{})
-		if err != nil || !reflect.DeepEqual(c, defaults()) {
-			t.Errorf("%q: %v, %+v", text, err, c)
+	jobs := r.Jobs("runs/life")
+	if c := jobs[0].Config.(*pretrain.Config); c.Seed != 7 || c.Precision != "bf16" {
+		t.Errorf("base has seed %d and precision %q, want the run's 3 added to its own 4, and the run's bf16", c.Seed, c.Precision)
+	}
+	if c := jobs[1].Config.(*sft.Config); c.LR != 5e-4 || c.Seed != 3 {
+		t.Errorf("assistant is %+v", c)
+	}
+	if c := jobs[3].Config.(*ppo.Config); c.Beta != .2 {
+		t.Errorf("aligned has β %v", c.Beta)
+	}
+	for i, want := range []map[string]string{
+		{"corpus": "my/corpus", "tokenizer": "my/tokenizer"},
+		{"base": "runs/life/base", "dialogues": "dialogues.jsonl"},
+		{"base": "runs/life/assistant", "rankings": "rankings.jsonl"},
+		{"policy": "runs/life/assistant", "reward": "runs/life/judge", "prompts": "prompts.jsonl", "text": "runs/life/base/shards/train"},
+	} {
+		for name, path := range want {
+			if got := filepath.ToSlash(jobs[i].In.Path(name)); got != path {
+				t.Errorf("%s reads %s from %s, want %s", jobs[i].Name, name, got, path)
+			}
 		}
 	}
+	// The recipe itself keeps its own values: jobs may be asked for again.
+	if again := r.Jobs("x"); again[0].Config.(*pretrain.Config).Seed != 7 {
+		t.Error("the run's seed is added again each time")
+	}
 }
 
-func TestErrorsNamePlaceKeyFoundAndAllowed(t *testing.T) {
+func TestAStageMayStandBeforeWhatItReads(t *testing.T) {
+	r, err := Parse("r.yaml", []byte(`stages:
+  judge: {use: reward, base: assistant, rankings: r.jsonl}
+  assistant: {use: sft, base: m, dialogues: d.jsonl}
+`), Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := strings.Join(r.names(), " "); got != "assistant judge" {
+		t.Errorf("they run as %s", got)
+	}
+}
+
+func TestFaultsOfARecipeAreShownWithLineCaretAndTheNearestName(t *testing.T) {
 	for name, c := range map[string]struct{ text, want string }{
-		"unknown key": {"ppo:\n  bta: 1\n",
-			"reading recipe r.yaml:2:3: ppo.bta: unknown key; did you mean ppo.beta? allowed here: lr, betas, schedule, beta, max_kl, estimator, batch, minibatch"},
-		"unknown section": {"pretrian:\n  lr: 1\n",
-			"reading recipe r.yaml:1:1: pretrian: unknown key; did you mean pretrain? allowed here: budget, name, corpus, pretrain, ppo"},
-		"key of another section": {"corpus:\n  tokens: 5\n",
-			"reading recipe r.yaml:2:3: corpus.tokens: unknown key; did you mean pretrain.tokens? allowed here: sources, cut, held_out"},
-		"key like nothing": {"zzzzzz: 1\n",
-			"reading recipe r.yaml:1:1: zzzzzz: unknown key; allowed here: budget, name, corpus, pretrain, ppo"},
-		"unknown key in a list": {"corpus:\n  sources:\n  - paht: x\n",
-			"reading recipe r.yaml:3:5: corpus.sources[0].paht: unknown key; did you mean corpus.sources[0].path? allowed here: path, weight"},
-		"string for an integer": {"pretrain:\n  layers: four\n",
-			`reading recipe r.yaml:2:11: pretrain.layers: found the string "four", needs an integer ≥ 1`},
-		"fraction for an integer": {"pretrain:\n  layers: 1.5\n",
-			`reading recipe r.yaml:2:11: pretrain.layers: found the number 1.5, needs an integer ≥ 1`},
-		"quoted number": {"ppo:\n  beta: \"1e-4\"\n",
-			`reading recipe r.yaml:2:9: ppo.beta: found the string "1e-4", needs a number ≥ 0`},
-		"integer for a string": {"name: 12\n",
-			`reading recipe r.yaml:1:7: name: found the integer 12, needs a string (quote it if it is meant as text)`},
-		"integer for a boolean": {"pretrain: {tie: 1}\n",
-			`reading recipe r.yaml:1:17: pretrain.tie: found the integer 1, needs true or false`},
-		"integer for a duration": {"budget: 15\n",
-			`reading recipe r.yaml:1:9: budget: found the integer 15, needs a duration such as 15m or 2h`},
-		"unreadable duration": {"budget: fast\n",
-			`reading recipe r.yaml:1:9: budget: found the string "fast", needs a duration such as 15m or 2h`},
-		"below the minimum": {"pretrain:\n  layers: 0\n",
-			`reading recipe r.yaml:2:11: pretrain.layers: found the integer 0, needs an integer ≥ 1`},
-		"at an exclusive bound": {"ppo:\n  lr: 0\n",
-			`reading recipe r.yaml:2:7: ppo.lr: found the integer 0, needs a number > 0`},
-		"between bounds": {"corpus:\n  held_out: .9\n",
-			`reading recipe r.yaml:2:13: corpus.held_out: found the number .9, needs a number ≥ 0 and ≤ 0.5`},
-		"out of the type's range": {"ppo:\n  batch: 128\n",
-			`reading recipe r.yaml:2:10: ppo.batch: found the integer 128, needs an integer`},
-		"not a number": {"ppo:\n  beta: .nan\n",
-			`reading recipe r.yaml:2:9: ppo.beta: found the number .nan, needs a number ≥ 0`},
-		"infinity in plain letters": {"ppo:\n  beta: inf\n",
-			`reading recipe r.yaml:2:9: ppo.beta: found the string "inf", needs a number ≥ 0`},
-		"not one of the names": {"ppo:\n  schedule: cosin\n",
-			`reading recipe r.yaml:2:13: ppo.schedule: found the string "cosin", needs one of cosine, linear, constant`},
-		"text its type refuses": {"ppo:\n  estimator: k4\n",
-			`reading recipe r.yaml:2:14: ppo.estimator: found the string "k4": needs k1, k2 or k3`},
-		"nothing for a value": {"ppo:\n  beta:\n",
-			`reading recipe r.yaml:2:3: ppo.beta: found nothing, needs a number ≥ 0`},
-		"scalar for a list": {"corpus:\n  cut: vendor\n",
-			`reading recipe r.yaml:2:8: corpus.cut: found the string "vendor", needs a list, each element a string`},
-		"element of a list": {"ppo:\n  betas: [0.9, x]\n",
-			`reading recipe r.yaml:2:16: ppo.betas[1]: found the string "x", needs a number ≥ 0 and ≤ 1`},
-		"scalar for a section": {"ppo: 3\n",
-			"reading recipe r.yaml:1:6: ppo: found the integer 3, needs a section with the keys lr, betas, schedule, beta, max_kl, estimator, batch, minibatch"},
-		"list for the recipe": {"- a\n",
-			"reading recipe r.yaml:1:1: found a list of 1, needs a section with the keys budget, name, corpus, pretrain, ppo"},
-		"key set twice": {"ppo:\n  beta: 1\n  lr: 1\n  \"beta\": 2\n",
-			"reading recipe r.yaml:4:3: ppo.beta: set twice; the first time in line 2"},
-		"alias": {"ppo:\n  beta: &b 1\n",
-			"reading recipe r.yaml:2:9: ppo.beta: found an anchor or alias, which recipes do not use (write the value out), needs a number ≥ 0"},
-		"merge key": {"ppo:\n  <<: {beta: 1}\n",
-			"reading recipe r.yaml:2:3: ppo: found a merge key, which recipes do not use (write the values out)"},
-		"second document": {"name: a\n---\nname: b\n",
-			"reading recipe r.yaml:3:5: found a second document; a recipe is one"},
-		"not YAML": {"ppo: b: c\n",
-			"reading recipe r.yaml:1:6: not YAML: mapping value is not allowed in this context"},
-		"not UTF-8": {"name: a\nppo: \xff\n",
-			"reading recipe r.yaml:2: found bytes that are not UTF-8 text; save the file as UTF-8"},
-		"zero byte": {"name: a\x00\n",
-			"reading recipe r.yaml:1: found bytes that are not UTF-8 text; save the file as UTF-8"},
-		"brackets without end": {"name: " + strings.Repeat("[", 1000),
-			"reading recipe r.yaml:1: more than 64 brackets are open at once"},
-		"too large": {"name: " + strings.Repeat("x", MaxBytes),
-			"reading recipe r.yaml: the file is larger than 65536 bytes; a recipe holds settings, not data"},
-		"values that contradict": {"ppo:\n  batch: 8\n",
-			"reading recipe r.yaml: ppo: minibatch 32 is larger than batch 8"},
+		"unknown kind": {"stages:\n  a: {use: sfd, base: m, dialogues: d}\n",
+			"reading recipe r.yaml:2:12: a.use: unknown kind of stage \"sfd\"; did you mean sft?"},
+		"no kind":        {"stages:\n  a: {base: m}\n", "reading recipe r.yaml:2:3: a: says not which kind of stage it is; add use:"},
+		"unknown key":    {"stages:\n  a: {use: sft, base: m, dialogues: d, epoch: 3}\n", "a.epoch: unknown key; did you mean a.epochs?"},
+		"unknown input":  {"stages:\n  a: {use: sft, bsae: m, dialogues: d}\n", "a.bsae: unknown key; did you mean a.base?"},
+		"missing input":  {"stages:\n  a: {use: sft, base: m}\n", "reading recipe r.yaml:2:3: a.dialogues: is missing: dialogues to learn, JSONL; give a stage that makes dialogues, or a path"},
+		"wrong artifact": {"stages:\n  a: {use: reward, base: m, rankings: r}\n  b: {use: sft, base: a, dialogues: d}\n", "reading recipe r.yaml:3:23: b.base: stage a (reward) makes a reward model, needs a language model"},
+		"unknown part": {"stages:\n  p: {use: pretrain, corpus: c, tokenizer: t}\n  b: {use: ppo, policy: p, prompts: q, text: p.txt, reward_command: x}\n",
+			"b.text: stage p (pretrain) has no part \"txt\"; did you mean p.text?"},
+		"part of another kind": {"stages:\n  p: {use: pretrain, corpus: c, tokenizer: t}\n  b: {use: sft, base: p.text, dialogues: d}\n", "b.base: p.text is token shards, needs a language model"},
+		"itself":               {"stages:\n  a: {use: sft, base: a, dialogues: d}\n", "a.base: found \"a\", the stage itself"},
+		"cycle": {"stages:\n  a: {use: sft, base: b, dialogues: d}\n  b: {use: sft, base: a, dialogues: d}\n",
+			"a: reads from itself by way of others: a → b → a"},
+		"twice":           {"stages:\n  a: {use: sft, base: m, dialogues: d}\n  a: {use: sft, base: m, dialogues: d}\n", "reading recipe r.yaml:3:3: stages.a: set twice; the first time in line 2"},
+		"a key's name":    {"stages:\n  seed: {use: sft, base: m, dialogues: d}\n", "stages.seed: is a key of the recipe itself"},
+		"a bad name":      {"stages:\n  My Stage: {use: sft}\n", "a stage's name is made of the letters a to z, digits, - and _"},
+		"outside":         {"stages:\n  a: {use: sft, base: m, dialogues: d}\na:\n  lr: 1\n", "reading recipe r.yaml:3:1: a: is the name of a stage, which stands under stages:"},
+		"the old form":    {"recipe: godoc\npretrain:\n  lr: 1\n", "recipe: unknown key"},
+		"no stages":       {"name: x\n", "stages: a recipe lists its stages"},
+		"a list":          {"stages: [a, b]\n", "reading recipe r.yaml:1:9: stages: found a list of 2, needs a map of stages"},
+		"values at odds":  {"stages:\n  a: {use: sft, base: m, dialogues: d, batch_rows: 3, micro_rows: 2}\n", "a: configuring sft: batch_rows 3 is not a multiple of micro_rows 2"},
+		"threshold: no":   {"stages:\n  a: {use: sft, base: m, dialogues: d}\nthresholds: [{measure: a.loss}]\n", "thresholds[0]: a.loss has no bound"},
+		"threshold: who":  {"stages:\n  abc: {use: sft, base: m, dialogues: d}\nthresholds: [{measure: abd.loss, at_most: 1}]\n", "thresholds[0]: the recipe has no stage \"abd\"; did you mean abc.loss?"},
+		"threshold: what": {"stages:\n  a: {use: sft, base: m, dialogues: d}\nthresholds: [{measure: a, at_most: 1}]\n", "measure \"a\" is no STAGE.METRIC"},
+		"threshold: text": {"stages:\n  a: {use: sft, base: m, dialogues: d}\nthresholds: [{measure: a.b, at_most: low}]\n", "thresholds[0].at_most: found the string \"low\": needs a number"},
 	} {
-		t.Run(name, func(t *testing.T) {
-			got, r, err := parse(t, c.text, Options{})
-			if err == nil {
-				t.Fatal("no error")
-			}
-			if err.Error() != c.want {
-				t.Errorf("got  %s\nwant %s", err, c.want)
-			}
-			if code := artifact.ExitCode(err); code != 4 {
-				t.Errorf("the exit code is %d, want 4", code)
-			}
-			if r != nil || !reflect.DeepEqual(got, defaults()) {
-				t.Errorf("the configuration changed in spite of the error")
-			}
-		})
-	}
-}
-
-func TestAllFaultsAreReportedAtOnce(t *testing.T) {
-	_, _, err := parse(t, "budgt: 1\nppo:\n  beta: x\n  lr: -1\n", Options{Set: []string{"ppo.bata=2"}})
-	var faults Errors
-	if !errors.As(err, &faults) || len(faults) != 4 {
-		t.Fatalf("got %v", err)
-	}
-	for i, key := range []string{"budgt", "ppo.beta", "ppo.lr", "ppo.bata"} {
-		if faults[i].Key != key {
-			t.Errorf("fault %d is about %s, want %s", i, faults[i].Key, key)
+		_, err := Parse("r.yaml", []byte(c.text), Options{})
+		if err == nil || !strings.Contains(err.Error(), c.want) || artifact.ExitCode(err) != 4 {
+			t.Errorf("%s: exit code %d: %v\nwant %s", name, artifact.ExitCode(err), err, c.want)
 		}
 	}
-	if faults[0].Nearest != "budget" || faults[0].Line != 1 {
-		t.Errorf("first fault: %+v", faults[0])
+	_, err := Parse("r.yaml", []byte("stages:\n\ta: {use: sft}\n"), Options{})
+	if err == nil {
+		t.Error("tabs were taken for indentation")
+	}
+	_, err = Parse("r.yaml", []byte("stages:\n  größe: {use: sft, base: m, dialogues: d, epoch: 3}\n"), Options{})
+	if err == nil || !strings.Contains(err.Error(), "    2 |   größe: {use: sft, base: m, dialogues: d, epoch: 3}\n      |   ^") {
+		t.Errorf("the caret is not below the name:\n%v", err)
 	}
 }
 
-func TestOverridesWinOverTheRecipeAndLaterOnesOverEarlier(t *testing.T) {
-	c, r, err := parse(t, "ppo:\n  beta: .2\n  lr: .1\n", Options{Set: []string{
-		"ppo.beta=.3", "ppo.beta=4e-1", "name=12", "budget=90s", "ppo.estimator=k2",
-		"ppo.betas=[0.5, 0.6]", "pretrain.tie=false", "corpus.sources=[{path: a=b, weight: 1}]",
-	}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if c.PPO.Beta != .4 || c.PPO.LR != .1 || c.Name != "12" || c.Budget != 90*time.Second || c.PPO.Estimator != 2 ||
-		!reflect.DeepEqual(c.PPO.Betas, []float64{.5, .6}) || c.Pretrain.Tie ||
-		!reflect.DeepEqual(c.Corpus.Sources, []source{{"a=b", 1}}) {
-		t.Errorf("got %+v", c)
-	}
-	if v, _ := r.Lookup("ppo.beta"); v.Origin.String() != "--set" || v.Text != "0.4" {
-		t.Errorf("ppo.beta is %+v", v)
-	}
-	if v, _ := r.Lookup("ppo.lr"); v.Origin.String() != "r.yaml:3" {
-		t.Errorf("ppo.lr comes from %s", v.Origin)
-	}
-}
-
-func TestOverrideErrorsNameTheOverride(t *testing.T) {
+func TestOverridesNameAStageAndItsKey(t *testing.T) {
 	for set, want := range map[string]string{
-		"ppo.lr":             "reading --set ppo.lr: ppo.lr: needs the form section.key=value",
-		"ppo.lr=fast":        `reading --set ppo.lr=fast: ppo.lr: found the string "fast", needs a number > 0`,
-		"ppo.lr=":            `reading --set ppo.lr=: ppo.lr: found nothing, needs a number > 0`,
-		"ppo=1":              "reading --set ppo=1: ppo: is a section; set one of lr, betas, schedule, beta, max_kl, estimator, batch, minibatch",
-		"budget.x=1":         "reading --set budget.x=1: budget.x: budget is a value (a duration such as 15m or 2h), not a section",
-		"corpus.held_ot=0":   "reading --set corpus.held_ot=0: corpus.held_ot: unknown key; did you mean corpus.held_out? allowed here: sources, cut, held_out",
-		"ppo.betas=[1, 2]":   "reading --set ppo.betas=[1, 2]: ppo.betas: ppo.betas[1]: found the integer 2, needs a number ≥ 0 and ≤ 1",
-		"ppo.betas=[1":       "reading --set ppo.betas=[1: ppo.betas: not YAML: sequence end token ']' not found",
-		"ppo.schedule=never": `reading --set ppo.schedule=never: ppo.schedule: found the string "never", needs one of cosine, linear, constant`,
+		"assistent.lr=1":        "reading --set assistent.lr=1: assistent.lr: unknown key; did you mean assistant",
+		"assistant.base=judge":  "assistant.base: stage judge (reward) makes a reward model, needs a language model",
+		"judge.validation=a.bb": "", // a path
 	} {
-		_, _, err := parse(t, "", Options{Set: []string{set}})
-		if err == nil || err.Error() != want {
-			t.Errorf("got  %v\nwant %s", err, want)
+		_, err := Parse("life.yaml", []byte(life), Options{Set: []string{set}})
+		if want == "" != (err == nil) || err != nil && !strings.Contains(err.Error(), want) {
+			t.Errorf("--set %s: %v, want %q", set, err, want)
 		}
 	}
 }
 
 func TestTheBudgetDerivesWhatNobodySet(t *testing.T) {
-	o := Options{
-		Set: []string{"pretrain.seed=7"},
-		Derive: func(budget time.Duration, explicit map[string]any) map[string]any {
-			if budget != 15*time.Minute {
-				t.Errorf("budget is %s", budget)
+	text := strings.Replace(life, "seed: 3", "seed: 3\nbudget: 20m", 1)
+	r, err := Parse("life.yaml", []byte(text), Options{
+		Set: []string{"base.layers=2"},
+		Derive: func(r *Recipe) (map[string]any, string, error) {
+			if r.Budget != 20*time.Minute || !r.Explicit("base.layers") || !r.Explicit("assistant.lr") || r.Explicit("base.width") {
+				t.Errorf("budget %v; layers are set: %v, width: %v", r.Budget, r.Explicit("base.layers"), r.Explicit("base.width"))
 			}
-			want := map[string]any{"budget": 15 * time.Minute, "pretrain.layers": 2, "pretrain.seed": uint64(7)}
-			if !reflect.DeepEqual(explicit, want) {
-				t.Errorf("explicit is %v, want %v", explicit, want)
-			}
-			return map[string]any{"pretrain.layers": 9, "pretrain.tokens": 1000, "pretrain.lr": .5, "pretrain.seed": 3}
+			return map[string]any{"base.layers": 9, "base.width": 384, "assistant.lr": .5}, "budget 20m", nil
 		},
-	}
-	c, r, err := parse(t, "budget: 15m\npretrain:\n  layers: 2\n", o)
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if c.Pretrain.Layers != 2 || c.Pretrain.Tokens != 1000 || c.Pretrain.LR != .5 || c.Pretrain.Seed != 7 {
-		t.Errorf("got %+v", c.Pretrain)
+	c := r.Step("base").Config.(*pretrain.Config)
+	if c.Layers != 2 || c.Width != 384 || r.Step("assistant").Config.(*sft.Config).LR != 5e-4 {
+		t.Errorf("got %d layers × %d", c.Layers, c.Width)
 	}
-	for key, want := range map[string]string{
-		"pretrain.layers": "r.yaml:3",
-		"pretrain.tokens": "derived from budget 15m",
-		"pretrain.seed":   "--set",
-		"pretrain.tie":    "default",
-	} {
-		if v, ok := r.Lookup(key); !ok || v.Origin.String() != want {
+	for key, want := range map[string]string{"base.layers": "--set", "base.width": "derived from budget 20m", "assistant.lr": "life.yaml:10", "base.heads": "default"} {
+		if v := value(r.Resolved, key); v.Origin.String() != want {
 			t.Errorf("%s comes from %s, want %s", key, v.Origin, want)
 		}
 	}
-}
-
-func TestWithoutBudgetNothingIsDerived(t *testing.T) {
-	_, _, err := parse(t, "", Options{Derive: func(time.Duration, map[string]any) map[string]any {
-		t.Error("derived without a budget")
-		return nil
-	}})
-	if err != nil {
-		t.Fatal(err)
-	}
-}
-
-func TestAFaultyDerivationIsNamed(t *testing.T) {
-	for _, c := range []struct {
-		key   string
-		value any
-		want  string
-	}{
-		{"pretrain.depth", 4, "resolving recipe r.yaml: deriving from the budget 15m: the configuration has no value pretrain.depth"},
-		{"pretrain.layers", "4", "resolving recipe r.yaml: deriving from the budget 15m: pretrain.layers: found 4 of type string, needs an integer ≥ 1"},
-		{"pretrain.layers", 0, "resolving recipe r.yaml: deriving from the budget 15m: pretrain.layers: found 0 of type int, needs an integer ≥ 1"},
-		{"pretrain.layers", nil, "resolving recipe r.yaml: deriving from the budget 15m: pretrain.layers: found nothing, needs an integer ≥ 1"},
-	} {
-		o := Options{Derive: func(time.Duration, map[string]any) map[string]any { return map[string]any{c.key: c.value} }}
-		if _, _, err := parse(t, "budget: 15m", o); err == nil || err.Error() != c.want {
-			t.Errorf("got  %v\nwant %s", err, c.want)
+	for key, v := range map[string]any{"base.depth": 4, "base.layers": "4"} {
+		_, err := Parse("life.yaml", []byte(text), Options{Derive: func(*Recipe) (map[string]any, string, error) { return map[string]any{key: v}, "budget 20m", nil }})
+		if err == nil || !strings.Contains(err.Error(), key) {
+			t.Errorf("deriving %s = %v: %v", key, v, err)
 		}
 	}
 }
 
-func TestMentionsTellsSectionsThatAreAskedFor(t *testing.T) {
-	_, r, err := parse(t, "ppo:\n", Options{Set: []string{"corpus.held_out=0.1"}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	for section, want := range map[string]bool{"ppo": true, "corpus": true, "pretrain": false, "absent": false} {
-		if r.Mentions(section) != want {
-			t.Errorf("Mentions(%q) = %v", section, !want)
-		}
-	}
-}
-
-func TestPrintShowsEveryValueWithItsOrigin(t *testing.T) {
-	_, r, err := parse(t, "budget: 15m\ncorpus:\n  sources: [{path: a, weight: 2}]\n  cut: [x, 'y z', '1']\n",
-		Options{Set: []string{"name="}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	var b strings.Builder
-	if err := r.Print(&b); err != nil {
-		t.Fatal(err)
-	}
-	const want = `budget                    15m            r.yaml:1
-name                      ""             --set
-corpus.sources[0].path    a              r.yaml:3
-corpus.sources[0].weight  2              r.yaml:3
-corpus.cut                [x, y z, "1"]  r.yaml:4
-corpus.held_out           0.05           default
-pretrain.lr               0.003          default
-pretrain.betas            [0.9, 0.95]    default
-pretrain.schedule         cosine         default
-pretrain.layers           4              default
-pretrain.tokens           4096000        default
-pretrain.seed             1              default
-pretrain.tie              true           default
-ppo.lr                    0.003          default
-ppo.betas                 [0.9, 0.95]    default
-ppo.schedule              cosine         default
-ppo.beta                  0.1            default
-ppo.max_kl                6              default
-ppo.estimator             k1             default
-ppo.batch                 64             default
-ppo.minibatch             32             default
+func TestALargerBudgetGivesALargerModelAndMoreWork(t *testing.T) {
+	const text = `stages:
+  corpus: {use: godoc-corpus}
+  tokenizer: {use: tokenizer, corpus: corpus}
+  pretrain: {use: pretrain, corpus: corpus, tokenizer: tokenizer}
+  sft: {use: sft, base: pretrain, dialogues: d.jsonl}
 `
-	if b.String() != want {
-		t.Errorf("got\n%swant\n%s", &b, want)
+	const peak = 2e11
+	before := pretrain.Config{}
+	var lr float64
+	for _, budget := range []string{"6m", "30m", "2h", "12h"} {
+		r, err := Parse("r.yaml", []byte(text), Options{Set: []string{"budget=" + budget}, Derive: Budget(t.TempDir(), func() float64 { return peak })})
+		if err != nil {
+			t.Fatal(err)
+		}
+		c := *r.Step("pretrain").Config.(*pretrain.Config)
+		work := func(c pretrain.Config) float64 { return float64(c.Layers*c.Width*c.Width) * float64(c.Steps) }
+		if c.Width < before.Width || c.Layers < before.Layers || work(c) <= work(before) {
+			t.Errorf("%s: %d × %d, %d steps, after %d × %d, %d steps with less time", budget, c.Layers, c.Width, c.Steps, before.Layers, before.Width, before.Steps)
+		}
+		if lr != 0 && c.LR > lr {
+			t.Errorf("%s: a wider model has a higher rate", budget)
+		}
+		p, err := r.Plan("", peak, Selection{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var total float64
+		for _, s := range p.Stages {
+			total += s.Total
+		}
+		// The corpus bounds the largest; of the others the plan fills the budget.
+		if total > 1.05*r.Budget.Seconds() || budget != "12h" && total < .6*r.Budget.Seconds() {
+			t.Errorf("%s: the plan takes %.0f s", budget, total)
+		}
+		before, lr = c, c.LR
+	}
+	if _, err := Parse("life.yaml", []byte("budget: 1s\n"+text), Options{Derive: Budget(t.TempDir(), func() float64 { return peak })}); err == nil || !strings.Contains(err.Error(), "even the smallest run takes about") {
+		t.Errorf("a second: %v", err)
+	}
+	if _, err := Parse("r.yaml", []byte("budget: 1h\nstages:\n  a: {use: sft, base: m, dialogues: d}\n"), Options{Derive: Budget("", func() float64 { return peak })}); artifact.ExitCode(err) != 4 || !strings.Contains(err.Error(), "no stage of pretraining") {
+		t.Errorf("without pretraining: %v", err)
 	}
 }
 
-func TestDescribeListsKeysForDocumentation(t *testing.T) {
-	c := defaults()
-	fields, err := Describe(&c)
-	if err != nil {
+func TestWhatABudgetGaveStaysWhenTheRunGoesOn(t *testing.T) {
+	folder := t.TempDir()
+	text := []byte("budget: 20m\n" + life)
+	load := func(peak float64) *Recipe {
+		t.Helper()
+		r, err := Parse("life.yaml", text, Options{Derive: Budget(folder, func() float64 { return peak })})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return r
+	}
+	first := load(2e11)
+	if err := first.Save(folder); err != nil {
 		t.Fatal(err)
 	}
-	want := Field{"pretrain.layers", "4", "an integer ≥ 1", "transformer blocks"}
-	for _, f := range fields {
-		if f == want {
-			return
-		}
+	if got, want := load(9e11).Step("base").Config.(*pretrain.Config), first.Step("base").Config.(*pretrain.Config); *got != *want {
+		t.Errorf("another speed gives %+v in a run that began as %+v", got, want)
 	}
-	t.Errorf("%v is not among %v", want, fields)
 }
 
 func TestLoadReadsAFileAndNamesOneThatIsAbsent(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "x.yaml")
-	c := defaults()
-	_, err := Load(path, &c, Options{})
+	_, err := Load(path, Options{})
 	if artifact.ExitCode(err) != 10 || !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("an absent file gave %v", err)
 	}
-	if err := os.WriteFile(path, []byte("name: hello\n"), 0o600); err != nil {
+	for text, want := range map[string]string{"": "the file is empty", "\n \n": "the file is empty"} {
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := Load(path, Options{}); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%q gave %v", text, err)
+		}
+	}
+	if err := os.WriteFile(path, []byte(strings.Replace(life, "name: life\n", "", 1)), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	r, err := Load(path, &c, Options{})
-	if err != nil || c.Name != "hello" {
-		t.Fatalf("%v, %+v", err, c)
+	r, err := Load(path, Options{})
+	if err != nil || r.Name != "x" {
+		t.Fatalf("a recipe without a name: %v, %+v", err, r)
 	}
-	if v, _ := r.Lookup("name"); v.Origin != (Origin{Kind: FromRecipe, File: path, Line: 1}) {
+	if v := value(r.Resolved, "seed"); v.Origin != (Origin{Kind: FromRecipe, File: path, Line: 1}) {
 		t.Errorf("origin %+v", v.Origin)
 	}
-	if _, err := Load(filepath.Dir(path), &c, Options{}); err == nil {
+	if _, err := Load(filepath.Dir(path), Options{}); err == nil {
 		t.Error("a folder was read as a recipe")
 	}
 }
 
-func TestConfigurationsThatCannotBeDescribedAreRefused(t *testing.T) {
-	for want, into := range map[string]any{
-		"a pointer to a struct is needed":   config{},
-		"fields of type map[string]int are": &struct{ A map[string]int }{},
-		`two fields are named "a"`: &struct {
-			A, B int `yaml:"a"`
-		}{},
-		"fields of type []map[string]int are not": &struct{ A []map[string]int }{},
-		`reading its tag min:"low"`: &struct {
-			A int `min:"low"`
-		}{},
-		"s[0].a: fields of type chan int are not supp": &struct{ S []struct{ A chan int } }{},
-	} {
-		if _, err := Parse("r.yaml", nil, into, Options{}); err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("got %v, want ...%s...", err, want)
-		}
-	}
-}
-
-func TestDefaultsAreNotSharedBetweenReadings(t *testing.T) {
-	base := defaults()
-	c := base
-	if _, err := Parse("r.yaml", []byte("ppo:\n  betas: [0, 0]\n"), &c, Options{}); err != nil {
+// The verb of a stage takes what a recipe says of it, and leaves its inputs to flags.
+func TestAStageAloneIsConfiguredAsInItsRecipe(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "life.yaml")
+	if err := os.WriteFile(path, []byte("precision: bf16\n"+life), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if !reflect.DeepEqual(base, defaults()) {
-		t.Error("reading a recipe changed the slices of another configuration")
+	step, precision, err := Single(sft.Stage, path, []string{"epochs=3", "assistant.clip=2"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := step.Config.(*sft.Config)
+	if c.LR != 5e-4 || c.Epochs != 3 || c.Clip != 2 || c.Seed != 0 || c.Precision != "bf16" || precision != "bf16" {
+		t.Errorf("got %+v, %s", c, precision)
+	}
+	if got := step.Paths("dialogues"); len(got) != 1 || got[0] != "dialogues.jsonl" || step.Paths("base") != nil {
+		t.Errorf("dialogues from %v, base from %v", got, step.Paths("base"))
+	}
+	if step, _, err = Single(sft.Stage, "", []string{"lr=1"}); err != nil || step.Config.(*sft.Config).LR != 1 || step.Config.(*sft.Config).Seed != 0 {
+		t.Errorf("without a recipe: %v, %+v", err, step)
+	}
+	if _, _, err := Single(sft.Stage, "", []string{"rate=1"}); artifact.ExitCode(err) != 4 {
+		t.Errorf("an unknown key: %v", err)
+	}
+	two := strings.Replace(life, "  judge:", "  other: {use: sft, base: base, dialogues: d}\n  judge:", 1)
+	if err := os.WriteFile(path, []byte(two), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := Single(sft.Stage, path, nil); err == nil || !strings.Contains(err.Error(), "2 stages with use: sft") {
+		t.Errorf("of two: %v", err)
 	}
 }
 
-func TestEditDistance(t *testing.T) {
-	for _, c := range []struct {
-		a, b string
-		want int
-	}{
-		{"", "", 0}, {"abc", "", 3}, {"", "ab", 2}, {"kitten", "sitting", 3},
-		{"beta", "ebta", 1}, {"beta", "beta", 0}, {"größe", "grosse", 3},
-	} {
-		if got := editDistance(c.a, c.b); got != c.want {
-			t.Errorf("editDistance(%q, %q) = %d, want %d", c.a, c.b, got, c.want)
+// numbers makes numbers of what YAML 1.2 takes for one and the parser, by YAML 1.1,
+// for text: 1e-4.
+func numbers(v any) any {
+	switch v := v.(type) {
+	case map[string]any:
+		for key, x := range v {
+			v[key] = numbers(x)
+		}
+	case []any:
+		for i, x := range v {
+			v[i] = numbers(x)
+		}
+	case string:
+		if x, err := strconv.ParseFloat(v, 64); err == nil && strings.Contains(v, "e-") {
+			return x
 		}
 	}
+	return v
 }
 
-// Whatever the file holds, Load answers with a configuration that keeps its
-// limits or with an error that has an exit code, and printing what it resolved
-// gives a line for every value.
-func FuzzLoad(f *testing.F) {
-	seeds, err := filepath.Glob("testdata/*.yaml")
-	if err != nil || len(seeds) == 0 {
-		f.Fatalf("no seeds: %v", err)
+// Every recipe of the repository is one, and one by the schema.
+func TestTheRecipesOfTheRepositoryAreRight(t *testing.T) {
+	paths, err := filepath.Glob("../recipes/*.yaml")
+	if err != nil || len(paths) < 5 {
+		t.Fatalf("found %v, %v", paths, err)
 	}
-	for _, path := range seeds {
-		data, err := os.ReadFile(path)
-		if err != nil {
-			f.Fatal(err)
-		}
-		f.Add(data, "ppo.beta=0.5")
+	text, err := Schema()
+	if err != nil {
+		t.Fatal(err)
 	}
-	for _, s := range []string{"a: *a", "? x\n: y", "- - -", "ppo: !!map {}", "\ufeffname: x", "a: |\n b", "{", "%YAML", "name: 'it''s'"} {
-		f.Add([]byte(s), "corpus.sources=[{}]")
+	schema := new(jsonschema.Schema)
+	if err := json.Unmarshal(text, schema); err != nil {
+		t.Fatal(err)
 	}
-	path := filepath.Join(f.TempDir(), "r.yaml")
-	f.Fuzz(func(t *testing.T, data []byte, set string) {
-		if err := os.WriteFile(path, data, 0o600); err != nil {
+	resolved, err := schema.Resolve(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	valid := func(data []byte) error {
+		t.Helper()
+		var plain any
+		if err := yaml.Unmarshal(data, &plain); err != nil {
 			t.Fatal(err)
 		}
-		c := defaults()
-		r, err := Load(path, &c, Options{Set: []string{set}})
+		encoded, err := json.Marshal(plain)
 		if err != nil {
-			var faults Errors
-			if !errors.As(err, &faults) || artifact.ExitCode(err) != 4 || faults.Error() == "" {
-				t.Fatalf("not a usage error: %v", err)
+			t.Fatal(err)
+		}
+		if err := json.Unmarshal(encoded, &plain); err != nil {
+			t.Fatal(err)
+		}
+		plain = numbers(plain)
+		return resolved.Validate(plain)
+	}
+	for _, path := range paths {
+		r, err := Load(path, Options{})
+		if err != nil {
+			t.Error(err)
+			continue
+		}
+		if r.About == "" {
+			t.Errorf("%s does not say what it is about", path)
+		}
+		data, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := valid(data); err != nil {
+			t.Errorf("%s by the schema: %v", path, err)
+		}
+	}
+	for name, text := range map[string]string{
+		"unknown key":      "stages: {a: {use: sft, base: m, dialogues: d, epoch: 3}}",
+		"unknown kind":     "stages: {a: {use: sfd}}",
+		"missing input":    "stages: {a: {use: sft, base: m}}",
+		"negative rate":    "stages: {a: {use: sft, base: m, dialogues: d, lr: -1}}",
+		"no name of an on": "stages: {a: {use: sft, base: m, dialogues: d, decay: cosin}}",
+		"unknown top key":  "stages: {a: {use: sft, base: m, dialogues: d}}\nbudgt: 15m",
+	} {
+		if err := valid([]byte(text)); err == nil {
+			t.Errorf("the schema takes %s", name)
+		}
+		if _, err := Parse("r.yaml", []byte(text), Options{}); err == nil {
+			t.Errorf("a recipe may have %s", name)
+		}
+	}
+}
+
+// What stages say of themselves holds together: no key twice, no two of a kind, a
+// sentence, a verb that says how it is called.
+func TestStagesDescribeThemselves(t *testing.T) {
+	seen := map[string]bool{}
+	for _, s := range Stages {
+		if seen[s.Kind] || s.Title == "" || !strings.HasSuffix(s.Does, ".") {
+			t.Errorf("stage %q (%q): %q; seen before: %v", s.Kind, s.Title, s.Does, seen[s.Kind])
+		}
+		seen[s.Kind] = true
+		if _, err := newSection("x", s); err != nil {
+			t.Errorf("%s: %v", s.Kind, err)
+		}
+		outputs := s.Outputs(s.Config())
+		if len(outputs) == 0 {
+			t.Errorf("%s leaves nothing", s.Kind)
+		}
+		for _, in := range s.Inputs {
+			if in.Doc == "" || len(in.Kinds) == 0 {
+				t.Errorf("%s.%s says not what it is", s.Kind, in.Name)
 			}
-			return
 		}
-		if c.Pretrain.Layers < 1 || !(c.PPO.LR > 0) || !(c.Corpus.HeldOut >= 0 && c.Corpus.HeldOut <= .5) {
-			t.Fatalf("limits broken: %+v", c)
+		if s.Verb != nil && (s.Verb.Short == "" || len(s.Verb.Examples) == 0) {
+			t.Errorf("the verb %s has no help", s.Verb.Name)
 		}
-		var b strings.Builder
-		if err := r.Print(&b); err != nil || strings.Count(b.String(), "\n") != len(r.Values) {
-			t.Fatalf("printed %v:\n%s", err, b.String())
-		}
-	})
+	}
 }

@@ -7,7 +7,6 @@ import (
 	"reflect"
 	"strconv"
 	"strings"
-	"time"
 	"unicode/utf8"
 )
 
@@ -25,16 +24,16 @@ const (
 // Origin is where a value comes from.
 type Origin struct {
 	Kind   OriginKind
-	File   string        // FromRecipe
-	Line   int           // FromRecipe; 1-based
-	Budget time.Duration // Derived
+	File   string // FromRecipe
+	Line   int    // FromRecipe; 1-based
+	Reason string // Derived: "budget 15m"
 }
 
 // String writes `default`, `derived from budget 15m`, `FILE:LINE` or `--set`.
 func (o Origin) String() string {
 	switch o.Kind {
 	case Derived:
-		return "derived from budget " + durationText(o.Budget)
+		return "derived from " + o.Reason
 	case FromRecipe:
 		return fmt.Sprintf("%s:%d", o.File, o.Line)
 	case FromSet:
@@ -57,13 +56,11 @@ type Value struct {
 
 // Resolved is a configuration whose every value knows its origin.
 type Resolved struct {
-	Values    []Value // in the order in which the structs declare them
-	mentioned map[string]bool
+	Values []Value // in the order in which the structs declare them
 }
 
 func newResolved(root *field) *Resolved {
-	r := &Resolved{mentioned: map[string]bool{}}
-	root.sections(func(f *field) { r.mentioned[f.key] = f.mentioned })
+	r := &Resolved{}
 	root.leaves(func(f *field) { r.add(f, f.origin) })
 	return r
 }
@@ -79,23 +76,12 @@ func (r *Resolved) add(f *field, origin Origin) {
 		if err := element.buildSection(); err != nil {
 			panic(err) // the type was described without fault when reading began
 		}
-		element.leaves(func(leaf *field) { r.add(leaf, origin) })
+		element.leaves(func(leaf *field) {
+			if !leaf.value.IsZero() {
+				r.add(leaf, origin)
+			}
+		})
 	}
-}
-
-// Mentions reports whether the recipe or an override names the section, be it
-// with nothing below, so that a command can tell a stage that is asked for
-// from one that merely has defaults.
-func (r *Resolved) Mentions(section string) bool { return r.mentioned[section] }
-
-// Lookup returns the value of a dotted key.
-func (r *Resolved) Lookup(key string) (Value, bool) {
-	for _, v := range r.Values {
-		if v.Key == key {
-			return v, true
-		}
-	}
-	return Value{}, false
 }
 
 // Print writes a line a value: key, value, origin, in aligned columns.

@@ -21,11 +21,11 @@ func small() *Report {
 			{"length", "16.2 words", "", Shown, ""},
 		},
 		Tables: []stage.Table{{Title: "Rule, item by item", Columns: []string{"Item", "SFT", "PPO"}, Rows: [][]string{{"sentence", "0.20", "0.24"}, {"known | words", "0.19", "–"}}, Note: "Means."}},
-		Samples: Samples{Note: "Temperature 1.", Pairs: []Sample{{
+		Samples: stage.Samples{Note: "Temperature 1.", Pairs: []stage.Sample{{
 			Prompt: "func Close(f *File) error", Reference: "Close closes f.",
-			Answers: []Answer{
-				{"SFT", "</code></pre><script>alert(1)</script>", .4, []Item{{"sentence", .1, .25}, {"penalty", -.5, 0}}},
-				{"PPO", "Close closes the file.\n```\n|", .9, []Item{{"sentence", .25, .25}, {"penalty", 0, 0}}},
+			Answers: []stage.Answer{
+				{Model: "SFT", Text: "</code></pre><script>alert(1)</script>", Score: .4, Items: []stage.Item{{Name: "sentence", Score: .1, Max: .25}, {Name: "penalty", Score: -.5}}},
+				{Model: "PPO", Text: "Close closes the file.\n```\n|", Score: .9, Items: []stage.Item{{Name: "sentence", Score: .25, Max: .25}, {Name: "penalty"}}},
 			},
 		}}},
 		Compute: []StageCompute{
@@ -91,10 +91,10 @@ func large() *Report {
 	}
 	items := []string{"one whole sentence", "7–25 words", "known words", "about this declaration", "verb fits the results", "no repetition"}
 	most := []float64{.25, .15, .25, .2, .05, .1}
-	answer := func(model, text string, share ...float64) Answer {
-		a := Answer{Model: model, Text: text}
+	answer := func(model, text string, share ...float64) stage.Answer {
+		a := stage.Answer{Model: model, Text: text}
 		for i, name := range items {
-			a.Items = append(a.Items, Item{name, share[i] * most[i], most[i]})
+			a.Items = append(a.Items, stage.Item{Name: name, Score: share[i] * most[i], Max: most[i]})
 			a.Score += share[i] * most[i]
 		}
 		return a
@@ -133,13 +133,13 @@ func large() *Report {
 			{"Best of 8 by the reward model", "0.771 [0.762, 0.780]", "", Shown, "mean of the rule"},
 		},
 		Tables: []stage.Table{{Title: "The rule, item by item", Columns: []string{"Item", "most", "SFT, t = 1", "PPO, t = 1", "SFT, t = .7", "PPO, t = .7", "a person"}, Rows: [][]string{{"one whole sentence", "0.25", "0.171", "0.226", "0.214", "0.240", "0.231"}, {"7–25 words", "0.15", "0.071", "0.129", "0.094", "0.138", "0.113"}, {"known words", "0.25", "0.181", "0.228", "0.223", "0.241", "0.213"}, {"about this declaration", "0.20", "0.079", "0.075", "0.094", "0.089", "0.142"}, {"verb fits the results", "0.05", "0.031", "0.038", "0.034", "0.040", "0.033"}, {"no repetition", "0.10", "0.083", "0.094", "0.091", "0.096", "0.099"}, {"sum", "1.00", "0.616", "0.790", "0.750", "0.844", "0.831"}}, Note: "Means over 1,024 prompts from held-out packages."}},
-		Samples: Samples{Note: "The first three held-out prompts, temperature 0.7, nothing selected.", Pairs: []Sample{
-			{"Write the doc comment for:\nfunc (r *Reader) ReadByte() (byte, error)", "// ReadByte reads and returns a single byte. If no byte is available, returns an error.",
-				[]Answer{answer("SFT", "// ReadByte reads a byte from the reader and returns the number of bytes of the byte of the byte and the number of the", 0, 0, 1, 1, 1, .2), answer("PPO", "// ReadByte reads the next byte from r and returns an error if the reader is closed.", 1, 1, 1, 1, 1, 1)}},
-			{"Write the doc comment for:\nfunc parseDirective(text string, pos token.Pos) (kind, args string, ok bool)", "",
-				[]Answer{answer("SFT", "// parseDirective parses text.", 1, 0, 1, 1, 0, 1), answer("PPO", "// parseDirective parses the text at pos and reports whether it is a valid directive.", 1, 1, 1, 1, 1, 1)}},
-			{"Write the doc comment for:\nfunc (m *Map[K, V]) Range(yield func(key K, value V) bool)", "// Range calls yield sequentially for each key and value present in the map. If yield returns false, range stops the iteration.",
-				[]Answer{answer("SFT", "// Range calls f for each key and <value> in the map; see [Map.Load] for the vlaue.", 1, 1, .8, 1, 1, 1), answer("PPO", "// Range calls yield for each key and value in the map.", 1, 1, 1, 1, 1, 1)}},
+		Samples: stage.Samples{Note: "The first three held-out prompts, temperature 0.7, nothing selected.", Pairs: []stage.Sample{
+			{Prompt: "Write the doc comment for:\nfunc (r *Reader) ReadByte() (byte, error)", Reference: "// ReadByte reads and returns a single byte. If no byte is available, returns an error.",
+				Answers: []stage.Answer{answer("SFT", "// ReadByte reads a byte from the reader and returns the number of bytes of the byte of the byte and the number of the", 0, 0, 1, 1, 1, .2), answer("PPO", "// ReadByte reads the next byte from r and returns an error if the reader is closed.", 1, 1, 1, 1, 1, 1)}},
+			{Prompt: "Write the doc comment for:\nfunc parseDirective(text string, pos token.Pos) (kind, args string, ok bool)", Reference: "",
+				Answers: []stage.Answer{answer("SFT", "// parseDirective parses text.", 1, 0, 1, 1, 0, 1), answer("PPO", "// parseDirective parses the text at pos and reports whether it is a valid directive.", 1, 1, 1, 1, 1, 1)}},
+			{Prompt: "Write the doc comment for:\nfunc (m *Map[K, V]) Range(yield func(key K, value V) bool)", Reference: "// Range calls yield sequentially for each key and value present in the map. If yield returns false, range stops the iteration.",
+				Answers: []stage.Answer{answer("SFT", "// Range calls f for each key and <value> in the map; see [Map.Load] for the vlaue.", 1, 1, .8, 1, 1, 1), answer("PPO", "// Range calls yield for each key and value in the map.", 1, 1, 1, 1, 1, 1)}},
 		}},
 		Compute: []StageCompute{{"tokenizer", 0, 9.4, 0, false}, {"pretrain", 5.3e13, 402, 4_096_000, true}, {"sft", 2.2e13, 150, 1_690_000, false}, {"rankings", 3.1e12, 41, 310_000, false}, {"reward", 4.8e12, 37, 520_000, false}, {"ppo", 1.26e13, 108, 610_000, false}, {"evaluate", 9e11, 14, 90_000, false}},
 		Stages: []Stage{

@@ -10,6 +10,8 @@ import (
 	"io"
 	"strconv"
 	"strings"
+
+	"github.com/seed-b72bdb6c/alma/stage"
 )
 
 //go:embed assets/page.html
@@ -119,7 +121,7 @@ func (r *Report) HTML(w io.Writer) error {
 	if err != nil {
 		return fmt.Errorf("building the report %q: %w", r.Title, err)
 	}
-	t, err := template.New("page").Parse(pageTemplate)
+	t, err := template.New("page").Funcs(template.FuncMap{"score": score, "barWidth": barWidth, "itemScore": itemScore}).Parse(pageTemplate)
 	if err != nil {
 		return fmt.Errorf("building the report %q: %w", r.Title, err)
 	}
@@ -279,17 +281,14 @@ func slug(name string) string {
 // Short returns the first twelve digits of the hash, enough to compare by eye.
 func (a Artifact) Short() string { return a.SHA256[:min(12, len(a.SHA256))] }
 
-// BarWidth returns how much of a bar of 48 units the item fills.
-func (i Item) BarWidth() string {
+// barWidth is how much of a bar of 48 units an item fills.
+func barWidth(i stage.Item) string {
 	return strconv.FormatFloat(48*min(max(i.Score/i.Max, 0), 1), 'f', 1, 64)
 }
 
-// ScoreText returns the score with three decimals.
-func (a Answer) ScoreText() string { return score(a.Score) }
-
-// ScoreText returns the score with three decimals and, if there is one, the
+// itemScore writes an item's score with three decimals and, if there is one, the
 // most that it could be.
-func (i Item) ScoreText() string {
+func itemScore(i stage.Item) string {
 	if i.Max == 0 {
 		return score(i.Score)
 	}

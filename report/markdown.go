@@ -96,7 +96,7 @@ func (m *markdown) outcomes(r *Report) {
 	}
 }
 
-func (m *markdown) samples(s Samples) {
+func (m *markdown) samples(s stage.Samples) {
 	if len(s.Pairs) == 0 {
 		return
 	}
@@ -106,7 +106,7 @@ func (m *markdown) samples(s Samples) {
 		m.line("### Prompt %d", i+1)
 		m.fence(pair.Prompt)
 		for _, a := range pair.Answers {
-			m.line("%s, score %s:", inline(a.Model), a.ScoreText())
+			m.line("%s, score %s:", inline(a.Model), score(a.Score))
 			m.fence(a.Text)
 		}
 		if pair.Reference != "" {
@@ -123,13 +123,13 @@ func (m *markdown) samples(s Samples) {
 		for j, item := range pair.Answers[0].Items {
 			row := []string{item.Name}
 			for _, a := range pair.Answers {
-				row = append(row, a.Items[j].ScoreText())
+				row = append(row, itemScore(a.Items[j]))
 			}
 			t.Rows = append(t.Rows, row)
 		}
 		sum := []string{"sum"}
 		for _, a := range pair.Answers {
-			sum = append(sum, a.ScoreText())
+			sum = append(sum, score(a.Score))
 		}
 		t.Rows = append(t.Rows, sum)
 		m.table(t)

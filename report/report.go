@@ -10,7 +10,7 @@ type Report struct {
 	Statement []string // paragraphs under "What this shows", in plain language
 	Outcomes  []Outcome
 	Tables    []stage.Table // results beside the outcomes, such as every item of a rule
-	Samples   Samples
+	Samples   stage.Samples
 	Compute   []StageCompute
 	Stages    []Stage
 	Settings  []Setting  // the whole resolved configuration
@@ -89,35 +89,6 @@ type Chart struct {
 type Series struct {
 	Name string
 	X, Y []float64
-}
-
-// Samples are answers to the same prompts by several models.
-type Samples struct {
-	Note  string // how prompts were chosen, at which temperature
-	Pairs []Sample
-}
-
-// Sample is one prompt and its answers, the earlier model's first.
-type Sample struct {
-	Prompt    string
-	Reference string // what a person wrote; may be empty
-	Answers   []Answer
-}
-
-// Answer is what one model wrote, scored item by item. All answers of a sample
-// list the same items in the same order.
-type Answer struct {
-	Model string // `SFT`
-	Text  string
-	Score float64
-	Items []Item
-}
-
-// Item is one part of a score. Max is what the item can give at most, 0 if it
-// has no bound.
-type Item struct {
-	Name       string
-	Score, Max float64
 }
 
 // StageCompute is what a stage has spent. FLOPs counts floating-point

@@ -131,7 +131,7 @@ func TestWhatModelsWriteStaysText(t *testing.T) {
 		Title: attack, Intro: attack, Facts: []Fact{{attack, attack}}, Statement: []string{attack},
 		Outcomes:  []Outcome{{attack, attack, attack, Passed, attack}},
 		Tables:    []stage.Table{{Title: attack, Columns: []string{attack}, Rows: [][]string{{attack}}, Note: attack}},
-		Samples:   Samples{attack, []Sample{{attack, attack, []Answer{{attack, attack, 1, []Item{{attack, 1, 1}}}}}}},
+		Samples:   stage.Samples{Note: attack, Pairs: []stage.Sample{{Prompt: attack, Reference: attack, Answers: []stage.Answer{{Model: attack, Text: attack, Score: 1, Items: []stage.Item{{Name: attack, Score: 1, Max: 1}}}}}}},
 		Compute:   []StageCompute{{attack, 1, 1, 1, true}},
 		Stages:    []Stage{{Name: attack, Title: attack, Description: attack, State: attack, Artifact: Artifact{attack, attack, attack}, Inputs: []Artifact{{attack, attack, attack}}, Config: map[string]string{attack: attack}, Charts: []Chart{{attack, attack, attack, false, []Series{{attack, []float64{1}, []float64{1}}}}}, Notes: []string{attack}}},
 		Settings:  []Setting{{attack, attack, attack}},
@@ -335,8 +335,8 @@ func TestShapesThatCannotBeDrawnAreRefused(t *testing.T) {
 	for want, r := range map[string]*Report{
 		`series "a" has 2 x and 1 y`:               {Stages: []Stage{{Name: "s", Charts: []Chart{{Series: []Series{{"a", []float64{1, 2}, []float64{1}}}}}}}},
 		`row 0 has 1 cells, the table has 2`:       {Tables: []stage.Table{{Columns: []string{"a", "b"}, Rows: [][]string{{"x"}}}}},
-		`sample 0: PPO has 0 items, SFT has 1`:     {Samples: Samples{Pairs: []Sample{{Answers: []Answer{{Model: "SFT", Items: []Item{{Name: "a"}}}, {Model: "PPO"}}}}}},
-		`item 0 is "b" for PPO and "a" for SFT`:    {Samples: Samples{Pairs: []Sample{{Answers: []Answer{{Model: "SFT", Items: []Item{{Name: "a"}}}, {Model: "PPO", Items: []Item{{Name: "b"}}}}}}}},
+		`sample 0: PPO has 0 items, SFT has 1`:     {Samples: stage.Samples{Pairs: []stage.Sample{{Answers: []stage.Answer{{Model: "SFT", Items: []stage.Item{{Name: "a"}}}, {Model: "PPO"}}}}}},
+		`item 0 is "b" for PPO and "a" for SFT`:    {Samples: stage.Samples{Pairs: []stage.Sample{{Answers: []stage.Answer{{Model: "SFT", Items: []stage.Item{{Name: "a"}}}, {Model: "PPO", Items: []stage.Item{{Name: "b"}}}}}}}},
 		`stage s: writing the configuration of ty`: {Stages: []Stage{{Name: "s", Config: func() {}}}},
 	} {
 		for _, write := range []func(io.Writer) error{r.HTML, r.Markdown} {

@@ -57,8 +57,39 @@ func (d Done) Metric(name string) float64 { return d.Manifest.Metrics[name] }
 
 // Description is what a stage tells the report beside its curves.
 type Description struct {
-	Tables []Table
-	Notes  []string // facts in sentences
+	Tables    []Table
+	Notes     []string // facts in sentences
+	Statement []string // what the whole run shows, in plain language: of an evaluation
+	Samples   Samples  // the same
+}
+
+// Samples are answers to the same prompts by several models.
+type Samples struct {
+	Note  string // how prompts were chosen, at which temperature
+	Pairs []Sample
+}
+
+// Sample is one prompt and its answers, the earlier model's first.
+type Sample struct {
+	Prompt    string
+	Reference string // what a person wrote; may be empty
+	Answers   []Answer
+}
+
+// Answer is what one model wrote, scored item by item. All answers of a sample
+// list the same items in the same order.
+type Answer struct {
+	Model string // `SFT`
+	Text  string
+	Score float64
+	Items []Item
+}
+
+// Item is one part of a score. Max is what the item can give at most, 0 if it
+// has no bound.
+type Item struct {
+	Name       string
+	Score, Max float64
 }
 
 // Describe returns what a finished stage tells of itself.

@@ -5,11 +5,12 @@ import "encoding/json"
 // Facts is what is known of an artifact that is there, or that will be, without
 // its weights.
 type Facts struct {
-	Path       string          // where it lies, or will
+	Paths      []string        // where it lies, or will
 	Bytes      int64           // of text
 	Documents  int64           // of a corpus
 	Rows       int64           // dialogues, prompts, rankings
-	RowTokens  float64         // tokens of a row, prompt and answer together, on average
+	Each       int             // answers to each prompt of rankings; 0: 2
+	RowTokens  float64         // tokens of a row, prompt and answer together, on average; 0: unknown
 	Vocabulary int             // of a tokenizer
 	Model      json.RawMessage // config.json of a model
 }

@@ -24,14 +24,25 @@ type Job struct {
 	Out    string // folder
 }
 
-// roles are what the job reads, by the role under which it is recorded.
-func (j *Job) roles() map[string]string {
+// roles are what the job reads, by the role under which it is recorded. Inputs that
+// were left out are filled in.
+func (j *Job) roles() (map[string]string, error) {
+	if j.Stage.complete != nil {
+		in, err := j.Stage.complete(j.Config, maps.Clone(j.In))
+		if err != nil {
+			return nil, err
+		}
+		j.In = in
+	}
 	roles := j.In.Roles()
 	if j.Stage.also != nil {
 		maps.Copy(roles, j.Stage.also(j.Config))
 	}
-	return roles
+	return roles, nil
 }
+
+// HasCheck tells whether [Job.Check] reads anything.
+func (s *Stage) HasCheck() bool { return s.check != nil }
 
 // Check reads what the user brought before anything runs.
 func (j *Job) Check(ctx context.Context) error {
@@ -79,7 +90,10 @@ func (j *Job) Standing() (Standing, error) {
 		s.Changed = append(s.Changed, fmt.Sprintf("the code of the stage was version %d and is %d", was, j.Stage.Version))
 	}
 	s.Changed = append(s.Changed, Differences(old.Config, config)...)
-	roles := j.roles()
+	roles, err := j.roles()
+	if err != nil {
+		return Standing{}, err
+	}
 	for _, role := range slices.Sorted(maps.Keys(roles)) {
 		sum, err := artifact.HashInput(roles[role])
 		if err != nil {
@@ -104,7 +118,10 @@ func (j *Job) Standing() (Standing, error) {
 // CheckInputs opens what the job reads: paths that must exist, and lie elsewhere
 // than the job's own folder; what a stage wrote must be what it wrote.
 func (j *Job) CheckInputs() error {
-	roles := j.roles()
+	roles, err := j.roles()
+	if err != nil {
+		return err
+	}
 	for _, role := range slices.Sorted(maps.Keys(roles)) {
 		path := roles[role]
 		info, err := os.Stat(path)
@@ -141,7 +158,10 @@ func (j *Job) RunLocked(ctx context.Context, env Environment) (*artifact.Manifes
 			return nil, err
 		}
 	}
-	roles := j.roles()
+	roles, err := j.roles()
+	if err != nil {
+		return nil, err
+	}
 	for _, role := range slices.Sorted(maps.Keys(roles)) {
 		if _, err := os.Stat(roles[role]); err != nil {
 			return nil, fmt.Errorf("opening %s of stage %s: %w", role, j.Name, err)

@@ -89,13 +89,15 @@ type Definition[C any] struct {
 	Version int
 
 	Defaults func() C // nil: the zero value
-	// Validate checks what no single value can say, beside what the type's own
-	// method Validate refuses.
-	Inputs  []Input
-	Outputs []Output // the first is what the stage's name stands for in recipes
+	Inputs   []Input
+	Outputs  []Output // the first is what the stage's name stands for in recipes
 	// OutputsOf, if set, says what a configuration leaves in place of Outputs.
 	OutputsOf func(C) []Output
 
+	// NoEngine marks a stage that computes nothing on the engine.
+	NoEngine bool
+	// Complete, if set, fills in inputs that were left out.
+	Complete func(c C, in Inputs) (Inputs, error)
 	// Also, if set, names more that the stage reads, by role, for the
 	// fingerprint: what the configuration points to.
 	Also func(c C) map[string]string
@@ -128,12 +130,14 @@ type Verb struct {
 type Stage struct {
 	Kind, Title, Does string
 	Version           int
+	NoEngine          bool
 	Inputs            []Input
 	Charts            []Chart
 	Verb              *Verb
 
 	defaults func() any
 	outputs  func(config any) []Output
+	complete func(config any, in Inputs) (Inputs, error)
 	also     func(config any) map[string]string
 	check    func(ctx context.Context, config any, in Inputs) error
 	run      func(ctx context.Context, w *Work, config any) error
@@ -145,7 +149,7 @@ type Stage struct {
 func Define[C any](d Definition[C]) *Stage {
 	of := func(config any) C { return *config.(*C) }
 	s := &Stage{
-		Kind: d.Kind, Title: d.Title, Does: d.Does, Version: max(1, d.Version), Inputs: d.Inputs, Charts: d.Charts, Verb: d.Verb,
+		Kind: d.Kind, Title: d.Title, Does: d.Does, Version: max(1, d.Version), NoEngine: d.NoEngine, Inputs: d.Inputs, Charts: d.Charts, Verb: d.Verb,
 		defaults: func() any {
 			c := new(C)
 			if d.Defaults != nil {
@@ -160,6 +164,9 @@ func Define[C any](d Definition[C]) *Stage {
 			return d.Outputs
 		},
 		run: func(ctx context.Context, w *Work, config any) error { return d.Run(ctx, w, of(config)) },
+	}
+	if d.Complete != nil {
+		s.complete = func(config any, in Inputs) (Inputs, error) { return d.Complete(of(config), in) }
 	}
 	if d.Also != nil {
 		s.also = func(config any) map[string]string { return d.Also(of(config)) }

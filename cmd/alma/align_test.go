@@ -21,7 +21,7 @@ type aligned struct {
 
 // small are settings of PPO that take a fraction of a second.
 var small = []string{
-	"--set", "iterations=2", "--set", "prompts=4", "--set", "minibatch=2", "--set", "max_tokens=6", "--set", "slots=4", "--set", "micro_rows=2", "--set", "pretrain_rows=1",
+	"--set", "iterations=2", "--set", "batch_prompts=4", "--set", "minibatch=2", "--set", "max_tokens=6", "--set", "slots=4", "--set", "micro_rows=2", "--set", "pretrain_rows=1",
 }
 
 func (a aligned) rewards(out string, more ...string) []string {
@@ -134,7 +134,7 @@ func TestPPOTakesItsRewardFromAModelOrAProgram(t *testing.T) {
 		t.Errorf("given again: exit code %d\n%s", o.code, o.stderr)
 	}
 	o = alma(t, a.ppo(at("bare"), "--reward-command", "sh "+text, "--critic", a.reward, "--set", "pretrain_coefficient=0")...)
-	if o.code != 4 || !strings.Contains(o.stderr, "made with another configuration") {
+	if o.code != 4 || !strings.Contains(o.stderr, "made otherwise: reward_command was") {
 		t.Errorf("another program: exit code %d\n%s", o.code, o.stderr)
 	}
 }
@@ -192,8 +192,8 @@ func TestBadInputsOfRewardAndPPO(t *testing.T) {
 		{"scoring what is no completion", []string{"reward", "score", a.reward, noEnd}, 4, `bad.jsonl:1: "ended" must be true or false`},
 		{"scoring a missing file", []string{"reward", "score", a.reward, at("none.jsonl")}, 10, "none.jsonl"},
 
-		{"no reward", a.ppo(at("o")), 4, "either --reward DIR or --reward-command"},
-		{"two rewards", a.byModel(at("o"), "--reward-command", "sh"), 4, "either --reward DIR or --reward-command"},
+		{"no reward", a.ppo(at("o")), 4, "give either a reward model (--reward DIR, or reward: in a recipe) or a program"},
+		{"two rewards", a.byModel(at("o"), "--reward-command", "sh"), 4, "give either a reward model (--reward DIR, or reward: in a recipe) or a program"},
 		{"missing reward model", a.ppo(at("o"), "--reward", at("none")), 10, "opening critic"},
 		{"missing prompts", []string{"ppo", "--policy", a.sft, "--reward", a.reward, "--prompts", at("none"), "--out", at("o")}, 10, "opening prompts"},
 		{"no text for the mix", a.ppo(at("o"), "--reward", a.reward), 4, "set it to 0"},
@@ -224,10 +224,10 @@ func TestBadInputsOfRewardAndPPO(t *testing.T) {
 	}
 }
 
-func TestSingleVerbsReadTheirSectionOfAWholeRecipe(t *testing.T) {
+func TestSingleVerbsReadTheirStageOfAWholeRecipe(t *testing.T) {
 	a := alignedFixture(t)
 	dir := t.TempDir()
-	recipe := write(t, filepath.Join(dir, "recipe.yaml"), "recipe: godoc\nbudget: 2h\nreward: {lr: 0.01, micro_rows: 4, seed: 3}\nppo: {iterations: 1}\n")
+	recipe := write(t, filepath.Join(dir, "recipe.yaml"), "stages:\n  judge: {use: reward, base: m, rankings: r, lr: 0.01, micro_rows: 4, seed: 3}\n  p: {use: ppo, policy: m, prompts: x, iterations: 1}\n")
 	args := a.rewards(filepath.Join(dir, "a"))
 	succeed(t, append([]string{"reward", recipe}, args[1:]...)...)
 	succeed(t, a.rewards(filepath.Join(dir, "b"), "--set", "lr=0.01", "--seed", "3")...)
@@ -236,11 +236,5 @@ func TestSingleVerbsReadTheirSectionOfAWholeRecipe(t *testing.T) {
 	}
 	if weightsOf(t, filepath.Join(dir, "a")) == weightsOf(t, a.reward) {
 		t.Error("the recipe changed nothing")
-	}
-	// What the budget derives is that of alma run.
-	succeed(t, append([]string{"reward", godocRecipe}, a.rewards(filepath.Join(dir, "c"))[1:]...)...)
-	succeed(t, append([]string{"reward", write(t, filepath.Join(dir, "long.yaml"), "budget: 12h\n")}, a.rewards(filepath.Join(dir, "d"))[1:]...)...)
-	if weightsOf(t, filepath.Join(dir, "c")) == weightsOf(t, filepath.Join(dir, "d")) {
-		t.Error("the budget of the recipe did not change the learning rate")
 	}
 }

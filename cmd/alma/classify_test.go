@@ -53,7 +53,7 @@ func TestAnEncoderIsPretrainedClassifiesAndEmbeds(t *testing.T) {
 	write(t, texts, jsonl)
 	write(t, table, tsv)
 	train := []string{"classify", "train", "--base", encoder, "--texts", texts, "--out", out, "--json",
-		"--set", "epochs=30", "--set", "lr=5e-3", "--set", "batch_texts=16", "--set", "validation=.25", "--set", "eval_every=10"}
+		"--set", "epochs=30", "--set", "lr=5e-3", "--set", "batch_texts=16", "--set", "validation_share=.25", "--set", "eval_every=10"}
 	o := alma(t, train...)
 	var manifest struct{ Metrics map[string]float64 }
 	if o.code != 0 || json.Unmarshal([]byte(o.stdout), &manifest) != nil || manifest.Metrics["validation/accuracy"] < .9 {
@@ -67,7 +67,7 @@ func TestAnEncoderIsPretrainedClassifiesAndEmbeds(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{"Confusion matrix", "Calibration", "Macro-F1", "warm"} {
+	for _, want := range []string{"Confusion matrix", "Calibration", "macro-F1", "warm"} {
 		if !strings.Contains(string(page), want) {
 			t.Errorf("the report lacks %q", want)
 		}

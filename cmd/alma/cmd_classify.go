@@ -5,16 +5,11 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
-	"path/filepath"
 
 	"github.com/spf13/cobra"
 
 	"github.com/seed-b72bdb6c/alma/artifact"
-	"github.com/seed-b72bdb6c/alma/compute/cpu"
 	"github.com/seed-b72bdb6c/alma/dataset"
-	"github.com/seed-b72bdb6c/alma/recipe"
-	recipes "github.com/seed-b72bdb6c/alma/recipe/classify"
-	"github.com/seed-b72bdb6c/alma/report"
 	"github.com/seed-b72bdb6c/alma/stage"
 	"github.com/seed-b72bdb6c/alma/stats"
 	"github.com/seed-b72bdb6c/alma/tokenizer"
@@ -30,90 +25,8 @@ func newClassifyCommand(c *call) *cobra.Command {
 one output per class, random at first, takes its place. The labels of the texts
 are the classes.`,
 	})
-	cmd.AddCommand(newClassifyTrainCommand(c), newClassifyPredictCommand(c), newClassifyEvalCommand(c))
+	cmd.AddCommand(newClassifyPredictCommand(c), newClassifyEvalCommand(c))
 	return cmd
-}
-
-func newClassifyTrainCommand(c *call) *cobra.Command {
-	var in classify.Inputs
-	var out string
-	var freeze bool
-	cmd := &cobra.Command{
-		Use:   "train [RECIPE] --base DIR --texts FILE --out DIR",
-		Short: "Train a classifier on labelled texts",
-		Long: `Train a classifier on texts with labels: JSON Lines, CSV or TSV
-(docs/formats/texts.md).
-
-  {"text":"free prize, call now","label":"spam"}
-
-Without a file of validation texts, a share of the texts is held out by a hash of
-each, the same in every run. A text that is longer than the context is cut at its
-end, and counted.
-
-The configuration is that of the "classify" section of a recipe, or the defaults,
-with --set for single keys:
-
-` + describe(classify.Defaults()) + `
-The folder receives the model (config.json has the labels as id2label),
-validation.json, report.html, metrics.jsonl, TensorBoard events and checkpoints;
-given again, an interrupted command goes on from the last checkpoint with the same
-bits.`,
-		Example: examples(
-			"alma classify train --base minilm --texts train.csv --out spam",
-			"alma classify train recipes/classify-sms.yaml --base minilm --texts SMSSpamCollection.tsv --out spam",
-			"alma classify train --base base --texts train.jsonl --validation held-out.jsonl --freeze-body --out topics --set epochs=5"),
-		Args: arguments(0, 1),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := required(cmd, "base", "texts", "out"); err != nil {
-				return err
-			}
-			config, err := c.configureClassify(cmd, freeze, args)
-			if err != nil {
-				return err
-			}
-			f := stageFolder{out, "classify", config, map[string]string{"base": in.Base, "texts": in.Texts}}
-			f.reads("validation", in.Validation)
-			err = c.trainStage(f, func(env stage.Environment) (*artifact.Manifest, error) {
-				manifest, err := classify.Run(cmd.Context(), env, config, in, out)
-				if err == nil {
-					err = recipes.WriteReport(out)
-				}
-				return manifest, err
-			})
-			if err != nil || c.json {
-				return err
-			}
-			c.printf("report  %s\n", filepath.Join(out, report.HTMLFile))
-			return nil
-		},
-	}
-	cmd.Flags().StringVar(&in.Base, "base", "", "`DIR` of the model to start from, with its tokenizer")
-	cmd.Flags().StringVar(&in.Texts, "texts", "", "`FILE` of labelled texts to learn")
-	cmd.Flags().StringVar(&in.Validation, "validation", "", "`FILE` of labelled texts to measure on; without it a share of the texts")
-	cmd.Flags().StringVar(&out, "out", "", "`DIR` for the model")
-	cmd.Flags().BoolVar(&freeze, "freeze-body", false, "train the new layers alone, as --set freeze_body=true")
-	c.stageFlags(cmd)
-	return cmd
-}
-
-// configureClassify resolves the configuration of the stage, as configure does
-// for those of the godoc recipe.
-func (c *call) configureClassify(cmd *cobra.Command, freeze bool, args []string) (classify.Config, error) {
-	config := recipes.Defaults()
-	options := c.stageOptions(cmd, "classify")
-	if freeze {
-		options.Set = append(options.Set, "classify.freeze_body=true")
-	}
-	var err error
-	if len(args) > 0 {
-		_, err = recipe.Load(args[0], &config, options)
-	} else {
-		_, err = recipe.Parse("defaults", nil, &config, options)
-	}
-	if c.precision != string(cpu.FP32) {
-		config.Classify.Precision = c.precision
-	}
-	return config.Classify, err
 }
 
 // textFlags are the flags that say how a file of texts is read.
@@ -256,7 +169,7 @@ F1 of each class, the confusion matrix, and whether its probabilities are kept
 			}
 			c.printf("accuracy           %v\nmacro-F1           %.3f\n−log likelihood    %.3f nats a text\ncalibration error  %.3f\n(%d texts, %d cut at the model's context)\n",
 				measures.Accuracy, measures.MacroF1, measures.NLL, measures.ECE, measures.N, p.cut)
-			for _, table := range recipes.Tables(&measures) {
+			for _, table := range classify.Tables(&measures) {
 				c.printTable(table)
 			}
 			return nil

@@ -6,7 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/seed-b72bdb6c/alma/recipe/classify"
+	"github.com/seed-b72bdb6c/alma/recipe"
 )
 
 func newReportCommand(c *call) *cobra.Command {
@@ -14,7 +14,7 @@ func newReportCommand(c *call) *cobra.Command {
 		Use:     "report RUN",
 		GroupID: groupUse,
 		Short:   "Build the report of a run again",
-		Long: `Build report.html and report.md of a run's folder, or of a classifier's, again from
+		Long: `Build report.html and report.md of a run's folder, or of one stage's, again from
 what its stages left there: curves, samples before and after, configuration, hashes, compute.
 report.html is one file that opens offline. Nothing is trained or measured.`,
 		Example: examples("alma report runs/godoc"),
@@ -23,9 +23,9 @@ report.html is one file that opens offline. Nothing is trained or measured.`,
 			if _, err := os.Stat(args[0]); err != nil {
 				return fmt.Errorf("opening the run: %w", err)
 			}
-			return c.folder(args[0], nil, func() error {
-				if classify.IsRun(args[0]) {
-					return classify.WriteReport(args[0])
+			return c.folder(args[0], func() error {
+				if !recipe.IsRun(args[0]) {
+					return recipe.StageReport(args[0])
 				}
 				return c.report(args[0])
 			})

@@ -9,64 +9,9 @@ import (
 	"github.com/seed-b72bdb6c/alma/artifact"
 	"github.com/seed-b72bdb6c/alma/chat"
 	"github.com/seed-b72bdb6c/alma/dataset"
-	"github.com/seed-b72bdb6c/alma/stage"
 	"github.com/seed-b72bdb6c/alma/train/preference"
 	"github.com/seed-b72bdb6c/alma/train/reward"
 )
-
-func newRewardCommand(c *call) *cobra.Command {
-	var in reward.Inputs
-	var out string
-	cmd := &cobra.Command{
-		Use:     "reward [RECIPE] --base DIR --rankings FILE --out DIR",
-		GroupID: groupMake,
-		Short:   "Train a reward model from rankings, and ask it for rewards",
-		Long: `Train a reward model from people's rankings: the fine-tuned model with one
-number in place of its softmax, a loss over all pairs of a prompt's completions.
-Rankings are JSON Lines (docs/formats/rankings.md), rank 1 is the best:
-
-  {"prompt":"…","completions":["…","…","…"],"ranks":[2,1,3]}
-  {"prompt":"…","chosen":"…","rejected":"…"}
-
-With demonstrations, dialogues that people wrote, the rewards are moved so that
-theirs are 0 on average. Without, only differences of rewards mean something.
-
-The configuration is that of the "reward" section of a recipe, or the defaults,
-with --set for single keys:
-
-` + describe(reward.Defaults()) + `
-The folder receives the model, validation.json if there are validation rankings,
-metrics.jsonl, TensorBoard events and checkpoints; given again, an interrupted
-command goes on from the last checkpoint with the same bits.`,
-		Example: examples(
-			"alma reward --base model --rankings rankings.jsonl --validation held-out.jsonl --out reward",
-			"alma reward --base model --rankings pairs.jsonl --demonstrations dialogues.jsonl --out reward --set lr=2e-4"),
-		Args: arguments(0, 1),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := required(cmd, "base", "rankings", "out"); err != nil {
-				return err
-			}
-			s, err := c.configure(cmd, "reward", args)
-			if err != nil {
-				return err
-			}
-			f := stageFolder{out, "reward", s.Reward, map[string]string{"base": in.Base, "rankings": in.Rankings}}
-			f.reads("validation", in.Validation)
-			f.reads("demonstrations", in.Demonstrations)
-			return c.trainStage(f, func(env stage.Environment) (*artifact.Manifest, error) {
-				return reward.Run(cmd.Context(), env, s.Reward, in, out)
-			})
-		},
-	}
-	cmd.Flags().StringVar(&in.Base, "base", "", "`DIR` of the fine-tuned model to start from")
-	cmd.Flags().StringVar(&in.Rankings, "rankings", "", "JSONL `FILE` of rankings or pairs to learn")
-	cmd.Flags().StringVar(&in.Validation, "validation", "", "JSONL `FILE` of rankings or pairs to measure on")
-	cmd.Flags().StringVar(&in.Demonstrations, "demonstrations", "", "JSONL `FILE` of dialogues whose rewards shall be 0 on average")
-	cmd.Flags().StringVar(&out, "out", "", "`DIR` for the model")
-	c.stageFlags(cmd)
-	cmd.AddCommand(newRewardScoreCommand(c))
-	return cmd
-}
 
 // scoreRows is how many packed rows are scored at one time. It changes no
 // reward.

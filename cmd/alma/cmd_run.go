@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"path/filepath"
 	"strconv"
 	"time"
@@ -11,7 +10,6 @@ import (
 
 	"github.com/seed-b72bdb6c/alma/artifact"
 	"github.com/seed-b72bdb6c/alma/recipe"
-	"github.com/seed-b72bdb6c/alma/recipe/godoc"
 	"github.com/seed-b72bdb6c/alma/report"
 )
 
@@ -19,30 +17,35 @@ func newRunCommand(c *call) *cobra.Command {
 	var out string
 	var budget time.Duration
 	var dry bool
+	var which recipe.Selection
 	cmd := &cobra.Command{
 		Use:     "run RECIPE",
 		GroupID: groupMake,
 		Short:   "Take a model through its whole life, as a recipe says",
-		Long: `Take a model through every stage of a recipe, write a report about it, and say
-how to chat with it. A recipe is one YAML file; recipes/godoc.yaml shows what it
-may hold. Its budget decides how large the model is and how long it learns.
+		Long: `Take a model through the stages that a recipe lists, and write a report about it.
+A recipe is one YAML file: stages by name, each with the kind of stage that it uses,
+what it reads (another stage's name, or a path), and what differs from its defaults.
+alma new has some to begin with; docs/recipes.md tells all.
 
 The folder of the run, runs/NAME, receives a folder for each stage, recipe.json
 (every value and where it comes from), report.html and report.md. Given again,
-the command leaves out the stages whose configuration and inputs did not change,
-and goes on with one that was interrupted. A value that changed, in the recipe
-or by --set, has its stage and all later ones done again.
+the command leaves out the stages whose configuration, code and inputs did not
+change, says of the others what changed, and goes on with one that was interrupted.
 
-The report holds the run against thresholds. A threshold that is missed is
-shown and is no failure.`,
+With a budget the size of the model, its rates, tokens and steps follow from the time,
+this machine's speed and the corpus; what the recipe sets stays as it is.
+
+The recipe's thresholds are held against what the stages recorded. If one is missed,
+the report is there all the same, and the exit code is 5.`,
 		Example: examples(
 			"alma run recipes/godoc.yaml",
 			"alma run recipes/godoc.yaml --dry-run",
 			"alma run recipes/godoc.yaml --budget 12h --out runs/night",
-			"alma run recipes/godoc.yaml --out runs/mine --set rankings.file=rankings.jsonl --set ppo.beta=0.05"),
+			"alma run assistant.yaml --until rankings",
+			"alma run assistant.yaml --set ppo.beta=0.05"),
 		Args: arguments(1, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			options := recipe.Options{Set: c.set, Derive: godoc.Derive}
+			options := recipe.Options{Set: c.set}
 			if cmd.Flags().Changed("budget") {
 				options.Set = append(options.Set, "budget="+budget.String())
 			}
@@ -52,27 +55,38 @@ shown and is no failure.`,
 			if cmd.Flags().Changed("precision") {
 				options.Set = append(options.Set, "precision="+c.precision)
 			}
-			config := godoc.Defaults()
-			resolved, err := recipe.Load(args[0], &config, options)
+			r, err := recipe.Load(args[0], options)
 			if err != nil {
 				return err
 			}
-			c.precision = config.Precision
 			if out == "" {
-				if !filepath.IsLocal(config.Name) {
-					return artifact.Errorf(artifact.ErrUsage, "choosing the folder of the run: the recipe's name %q is no name of a folder below runs; change it, or give --out", config.Name)
+				if !filepath.IsLocal(r.Name) {
+					return artifact.Errorf(artifact.ErrUsage, "choosing the folder of the run: the recipe's name %q is no name of a folder below runs; change it, or give --out", r.Name)
 				}
-				out = filepath.Join("runs", config.Name)
+				out = filepath.Join("runs", r.Name)
+			}
+			c.precision = r.Precision
+			if err := r.Check(cmd.Context(), out, which); err != nil {
+				return err
+			}
+			if r.Budget > 0 {
+				options.Derive = recipe.Budget(out, c.measuredPeak)
+				if r, err = recipe.Load(args[0], options); err != nil {
+					return err
+				}
 			}
 			if dry {
-				return c.dryRun(config, resolved)
+				return c.dryRun(r, out, which)
 			}
-			return c.run(cmd.Context(), config, resolved, out)
+			return c.run(cmd.Context(), r, out, which)
 		},
 	}
 	cmd.Flags().StringVar(&out, "out", "", "`DIR` of the run; if not given, runs/NAME with the recipe's name")
-	cmd.Flags().DurationVar(&budget, "budget", 0, "time that the run may take on two cores, such as 15m or 12h; as --set budget=TIME")
+	cmd.Flags().DurationVar(&budget, "budget", 0, "time that the run may take, such as 15m or 12h; as --set budget=TIME")
 	cmd.Flags().BoolVar(&dry, "dry-run", false, "show every value with its origin and what the run would take, and run nothing")
+	cmd.Flags().StringSliceVar(&which.Only, "only", nil, "run these `STAGES` alone, with commas between")
+	cmd.Flags().StringVar(&which.From, "from", "", "begin with this `STAGE`")
+	cmd.Flags().StringVar(&which.Until, "until", "", "end with this `STAGE`")
 	c.checkpointFlag(cmd)
 	c.setFlag(cmd)
 	c.seedFlag(cmd, "seed of everything random, as --set seed=N")
@@ -80,18 +94,28 @@ shown and is no failure.`,
 	return cmd
 }
 
-// dryRun shows what a run would do.
-func (c *call) dryRun(config godoc.Config, resolved *recipe.Resolved) error {
+// measuredPeak is the machine's peak in FLOP/s, 0 if no engine can be had.
+func (c *call) measuredPeak() float64 {
 	engine, err := c.newEngine()
+	if err != nil {
+		return 0
+	}
+	defer engine.Close()
+	return engine.MeasurePeak() * 1e9
+}
+
+// dryRun shows what a run would do.
+func (c *call) dryRun(r *recipe.Recipe, out string, which recipe.Selection) error {
+	engine, err := c.newEngine() // the flags may be wrong
 	if err != nil {
 		return err
 	}
 	defer engine.Close()
-	plan, err := godoc.NewPlan(config, engine.MeasurePeak()*1e9)
+	plan, err := r.Plan(out, engine.MeasurePeak()*1e9, which)
 	if err != nil {
 		return err
 	}
-	if err := resolved.Print(c.out); err != nil {
+	if err := r.Resolved.Print(c.out); err != nil {
 		return err
 	}
 	c.printf("\n")
@@ -99,50 +123,58 @@ func (c *call) dryRun(config godoc.Config, resolved *recipe.Resolved) error {
 }
 
 // run takes the folder through the recipe and reports on it.
-func (c *call) run(ctx context.Context, config godoc.Config, resolved *recipe.Resolved, out string) error {
-	return c.folder(out, nil, func() error {
+func (c *call) run(ctx context.Context, r *recipe.Recipe, out string, which recipe.Selection) error {
+	return c.folder(out, func() error {
 		if _, err := artifact.CleanTemporaries(out); err != nil {
 			return err
 		}
-		env, engine, err := c.environment()
+		env, stop, err := c.environment(true)
 		if err != nil {
 			return err
 		}
-		defer engine.Close()
-		for _, v := range resolved.Values {
+		defer stop()
+		// A stage that cannot work as it is configured refuses here, not after hours.
+		if _, err := r.Plan(out, 0, which); err != nil {
+			return err
+		}
+		for _, v := range r.Resolved.Values {
 			if v.Origin.Kind == recipe.Derived {
 				env.Log.Printf("%s: %s (%s)", v.Key, v.Text, v.Origin)
 			}
 		}
-		if err := godoc.SaveRecipe(out, config, resolved); err != nil {
+		if err := r.Save(out); err != nil {
 			return err
 		}
-		if err := godoc.Run(ctx, env, config, out); err != nil {
+		if err := r.Run(ctx, env, out, which); err != nil {
 			return err
 		}
 		return c.report(out)
 	})
 }
 
-// report writes the report of a run folder, and shows what came out.
+// report writes the report of a run folder, and shows what came out. A threshold
+// that is missed is an artifact.ErrCheckNotMet.
 func (c *call) report(out string) error {
-	outcomes, err := godoc.WriteReport(out)
+	outcomes, err := recipe.WriteReport(out)
 	if err != nil {
 		return err
 	}
-	met, held := 0, 0
+	met := 0
 	for _, o := range outcomes {
-		line := fmt.Sprintf("  %s %-46s %s", o.Mark(), o.Name, o.Measured)
-		switch o.Status {
-		case report.Shown:
-			continue // the report has it
-		case report.Passed:
+		if o.Status == report.Passed {
 			met++
 		}
-		held++
-		c.printf("%s (%s)\n", line, o.Threshold)
+		c.printf("  %s %-46s %s (%s)\n", o.Mark(), o.Name, o.Measured, o.Threshold)
 	}
-	c.printf("\n%d of %d thresholds are met. They are about a written style that RLHF is to enforce;\nthat a model of this size writes true documentation, none of them shows.\n\n", met, held)
-	c.printf("report  %s\nchat    go run ./cmd/alma chat %s\n", filepath.Join(out, report.HTMLFile), quoted([]string{filepath.ToSlash(filepath.Join(out, "ppo"))}))
+	if len(outcomes) > 0 {
+		c.printf("\n%d of %d thresholds are met.\n", met, len(outcomes))
+	}
+	c.printf("report  %s\n", filepath.Join(out, report.HTMLFile))
+	if model := recipe.LastModel(out); model != "" {
+		c.printf("chat    go run ./cmd/alma chat %s\n", quoted([]string{filepath.ToSlash(model)}))
+	}
+	if met < len(outcomes) {
+		return artifact.Errorf(artifact.ErrCheckNotMet, "holding the run against its thresholds: %d of %d are missed", len(outcomes)-met, len(outcomes))
+	}
 	return nil
 }

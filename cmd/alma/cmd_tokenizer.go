@@ -1,10 +1,8 @@
 package main
 
 import (
-	"context"
 	"fmt"
 	"io"
-	"iter"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -15,8 +13,6 @@ import (
 	"github.com/seed-b72bdb6c/alma/artifact"
 	"github.com/seed-b72bdb6c/alma/corpus"
 	"github.com/seed-b72bdb6c/alma/model"
-	"github.com/seed-b72bdb6c/alma/progress"
-	"github.com/seed-b72bdb6c/alma/tokenizer"
 )
 
 func newTokenizerCommand(c *call) *cobra.Command {
@@ -30,100 +26,13 @@ BPE, SentencePiece BPE and unigram, WordPiece), tokenizer.model, vocab.json with
 merges.txt, or vocab.txt; one such file, a .tiktoken file of ranks that has the
 name of its encoding, or a model in a GGUF file.`,
 	})
-	cmd.AddCommand(newTokenizerTrainCommand(c), newTokenizerEncodeCommand(c), newTokenizerDecodeCommand(c), newTokenizerCompareCommand(c), newTokenizerConvertCommand(c), newTokenizerShowCommand(c))
+	cmd.AddCommand(newTokenizerEncodeCommand(c), newTokenizerDecodeCommand(c), newTokenizerCompareCommand(c), newTokenizerShowCommand(c))
 	return cmd
 }
 
 // documentsPath is the file of a split's documents.
 func documentsPath(folder string, r *corpus.Report, split corpus.Split) string {
 	return filepath.Join(folder, filepath.FromSlash(r.Of(split).File))
-}
-
-// texts are the texts of a split's documents.
-func texts(ctx context.Context, path string) iter.Seq2[string, error] {
-	return func(yield func(string, error) bool) {
-		for doc, err := range corpus.Documents(path) {
-			if err == nil && ctx.Err() != nil {
-				err = context.Cause(ctx)
-			}
-			if !yield(doc.Text, err) || err != nil {
-				return
-			}
-		}
-	}
-}
-
-func newTokenizerTrainCommand(c *call) *cobra.Command {
-	var out string
-	var vocabulary, threads int
-	var minFrequency int64
-	var encoder bool
-	cmd := &cobra.Command{
-		Use:   "train CORPUS --vocab N --out DIR",
-		Short: "Learn a vocabulary from the training text of a corpus",
-		Long: `Learn a byte-level BPE vocabulary of N tokens from the training split of a
-corpus: <|endoftext|>, <|im_start|>, <|im_end|> and <|pad|> are 0 to 3, then come
-the 256 bytes, then one token for each merge of the most frequent pair.
-
-With --encoder, for pretraining with objective mlm, <|mask|> is 4, and a text that
-is encoded for a model begins with <|endoftext|>.
-
-The result depends on the corpus alone, not on the number of threads.`,
-		Example: examples("alma tokenizer train corpus --vocab 2048 --out tokenizer", "alma tokenizer train corpus --vocab 4096 --encoder --out tokenizer"),
-		Args:    arguments(1, 1),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := required(cmd, "vocab", "out"); err != nil {
-				return err
-			}
-			options := tokenizer.Options{VocabSize: vocabulary, MinFrequency: minFrequency, Threads: threads}
-			config := struct {
-				Vocabulary   int   `json:"vocabulary"`
-				MinFrequency int64 `json:"min_frequency"`
-				Encoder      bool  `json:"encoder,omitempty"`
-			}{vocabulary, minFrequency, encoder}
-			if encoder {
-				options.SpecialTokens = tokenizer.EncoderSpecialTokens()
-			}
-			if err := options.Check(); err != nil {
-				return artifact.Errorf(artifact.ErrUsage, "training a tokenizer: %w", err)
-			}
-			display := progress.New(os.Stderr)
-			options.Progress = func(done, total int) {
-				display.Show(progress.Line{Label: "tokenizer merge", Done: int64(done), Total: int64(total)})
-			}
-			f := stageFolder{out, "tokenizer", config, map[string]string{"corpus": args[0]}}
-			manifest, err := c.stage(f, func() (*artifact.Manifest, error) {
-				report, err := corpus.ReadReport(args[0])
-				if err != nil {
-					return nil, err
-				}
-				stage, err := artifact.Begin(out, f.kind, f.config)
-				if err != nil {
-					return nil, err
-				}
-				if err := stage.AddInput("corpus", args[0]); err != nil {
-					return nil, err
-				}
-				t, stats, err := tokenizer.Train(cmd.Context(), texts(cmd.Context(), documentsPath(args[0], report, corpus.Train)), options)
-				if err != nil {
-					return nil, err
-				}
-				display.Done()
-				stage.Manifest.Metrics = artifact.Metrics{
-					"documents": float64(stats.Docs), "bytes": float64(stats.Bytes), "merges": float64(stats.Merges), "vocabulary": float64(t.VocabSize()),
-				}
-				return finishTokenizer(stage, t)
-			})
-			return c.finish(out, manifest, err)
-		},
-	}
-	cmd.Flags().IntVar(&vocabulary, "vocab", 0, "number of tokens, the 4 special ones and the 256 bytes included")
-	cmd.Flags().Int64Var(&minFrequency, "min-frequency", 2, "how often a pair must occur to be merged")
-	cmd.Flags().BoolVar(&encoder, "encoder", false, "for an encoder: with <|mask|>, and <|endoftext|> before a text")
-	cmd.Flags().IntVar(&threads, "threads", 0, "goroutines that count; 0: as many as processors. They change no result")
-	cmd.Flags().StringVar(&out, "out", "", "`DIR` for the tokenizer")
-	c.jsonFlag(cmd)
-	return cmd
 }
 
 // textOf joins arguments, or reads standard input where there are none.

@@ -168,7 +168,7 @@ func TestExitCodesAndRemedies(t *testing.T) {
 		t.Fatal(err)
 	}
 	write(t, at("nothing.txt"), "")
-	recipe := write(t, at("recipe.yaml"), "pretrain:\n  stepz: 4\n")
+	recipe := write(t, at("recipe.yaml"), "stages:\n  p: {use: pretrain, corpus: c, tokenizer: t,\n    stepz: 4}\n")
 	noAnswer := write(t, at("no-answer.jsonl"), `{"messages":[{"role":"user","content":"Hello."}]}`+"\n")
 
 	truncated := copied(t, f.base)
@@ -231,12 +231,12 @@ func TestExitCodesAndRemedies(t *testing.T) {
 		{"negative threads", []string{"chat", f.base, "--threads", "-1"}, 4, "--threads is -1"},
 		{"negative steps between checkpoints", f.pretrain(at("o"), "--checkpoint-steps", "-1"), 4, "--checkpoint-steps is -1"},
 		{"vocabulary without room for bytes", []string{"tokenizer", "train", f.corpus, "--vocab", "10", "--out", at("v")}, 4, "10 is outside 260"},
-		{"documents of less than a character", []string{"corpus", "build", f.texts, "--cut", "-1", "--out", at("e")}, 4, "cut of -1"},
+		{"documents of less than a character", []string{"corpus", "build", f.texts, "--cut", "-1", "--out", at("e")}, 4, "needs an integer ≥ 0"},
 
 		{"unknown key", f.pretrain(at("o"), "--set", "stepz=3"), 4, "did you mean pretrain.steps?"},
 		{"wrong type", f.pretrain(at("o"), "--set", "steps=many"), 4, "pretrain.steps"},
 		{"value out of range", f.pretrain(at("o"), "--set", "pretrain.lr=0"), 4, "pretrain.lr"},
-		{"unknown key of a recipe", append([]string{"pretrain", recipe}, f.pretrain(at("o"))[1:]...), 4, "recipe.yaml:2:3"},
+		{"unknown key of a recipe", append([]string{"pretrain", recipe}, f.pretrain(at("o"))[1:]...), 4, "recipe.yaml:3:5"},
 		{"missing recipe", append([]string{"pretrain", at("none.yaml")}, f.pretrain(at("o"))[1:]...), 10, "none.yaml"},
 		{"heads that do not divide the width", f.pretrain(at("o"), "--set", "heads=3"), 4, "heads"},
 		{"missing corpus", []string{"pretrain", "--corpus", at("none"), "--tokenizer", f.tokenizer, "--out", at("o")}, 10, "opening corpus"},
@@ -247,12 +247,12 @@ func TestExitCodesAndRemedies(t *testing.T) {
 		{"folder in place of texts", []string{"embed", f.base, f.texts}, 4, "it is a folder; give a file"},
 		{"folder in place of token shards", []string{"ppo", "--policy", f.base, "--reward-command", "true", "--prompts", write(t, at("prompts.jsonl"), `{"prompt":"a"}`), "--text", f.texts, "--out", at("s"), "--set", "max_tokens=8"}, 10, "shards/train"},
 		{"missing golden folder", []string{"replay", at("none")}, 10, "model folder"},
-		{"finished folder of other work", f.pretrain(f.base, "--set", "steps=5"), 4, "made with another configuration"},
+		{"finished folder of other work", f.pretrain(f.base, "--set", "steps=5"), 4, "made otherwise: steps was 4 and is 5"},
 		{"output that is an input", []string{"sft", "--base", f.base, "--dialogues", f.dialogues, "--out", f.base}, 4, "also the base"},
 		{"corpus inside what it reads", []string{"corpus", "build", f.texts, "--out", filepath.Join(f.texts, "corpus")}, 4, "outside of it"},
 
 		{"empty corpus", []string{"corpus", "build", at("empty"), "--out", at("e")}, 4, "no document to train on"},
-		{"no sources", []string{"corpus", "build", "--out", at("e")}, 4, "no folder"},
+		{"no sources", []string{"corpus", "build", "--out", at("e")}, 4, "usage: alma corpus build FOLDER..."},
 		{"dialogue without an answer", []string{"sft", "--base", f.base, "--dialogues", noAnswer, "--out", at("s")}, 4, "no-answer.jsonl:1"},
 		{"row longer than the model's context", []string{"sft", "--base", f.base, "--dialogues", f.dialogues, "--out", at("s"), "--set", "context=128"}, 4, "context 128"},
 		{"no samples", []string{"sample", f.base, "--prompt", "x", "-n", "0"}, 4, "-n is 0"},

@@ -456,12 +456,12 @@ func TestALifeGivenAgainRewritesNothingAndAChangeOnlyWhatFollowsFromIt(t *testin
 	for _, tt := range []struct{ set, says string }{
 		{"pretrain.heads=3", "width 16 is not a multiple of 3 heads"},
 		{"pretrain.batch_tokens=400", "batch_tokens 400 is not a multiple of context 192"},
-		{"sft.context=193", "sft.context 193 is longer than the model's"},
+		{"sft.context=193", "sft: configuring sft: context 193 is longer than the model's"},
 		{"sft.batch_rows=9", "batch_rows 9 is not a multiple of micro_rows 8"},
-		{"reward.context=1000", "reward.context 1000 is longer"},
-		{"ppo.context=1000", "ppo.context 1000 is longer"},
+		{"reward.context=1000", "reward: configuring reward: context 1000 is longer"},
+		{"ppo.context=1000", "ppo: configuring ppo: context 1000 is longer"},
 		{"ppo.max_tokens=192", "leaves no room for a prompt"},
-		{"rankings.file=" + rankings, "own.jsonl:1: one completion only"},
+		{"reward.rankings=" + rankings, "own.jsonl:1: one completion only"},
 	} {
 		if o := alma(t, life(t, run, "--set", tt.set)...); o.code != 4 || !strings.Contains(o.stderr, tt.says) {
 			t.Errorf("%s: exit code %d, want 4 and %q\n%s", tt.set, o.code, tt.says, o.stderr)

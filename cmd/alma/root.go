@@ -7,6 +7,9 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"runtime"
+	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -18,38 +21,67 @@ import (
 	"github.com/seed-b72bdb6c/alma/compute/cpu/kernel"
 	"github.com/seed-b72bdb6c/alma/model"
 	"github.com/seed-b72bdb6c/alma/progress"
+	"github.com/seed-b72bdb6c/alma/recipe"
 	"github.com/seed-b72bdb6c/alma/stage"
 	"github.com/seed-b72bdb6c/alma/tokenizer"
 	"github.com/seed-b72bdb6c/alma/train"
 )
 
-// newVerbs lists the verbs in the order of the help text.
+// newVerbs lists the verbs: what makes models, of which most are stages, what uses
+// them, and what checks.
 func newVerbs(c *call) []*cobra.Command {
-	return []*cobra.Command{
-		newRunCommand(c),
-		newCorpusCommand(c),
-		newImportCommand(c),
-		newTokenizerCommand(c),
-		newPretrainCommand(c),
-		newSFTCommand(c),
-		newClassifyCommand(c),
-		newRewardCommand(c),
-		newPPOCommand(c),
-		newMergeCommand(c),
-
+	make := append([]*cobra.Command{newRunCommand(c), newNewCommand(c), newRecipeCommand(c)}, stageVerbs(c)...)
+	return append(make,
 		newSampleCommand(c),
 		newChatCommand(c),
 		newEmbedCommand(c),
 		newEvalCommand(c),
 		newReportCommand(c),
+		newLineageCommand(c),
 		newExportCommand(c),
 
+		newVerifyCommand(c),
 		newReplayCommand(c),
 		newBenchCommand(c),
 		newDoctorCommand(c),
 		newVersionCommand(c),
 		newRenderTemplateCommand(),
+	)
+}
+
+// stageVerbs are the verbs of the stages. One whose name has two words stands below
+// a family with other verbs; a family that only stages have is made here.
+func stageVerbs(c *call) []*cobra.Command {
+	families := map[string]*cobra.Command{
+		"corpus": newCorpusCommand(c), "tokenizer": newTokenizerCommand(c), "classify": newClassifyCommand(c),
 	}
+	var list []*cobra.Command
+	for _, s := range recipe.Stages {
+		if s.Verb == nil {
+			continue
+		}
+		cmd := newStageCommand(c, s)
+		first, _, two := strings.Cut(s.Verb.Name, " ")
+		if !two {
+			list = append(list, cmd)
+			continue
+		}
+		parent := families[first]
+		if parent == nil {
+			parent = family(&cobra.Command{Use: first, GroupID: groupMake, Short: s.Verb.Short, Long: s.Does})
+			families[first] = parent
+		}
+		if !slices.Contains(list, parent) {
+			list = append(list, parent)
+		}
+		parent.AddCommand(cmd)
+	}
+	for _, cmd := range list {
+		if cmd.Name() == "reward" {
+			cmd.AddCommand(newRewardScoreCommand(c))
+		}
+	}
+	return list
 }
 
 // Groups of verbs in the help text.
@@ -67,6 +99,7 @@ To begin:
 
   alma doctor                      checks this machine, in some seconds
   alma run recipes/godoc.yaml      the whole life of a small model, in minutes
+  alma new                         recipes to begin your own with
 
 Every stage is also a verb of its own. Stages meet through folders on disk, in
 the layouts of Hugging Face, so any of them can be given your own data:
@@ -304,19 +337,27 @@ func openModel(engine compute.Engine, folder string) (*model.Model, *tokenizer.T
 	return train.LoadModel(engine, folder)
 }
 
-// environment is what training stages run in: an engine and a log on standard
-// error. The machine's peak is measured, so that progress can tell the share
-// of it that a step reaches. The caller closes the engine.
-func (c *call) environment() (stage.Environment, *cpu.Engine, error) {
+// environment is what stages run in: a log on standard error and, if it is asked
+// for, an engine. The machine's peak is then measured, so that progress can tell the
+// share of it that a step reaches. The caller calls stop.
+func (c *call) environment(computes bool) (env stage.Environment, stop func(), err error) {
 	if c.checkpointSteps < 0 {
-		return stage.Environment{}, nil, artifact.Errorf(artifact.ErrUsage, "choosing checkpoints: --checkpoint-steps is %d, want 0 (once a minute only) or more", c.checkpointSteps)
+		return env, nil, artifact.Errorf(artifact.ErrUsage, "choosing checkpoints: --checkpoint-steps is %d, want 0 (once a minute only) or more", c.checkpointSteps)
+	}
+	env = stage.Environment{Log: &progress.Log{Progress: progress.New(os.Stderr)}, CheckpointSteps: c.checkpointSteps}
+	if !computes {
+		return env, func() {}, nil
 	}
 	engine, err := c.newEngine()
 	if err != nil {
-		return stage.Environment{}, nil, err
+		return env, nil, err
 	}
-	log := &progress.Log{Progress: progress.New(os.Stderr), PeakFLOPS: engine.MeasurePeak() * 1e9}
-	return stage.Environment{Engine: engine, Log: log, CheckpointSteps: c.checkpointSteps}, engine, nil
+	env.Engine, env.Log.PeakFLOPS = engine, engine.MeasurePeak()*1e9
+	env.Record = map[string]string{
+		"engine": engine.Name(), "precision": string(engine.Precision()), "threads": strconv.Itoa(engine.Threads()),
+		"machine": runtime.GOOS + "/" + runtime.GOARCH,
+	}
+	return env, func() { engine.Close() }, nil
 }
 
 // examples indents the lines of an example text as cobra shows it.

@@ -12,112 +12,239 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/seed-b72bdb6c/alma/artifact"
+	"github.com/seed-b72bdb6c/alma/corpus"
 	"github.com/seed-b72bdb6c/alma/recipe"
-	"github.com/seed-b72bdb6c/alma/recipe/godoc"
+	"github.com/seed-b72bdb6c/alma/report"
 	"github.com/seed-b72bdb6c/alma/stage"
 )
 
-// sections are the parts of a recipe, of which a stage run by itself reads its
-// own. The type leaves out the checks between sections that the whole recipe
-// has.
-type sections godoc.Config
-
-// configure resolves the configuration of a stage: its defaults, the section
-// of its name in the recipe that may be the only argument, with what the
-// recipe's budget derives, --set, --seed and --precision. A key of --set may leave the
-// section's name out.
-func (c *call) configure(cmd *cobra.Command, section string, args []string) (sections, error) {
-	s := sections(godoc.Defaults())
-	options := c.stageOptions(cmd, section)
-	if cmd.Flags().Changed("precision") {
-		options.Set = append(options.Set, "precision="+c.precision)
+// newStageCommand is the verb of a stage, made of what the stage says of itself.
+func newStageCommand(c *call, s *stage.Stage) *cobra.Command {
+	config := s.Config()
+	fields, err := recipe.Describe(config)
+	if err != nil {
+		panic(err) // a tag in the program is wrong
 	}
-	var err error
-	if len(args) > 0 {
-		options.Derive = godoc.Derive
-		_, err = recipe.Load(args[0], &s, options)
-	} else {
-		_, err = recipe.Parse("defaults", nil, &s, options)
+	words := strings.Fields(s.Verb.Name)
+	use := words[len(words)-1:]
+	var positional *stage.Input
+	if s.Verb.Positional == "" {
+		use = append(use, "[RECIPE]")
 	}
-	s = sections(godoc.Config(s).InPrecision())
-	c.precision = s.Precision
-	return s, err
-}
-
-// stageOptions are --set and --seed for the section of a stage.
-func (c *call) stageOptions(cmd *cobra.Command, section string) recipe.Options {
-	var options recipe.Options
-	for _, set := range c.set {
-		if !strings.HasPrefix(set, section+".") {
-			set = section + "." + set
+	for _, in := range s.Inputs {
+		switch {
+		case in.Name == s.Verb.Positional:
+			positional = &in
+			name := strings.ToUpper(in.Name)
+			if in.Many {
+				name = strings.TrimSuffix(name, "S") + "..."
+			}
+			use = append(use, name)
+		case in.Required:
+			use = append(use, "--"+in.Name+" "+inputWord(in))
 		}
-		options.Set = append(options.Set, set)
 	}
-	if cmd.Flags().Changed("seed") {
-		options.Set = append(options.Set, fmt.Sprintf("%s.seed=%d", section, c.seed))
+	long := s.Verb.Long
+	if len(fields) > 0 {
+		where := "The configuration, with --set for single keys:"
+		if positional == nil {
+			where = fmt.Sprintf("The configuration is that of the stage with use: %s in a recipe, or the defaults,\nwith --set for single keys:", s.Kind)
+		}
+		long += "\n\n" + where + "\n\n" + describeFields(fields)
 	}
-	return options
+	if s.Verb.After != "" {
+		long = strings.TrimSuffix(long, "\n") + "\n\n" + s.Verb.After
+	}
+	var out string
+	var check bool
+	given := map[string]*[]string{}
+	cmd := &cobra.Command{
+		Use: strings.Join(append(use, "--out DIR"), " "), Short: s.Verb.Short, Long: strings.TrimSuffix(long, "\n"), Example: examples(s.Verb.Examples...),
+		Args: arguments(0, 1),
+	}
+	if len(words) == 1 {
+		cmd.GroupID = groupMake
+	}
+	switch {
+	case positional != nil && positional.Many:
+		cmd.Args = arguments(1, -1)
+	case positional != nil:
+		cmd.Args = arguments(1, 1)
+	}
+	for _, in := range s.Inputs {
+		if in.Name == s.Verb.Positional {
+			continue
+		}
+		given[in.Name] = new([]string)
+		if in.Many {
+			cmd.Flags().StringArrayVar(given[in.Name], in.Name, nil, "`"+inputWord(in)+"`: "+in.Doc+"; may be repeated")
+		} else {
+			cmd.Flags().Var(&oneInput{given[in.Name]}, in.Name, "`"+inputWord(in)+"`: "+in.Doc)
+		}
+	}
+	seeded := false
+	for _, f := range fields {
+		seeded = seeded || f.Key == "seed"
+		for flag, key := range s.Verb.Flags {
+			if key != f.Key {
+				continue
+			}
+			cmd.Flags().String(flag, f.Default, f.Doc+", as --set "+key+"=VALUE")
+			if f.Allowed == "true or false" {
+				cmd.Flags().Lookup(flag).NoOptDefVal = "true"
+			}
+		}
+	}
+	cmd.Flags().StringVar(&out, "out", "", "`DIR` that the stage fills")
+	if len(s.Charts) > 0 {
+		c.checkpointFlag(cmd)
+	}
+	if len(fields) > 0 {
+		c.setFlag(cmd)
+	}
+	if seeded {
+		c.seedFlag(cmd, "seed of the stage, as --set seed=N")
+	}
+	if s.NoEngine {
+		cmd.Flags().IntVar(&c.threads, "threads", 0, "worker threads; 0: as many as processors. They change no result")
+	} else {
+		c.engineFlags(cmd)
+	}
+	c.jsonFlag(cmd)
+	if s.HasCheck() {
+		cmd.Flags().BoolVar(&check, "check", false, "read all inputs, report what is wrong with them, and do nothing else")
+	}
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		in := stage.Inputs{}
+		path := ""
+		if positional != nil {
+			in[positional.Name] = args
+		} else if len(args) > 0 {
+			path = args[0]
+		}
+		set := slices.Clone(c.set)
+		for flag, key := range s.Verb.Flags {
+			if f := cmd.Flags().Lookup(flag); f.Changed {
+				set = append(set, key+"="+f.Value.String())
+			}
+		}
+		if cmd.Flags().Changed("seed") {
+			set = append(set, fmt.Sprintf("seed=%d", c.seed))
+		}
+		if cmd.Flags().Changed("precision") {
+			set = append(set, "precision="+c.precision)
+		}
+		step, precision, err := recipe.Single(s, path, set)
+		if err != nil {
+			return err
+		}
+		c.precision = precision
+		for _, i := range s.Inputs {
+			if paths := given[i.Name]; paths != nil {
+				if len(*paths) > 0 {
+					in[i.Name] = *paths
+				} else if more := step.Paths(i.Name); len(more) > 0 {
+					in[i.Name] = more
+				}
+			}
+			if i.Required && len(in[i.Name]) == 0 {
+				return artifact.Errorf(artifact.ErrUsage, "reading the command line: --%s is missing: %s (see %s --help)", i.Name, i.Doc, cmd.CommandPath())
+			}
+		}
+		job := &stage.Job{Name: s.Kind, Stage: s, Config: step.Config, In: in, Out: out}
+		if check {
+			if err := job.Check(cmd.Context()); err != nil {
+				return err
+			}
+			c.printf("%s: the inputs can be read\n", s.Kind)
+			return nil
+		}
+		if err := required(cmd, "out"); err != nil {
+			return err
+		}
+		return c.runStage(cmd, job)
+	}
+	return cmd
 }
 
-// A stageFolder is where a stage writes, and what decides its content.
-type stageFolder struct {
-	out    string
-	kind   string            // of the manifest
-	config any               // as the stage records it
-	inputs map[string]string // paths by the role under which the stage records them
-}
-
-// reads adds an input that may be left out: a path of "" is none.
-func (f stageFolder) reads(role, path string) {
-	if path != "" {
-		f.inputs[role] = path
+// inputWord is the placeholder of an input in help: what it may be.
+func inputWord(in stage.Input) string {
+	for _, k := range in.Kinds {
+		switch k {
+		case stage.Dialogues, stage.Prompts, stage.Rankings, stage.Answers, stage.LabelledText, stage.PlainText:
+			return "FILE"
+		}
 	}
+	return "DIR"
 }
 
-// trainStage is stage for work that trains, on the engine that the flags ask for,
-// and prints what it left.
-func (c *call) trainStage(f stageFolder, work func(env stage.Environment) (*artifact.Manifest, error)) error {
-	env, engine, err := c.environment()
+// oneInput is a flag that is given at most once.
+type oneInput struct{ paths *[]string }
+
+// String implements pflag.Value.
+func (o *oneInput) String() string {
+	if o.paths == nil || len(*o.paths) == 0 {
+		return ""
+	}
+	return (*o.paths)[0]
+}
+
+// Set implements pflag.Value.
+func (o *oneInput) Set(path string) error {
+	*o.paths = []string{path}
+	return nil
+}
+
+// Type implements pflag.Value.
+func (o *oneInput) Type() string { return "path" }
+
+// runStage runs a stage by itself. A folder that holds just this work already is
+// left as it is, and one that holds other finished work is refused, so that no
+// finished stage is lost to a mistyped name.
+func (c *call) runStage(cmd *cobra.Command, job *stage.Job) error {
+	env, stop, err := c.environment(!job.Stage.NoEngine)
 	if err != nil {
 		return err
 	}
-	defer engine.Close()
-	manifest, err := c.stage(f, func() (*artifact.Manifest, error) { return work(env) })
-	return c.finish(f.out, manifest, err)
-}
-
-// stage has work fill the folder while this process holds its lock. A folder
-// that holds just this work already is left as it is, and one that holds
-// other finished work is refused, so that no finished stage is lost to a
-// mistyped name.
-func (c *call) stage(f stageFolder, work func() (*artifact.Manifest, error)) (manifest *artifact.Manifest, err error) {
-	err = c.folder(f.out, f.inputs, func() (err error) {
-		if manifest, err = f.finished(); err != nil {
+	defer stop()
+	if err := job.CheckInputs(); err != nil {
+		return err
+	}
+	var m *artifact.Manifest
+	err = c.folder(job.Out, func() error {
+		standing, err := job.Standing()
+		switch {
+		case errors.Is(err, artifact.ErrCorrupt):
+			fmt.Fprintf(os.Stderr, "warning: %v; doing the stage again\n", err)
+		case err != nil:
 			return err
-		}
-		if manifest != nil {
-			fmt.Fprintf(os.Stderr, "%s: unchanged: %s is complete\n", f.kind, f.out)
+		case standing.Unchanged():
+			fmt.Fprintf(os.Stderr, "%s: unchanged: %s is complete\n", job.Name, job.Out)
+			m = standing.Manifest
 			return nil
+		case standing.Complete():
+			return artifact.Errorf(artifact.ErrUsage, "choosing --out %s: it holds a finished %s made otherwise: %s; give another folder, or delete this one to begin again", job.Out, standing.Manifest.Kind, strings.Join(standing.Changed, "; "))
 		}
-		manifest, err = work()
+		m, err = job.RunLocked(cmd.Context(), env)
+		if err == nil && len(job.Stage.Charts) > 0 {
+			err = recipe.StageReport(job.Out)
+		}
 		return err
 	})
-	return manifest, err
+	if err != nil {
+		return err
+	}
+	return c.finish(job, m)
 }
 
 // folder has work write into the folder out, which is made if missing, while
-// this process holds its lock. The inputs, by their roles, must exist and lie
-// elsewhere. Work that fails before it wrote anything leaves no trace.
-func (c *call) folder(out string, inputs map[string]string, work func() error) (err error) {
+// this process holds its lock. Work that fails before it wrote anything leaves no
+// trace.
+func (c *call) folder(out string, work func() error) (err error) {
 	c.resumable = true
-	for _, role := range slices.Sorted(maps.Keys(inputs)) {
-		if err := checkInput(out, role, inputs[role]); err != nil {
-			return err
-		}
-	}
 	// A stage's folder in that of a run is the run's as well.
 	folders := []string{out}
-	if parent := filepath.Dir(filepath.Clean(out)); godoc.IsRun(parent) {
+	if parent := filepath.Dir(filepath.Clean(out)); recipe.IsRun(parent) {
 		folders = []string{parent, out}
 	}
 	for _, folder := range folders {
@@ -130,68 +257,14 @@ func (c *call) folder(out string, inputs map[string]string, work func() error) (
 	return work()
 }
 
-func checkInput(out, role, path string) error {
-	info, err := os.Stat(path)
-	if err != nil {
-		return fmt.Errorf("opening %s: %w", role, err)
-	}
-	if target, err := os.Stat(out); err == nil && os.SameFile(info, target) {
-		return artifact.Errorf(artifact.ErrUsage, "choosing --out %s: it is also the %s that the stage reads; give another folder", out, role)
-	}
-	// What a stage wrote is read only if it is what the stage wrote.
-	if info.IsDir() {
-		if _, err := artifact.Open(path, true); err != nil && !errors.Is(err, artifact.ErrNotFound) {
+// finish prints what a stage left.
+func (c *call) finish(job *stage.Job, m *artifact.Manifest) error {
+	out := job.Out
+	if report, err := corpus.ReadReport(out); err == nil && slices.ContainsFunc(job.Stage.Outputs(job.Config), func(o stage.Output) bool { return o.Kind == stage.Corpus }) {
+		if err := c.printReport(out, report); err != nil {
 			return err
 		}
-	}
-	return nil
-}
-
-// finished returns the manifest of this very work, nil if the folder holds
-// nothing finished.
-func (f stageFolder) finished() (*artifact.Manifest, error) {
-	old, err := artifact.Open(f.out, true)
-	switch {
-	case errors.Is(err, artifact.ErrNotFound):
-		return nil, nil
-	case errors.Is(err, artifact.ErrCorrupt):
-		fmt.Fprintf(os.Stderr, "warning: %v; doing the stage again\n", err)
-		return nil, nil
-	case err != nil:
-		return nil, err
-	}
-	hashes := map[string]string{}
-	for role, path := range f.inputs {
-		if hashes[role], err = artifact.HashInput(path); err != nil {
-			return nil, err
-		}
-	}
-	want, err := artifact.Fingerprint(f.kind, f.config, hashes)
-	if err != nil {
-		return nil, err
-	}
-	if old.Fingerprint == want {
-		return old, nil
-	}
-	why := "made with another configuration"
-	config, err := artifact.Fingerprint(f.kind, f.config, nil)
-	if err != nil {
-		return nil, err
-	}
-	oldConfig, err := artifact.Fingerprint(old.Kind, old.Config, nil)
-	if err != nil {
-		return nil, err
-	}
-	if config == oldConfig {
-		why = "made from other inputs"
-	}
-	return nil, artifact.Errorf(artifact.ErrUsage, "choosing --out %s: it holds a finished %s %s; give another folder, or delete this one to begin again", f.out, old.Kind, why)
-}
-
-// finish prints what a stage left, unless it failed.
-func (c *call) finish(out string, m *artifact.Manifest, err error) error {
-	if err != nil {
-		return err
+		return report.Rejected()
 	}
 	if c.json {
 		return c.printJSON(struct {
@@ -206,24 +279,14 @@ func (c *call) finish(out string, m *artifact.Manifest, err error) error {
 	for _, note := range m.Notes {
 		c.printf("  %s\n", note)
 	}
+	if len(job.Stage.Charts) > 0 {
+		c.printf("report  %s\n", filepath.Join(out, report.HTMLFile))
+	}
 	return nil
 }
 
-// stageFlags adds the flags of every training stage.
-func (c *call) stageFlags(cmd *cobra.Command) {
-	c.checkpointFlag(cmd)
-	c.setFlag(cmd)
-	c.seedFlag(cmd, "seed of the stage, as --set seed=N")
-	c.engineFlags(cmd)
-	c.jsonFlag(cmd)
-}
-
-// describe lists the keys of a stage's configuration with their defaults.
-func describe[C any](defaults C) string {
-	fields, err := recipe.Describe(&defaults)
-	if err != nil {
-		panic(err) // a tag in the program is wrong
-	}
+// describeFields lists the keys of a configuration with their defaults.
+func describeFields(fields []recipe.Field) string {
 	key, value := 13, 11
 	for _, f := range fields {
 		key, value = max(key, len(f.Key)), max(value, len(f.Default))

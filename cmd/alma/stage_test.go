@@ -3,6 +3,8 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"cmp"
+	"encoding/json"
 	"fmt"
 	"io"
 	"os"
@@ -182,7 +184,7 @@ func TestADamagedResultIsMadeAgain(t *testing.T) {
 func TestSeedAndRecipeConfigureAStage(t *testing.T) {
 	f := fixtures(t)
 	dir := t.TempDir()
-	recipe := write(t, filepath.Join(dir, "recipe.yaml"), "pretrain:\n  steps: 2\n  seed: 1\n")
+	recipe := write(t, filepath.Join(dir, "recipe.yaml"), "stages:\n  p: {use: pretrain, corpus: c, tokenizer: t, steps: 2, seed: 1}\n")
 	args := f.pretrain(filepath.Join(dir, "a"))
 	succeed(t, append([]string{"pretrain", recipe}, args[1:]...)...)
 	succeed(t, f.pretrain(filepath.Join(dir, "b"), "--set", "steps=2", "--seed", "1")...)
@@ -210,19 +212,26 @@ func TestRejectedInputIsListedAndExits3(t *testing.T) {
 }
 
 func TestThePrecisionOfAFlagGoesBeforeThatOfTheRecipe(t *testing.T) {
-	recipe := write(t, filepath.Join(t.TempDir(), "bf16.yaml"), "precision: bf16\n")
+	f := fixtures(t)
+	recipe := write(t, filepath.Join(t.TempDir(), "bf16.yaml"), "precision: bf16\nstages:\n  p: {use: pretrain, corpus: c, tokenizer: t}\n")
 	for _, tt := range []struct {
 		flags []string
 		want  string // what the stage records, "" for fp32
 	}{{nil, "bf16"}, {[]string{"--precision", "fp32"}, ""}, {[]string{"--precision", "bf16"}, "bf16"}} {
-		c := newCall()
-		cmd := newPretrainCommand(c)
-		if err := cmd.ParseFlags(tt.flags); err != nil {
+		out := filepath.Join(t.TempDir(), "out")
+		succeed(t, append(append([]string{"pretrain", recipe}, f.pretrain(out, "--set", "steps=2")[1:]...), tt.flags...)...)
+		m, err := artifact.Open(out, false)
+		if err != nil {
 			t.Fatal(err)
 		}
-		s, err := c.configure(cmd, "pretrain", []string{recipe})
-		if err != nil || s.Pretrain.Precision != tt.want || c.precision != s.Precision {
-			t.Errorf("%q: the stage records %q and the engine has %q, %v; want %q", tt.flags, s.Pretrain.Precision, c.precision, err, tt.want)
+		var config struct {
+			Precision string `json:"precision"`
+		}
+		if err := json.Unmarshal(m.Config, &config); err != nil {
+			t.Fatal(err)
+		}
+		if want := cmp.Or(tt.want, "fp32"); config.Precision != tt.want || m.Environment["precision"] != want {
+			t.Errorf("%q: the stage records %q, the environment %q; want %q", tt.flags, config.Precision, m.Environment["precision"], want)
 		}
 	}
 }

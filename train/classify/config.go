@@ -17,7 +17,7 @@ type Config struct {
 
 	train.OptimizerConfig `yaml:",inline"`
 
-	Validation float64 `yaml:"validation" json:"validation" doc:"share of the texts that is held out where no file of validation texts is given" min:"0" max:"0.9"`
+	Validation float64 `yaml:"validation_share" json:"validation_share" doc:"share of the texts that is held out where no file of validation texts is given" min:"0" max:"0.9"`
 	Patience   int     `yaml:"patience" json:"patience" doc:"measurements without a better macro-F1 after which the run ends; the best weights stay; 0: all steps, the last weights" min:"0"`
 	EvalEvery  int     `yaml:"eval_every" json:"eval_every" doc:"steps between two measurements on the held-out texts" min:"1"`
 	Seed       uint64  `yaml:"seed" json:"seed" doc:"of the new layers and the order of the texts"`

@@ -27,6 +27,7 @@ var Stage = stage.Define(stage.Definition[Config]{
 		{Title: "Calibration error", Unit: "share", Curves: [][2]string{{"validation/ece", "held out"}}},
 		train.GradientChart, train.RateChart,
 	},
+	Describe: describe,
 	Verb: &stage.Verb{
 		Name:  "classify train",
 		Short: "Train a classifier on labelled texts",

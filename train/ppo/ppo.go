@@ -21,7 +21,7 @@ import (
 // Config configures the stage.
 type Config struct {
 	Iterations int `yaml:"iterations" json:"iterations" doc:"rollouts" min:"1"`
-	Prompts    int `yaml:"prompts" json:"prompts" doc:"prompts of a rollout" min:"1"`
+	Prompts    int `yaml:"batch_prompts" json:"batch_prompts" doc:"prompts of a rollout, each with one response" min:"1"`
 	Minibatch  int `yaml:"minibatch" json:"minibatch" doc:"responses of an optimizer step" min:"1"`
 	Epochs     int `yaml:"epochs" json:"epochs" doc:"times that the update sees a rollout" min:"1"`
 	MicroRows  int `yaml:"micro_rows" json:"micro_rows" doc:"packed rows of a micro-batch" min:"1"`

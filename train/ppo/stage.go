@@ -30,7 +30,8 @@ func define(reward func(prompts []dataset.Prompt) (Reward, error)) *stage.Stage 
 			{Name: "prompts", Kinds: stage.Of(stage.Prompts, stage.Dialogues), Required: true, Doc: "prompts to answer, JSONL"},
 			{Name: "text", Kinds: stage.Of(stage.Shards, stage.PlainText), Doc: "token shards or a file of text for the pretraining mix"},
 		},
-		Outputs: []stage.Output{{Kind: stage.Model, Doc: "the policy"}},
+		Outputs:  []stage.Output{{Kind: stage.Model, Doc: "the policy"}},
+		Complete: complete,
 		Check: func(_ context.Context, c Config, in stage.Inputs) error {
 			if err := checkReward(c, in); err != nil {
 				return err
@@ -50,8 +51,9 @@ func define(reward func(prompts []dataset.Prompt) (Reward, error)) *stage.Stage 
 					return err
 				}
 			}
-			return runStage(ctx, w, c, in.complete())
+			return runStage(ctx, w, c, in)
 		},
+		Estimate: estimate,
 		Charts: []stage.Chart{
 			{Title: "Score of the reward model", Unit: "score", Curves: [][2]string{{"objective/scores", "score"}, {"objective/rlhf_reward", "score − β·KL"}}},
 			{Title: "KL from SFT", Unit: "nats a response", Curves: [][2]string{{"objective/kl", "KL"}}},
@@ -130,13 +132,13 @@ func (in Inputs) paths() stage.Inputs {
 }
 
 // complete chooses what the critic begins as.
-func (in Inputs) complete() Inputs {
-	if in.Critic == "" {
-		if in.Critic = in.RewardModel; in.Critic == "" {
-			in.Critic = in.Policy
+func complete(_ Config, in stage.Inputs) (stage.Inputs, error) {
+	if in.Path("critic") == "" {
+		if in["critic"] = in["reward"]; in.Path("critic") == "" {
+			in["critic"] = in["policy"]
 		}
 	}
-	return in
+	return in, nil
 }
 
 // reward is what scores the responses to prompts.

@@ -32,6 +32,7 @@ var Stage = stage.Define(stage.Definition[Config]{
 	Run: func(ctx context.Context, w *stage.Work, c Config) error {
 		return run(ctx, w, c, Inputs{Corpus: w.In.Path("corpus"), Tokenizer: w.In.Path("tokenizer")})
 	},
+	Estimate: estimate,
 	Charts: []stage.Chart{
 		{Title: "Loss", Unit: "nats a token", Curves: [][2]string{{"loss", "training"}, {"validation/loss", "validation"}}},
 		{Title: "Bits per byte", Unit: "bits per byte", Curves: [][2]string{{"bits_per_byte", "training"}, {"validation/bits_per_byte", "validation"}}},

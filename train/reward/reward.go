@@ -28,7 +28,7 @@ type Config struct {
 	train.OptimizerConfig `yaml:",inline"`
 	train.LoRAConfig      `yaml:",inline"`
 
-	Demonstrations int    `yaml:"demonstrations" json:"demonstrations" doc:"most demonstrations that the bias is set to, drawn by the seed; 0: all" min:"0"`
+	Demonstrations int    `yaml:"max_demonstrations" json:"max_demonstrations" doc:"most demonstrations that the bias is set to, drawn by the seed; 0: all" min:"0"`
 	EvalEvery      int    `yaml:"eval_every" json:"eval_every" doc:"steps between two measurements on the validation rankings" min:"1"`
 	Seed           uint64 `yaml:"seed" json:"seed" doc:"of the new head and of the order of the prompts"`
 }

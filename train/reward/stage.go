@@ -2,12 +2,10 @@ package reward
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
 	"math"
-	"os"
 	"path/filepath"
 
 	"github.com/seed-b72bdb6c/alma/artifact"
@@ -39,6 +37,7 @@ var Stage = stage.Define(stage.Definition[Config]{
 	Run: func(ctx context.Context, w *stage.Work, c Config) error {
 		return run(ctx, w, c, Inputs{Base: w.In.Path("base"), Rankings: w.In.Path("rankings"), Validation: w.In.Path("validation"), Demonstrations: w.In.Path("demonstrations")})
 	},
+	Estimate: estimate,
 	Charts: []stage.Chart{
 		{Title: "Loss", Unit: "nats a pair", Curves: [][2]string{{"loss", "training"}, {"validation/nll", "validation"}}},
 		{Title: "Accuracy", Unit: "share of pairs", Curves: [][2]string{{"accuracy", "training"}, {"validation/accuracy", "validation"}}},
@@ -99,15 +98,8 @@ func describe(d stage.Done, _ Config) (out stage.Description, err error) {
 // ReadValidation reads what the stage measured on its validation rankings;
 // fs.ErrNotExist where there were none.
 func ReadValidation(folder string) (v Validation, err error) {
-	path := filepath.Join(folder, ValidationFile)
-	data, err := os.ReadFile(path)
-	if err != nil {
-		return v, fmt.Errorf("reading validation: %w", err)
-	}
-	if err := json.Unmarshal(data, &v); err != nil {
-		return v, artifact.Mark(artifact.ErrCorrupt, fmt.Errorf("reading %s: %w", path, err))
-	}
-	return v, nil
+	err = artifact.ReadJSON(filepath.Join(folder, ValidationFile), &v)
+	return v, err
 }
 
 func (v Validation) tables() []stage.Table {

@@ -1,0 +1,199 @@
+package export
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+
+	"github.com/seed-b72bdb6c/alma/artifact"
+	"github.com/seed-b72bdb6c/alma/chat"
+	"github.com/seed-b72bdb6c/alma/embed"
+	"github.com/seed-b72bdb6c/alma/model"
+	"github.com/seed-b72bdb6c/alma/progress"
+	"github.com/seed-b72bdb6c/alma/stage"
+	"github.com/seed-b72bdb6c/alma/train"
+)
+
+// Import is the stage that takes a model of others' in: it checks it once, and
+// keeps a copy.
+var Import = stage.Define(stage.Definition[struct{}]{
+	Kind: "import", Title: "Import",
+	Does:   "Checks a Hugging Face folder or a GGUF file and keeps a copy of the model.",
+	Inputs: []stage.Input{{Name: "source", Kinds: stage.AnyModel, Required: true, Doc: "a Hugging Face folder or a GGUF file"}},
+	Verb: &stage.Verb{
+		Name:  "import",
+		Short: "Make a model of others one of alma's",
+		Long: `Check a Hugging Face folder or a GGUF file, and write it as a model folder of
+alma's: float32 weights in one model.safetensors, config.json, the tokenizer, the
+chat template, and an artifact.json with the hash of what was read, from which
+the stages that follow trace their line.
+
+Every verb that takes a model also takes the folder or the file directly; an
+import does the checking once, dequantises once, and keeps a copy.`,
+		Examples: []string{
+			"alma import SmolLM2-135M-Instruct.Q4_1.gguf --out smollm2",
+			"alma import Qwen3-0.6B/ --out qwen3"},
+		Positional: "source",
+	},
+	Outputs: []stage.Output{{Kind: stage.Model, Doc: "the model"}},
+	Run: func(_ context.Context, w *stage.Work, _ struct{}) error {
+		source := w.In.Path("source")
+		m, tok, err := train.LoadModel(w.Engine, source)
+		if err != nil {
+			return err
+		}
+		template, err := chat.For(tok)
+		if err != nil {
+			return fmt.Errorf("%s: %w", source, err)
+		}
+		if err := train.SaveModel(w.Dir(), source, m, tok, 1, chat.Ends(tok, template, m.EndTokens()...)); err != nil {
+			return err
+		}
+		if err := embed.CopySettings(source, w.Dir()); err != nil {
+			return err
+		}
+		w.Manifest.Metrics = artifact.Metrics{
+			"parameters": float64(m.ParameterCount()), "vocabulary": float64(m.Vocabulary), "context": float64(m.Context), "layers": float64(m.Layers), "width": float64(m.Width),
+		}
+		w.Manifest.Extra = map[string]string{"family": string(m.Family), "head": string(m.Head), "format": "hf"}
+		maps.Copy(w.Manifest.Extra, About(source).Card())
+		if model.IsGGUF(source) {
+			w.Manifest.Extra["format"] = "gguf"
+		}
+		return nil
+	},
+	Estimate: func(_ struct{}, in stage.Known) (stage.Estimate, error) {
+		return stage.Estimate{Leaves: map[string]stage.Facts{"": in["source"]}}, nil
+	},
+	Describe: func(d stage.Done, _ struct{}) (stage.Description, error) {
+		return stage.Description{Notes: []string{fmt.Sprintf("%s parameters, family %s, context %s, vocabulary %s.",
+			progress.Count(int64(d.Metric("parameters"))), d.Manifest.Extra["family"], progress.Count(int64(d.Metric("context"))), progress.Count(int64(d.Metric("vocabulary"))))}}, nil
+	},
+})
+
+// FileConfig configures what is exported.
+type FileConfig struct {
+	Format string `yaml:"format" json:"format" doc:"hf: a folder for transformers; gguf: a file for llama.cpp and ollama" enum:"hf,gguf"`
+	Type   string `yaml:"dtype" json:"dtype" doc:"type of the weights: f32, f16, bf16, and of GGUF also q8_0" enum:"f32,f16,bf16,q8_0"`
+}
+
+// options are those of [Write] for a stage's folder.
+func (c FileConfig) options(source, folder string) Options {
+	return Options{Source: source, Format: c.Format, Type: c.Type, Out: folder}
+}
+
+// Validate checks what no single value can say.
+func (c FileConfig) Validate() error { return c.options("model", "out").Check() }
+
+// Stage exports a model for others' tools into a folder of a run.
+var Stage = stage.Define(stage.Definition[FileConfig]{
+	Kind: "export", Title: "Export",
+	Does:     "Writes a model for others' tools, with a card and a Modelfile, opens it again and compares.",
+	Defaults: func() FileConfig { return FileConfig{Format: GGUF, Type: "f32"} },
+	Inputs:   []stage.Input{{Name: "model", Kinds: stage.AnyModel, Required: true, Doc: "the model"}},
+	Outputs:  []stage.Output{{Kind: stage.Export, Doc: "the file or folder, README.md, Modelfile"}},
+	Run: func(ctx context.Context, w *stage.Work, c FileConfig) error {
+		source := w.In.Path("model")
+		m, tok, err := train.LoadModel(w.Engine, source)
+		if err != nil {
+			return err
+		}
+		r, err := Write(ctx, m, tok, c.options(source, w.Dir()))
+		if r == nil || err != nil {
+			return err
+		}
+		w.Log.Printf("export: %s (%s, %s): weights %s", filepath.Base(r.Path), r.Type, progress.Bytes(r.Bytes), r.Check.Weights)
+		w.Manifest.Metrics = artifact.Metrics{"bytes": float64(r.Bytes), "conversations_equal": float64(r.Check.Conversations)}
+		if r.Check.Logits > 0 {
+			w.Manifest.Metrics["top_token_equal"], w.Manifest.Metrics["divergence"] = r.Check.TopEqual, r.Check.KL
+			w.Manifest.Metrics["greedy_equal"] = float64(r.Check.GreedyEqual) / float64(max(1, r.Check.Greedy))
+		}
+		w.Manifest.Notes = r.Notes
+		data, err := json.MarshalIndent(r, "", "  ")
+		if err != nil {
+			return fmt.Errorf("encoding the report of the export: %w", err)
+		}
+		return artifact.WriteFile(w.Path("export.json"), append(data, '\n'))
+	},
+	Estimate: func(_ FileConfig, in stage.Known) (stage.Estimate, error) { return stage.Estimate{}, nil },
+})
+
+// Merge is the stage that adds an adapter to its model.
+var Merge = stage.Define(stage.Definition[struct{}]{
+	Kind: "merge", Title: "Merge",
+	Does: "Adds a low-rank adapter to the model that it was trained on.",
+	Inputs: []stage.Input{
+		{Name: "base", Kinds: stage.AnyModel, Doc: "the model that the adapter was trained on; by default the one that it names"},
+		{Name: "adapter", Kinds: stage.Of(stage.Adapter), Required: true, Doc: "folder of the adapter, in PEFT's layout"},
+	},
+	Outputs: []stage.Output{{Kind: stage.Model, Doc: "the merged model"}},
+	Complete: func(_ struct{}, in stage.Inputs) (stage.Inputs, error) {
+		if in.Path("base") != "" {
+			return in, nil
+		}
+		base, err := baseOf(in.Path("adapter"))
+		in["base"] = []string{base}
+		return in, err
+	},
+	Verb: &stage.Verb{
+		Name:  "merge",
+		Short: "Merge a low-rank adapter into its model",
+		Long: `Merge a low-rank adapter (LoRA) into the model that it was trained on, giving a
+whole model. The adapter is a folder in PEFT's layout: adapter_config.json and
+adapter_model.safetensors, as alma leaves it in the folder adapter/ of a stage
+that trained one (--set lora_rank=8), and as PEFT saves it. The model is the one
+that adapter_config.json names, if --base does not name another.`,
+		Examples: []string{
+			"alma merge model/adapter --out merged",
+			"alma merge peft-adapter --base base --out merged"},
+		Positional: "adapter",
+	},
+	Run: func(_ context.Context, w *stage.Work, _ struct{}) error {
+		base := w.In.Path("base")
+		m, tok, err := train.LoadModel(w.Engine, base)
+		if err != nil {
+			return err
+		}
+		if err := m.LoadAdapter(w.In.Path("adapter")); err != nil {
+			return err
+		}
+		if err := m.MergeAdapter(); err != nil {
+			return err
+		}
+		ends := chat.Ends(tok, nil)
+		if m.Head == model.LanguageModel {
+			template, err := chat.For(tok)
+			if err != nil {
+				return fmt.Errorf("%s: %w", base, err)
+			}
+			ends = chat.Ends(tok, template, m.EndTokens()...)
+		}
+		return train.SaveModel(w.Dir(), base, m, tok, 1, ends)
+	},
+	Estimate: func(_ struct{}, in stage.Known) (stage.Estimate, error) {
+		return stage.Estimate{Leaves: map[string]stage.Facts{"": in["base"]}}, nil
+	},
+})
+
+// baseOf returns the model that an adapter's folder names.
+func baseOf(adapter string) (string, error) {
+	path := filepath.Join(adapter, model.AdapterConfigFile)
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return "", fmt.Errorf("opening adapter: %w; give the folder that holds it, as adapter/ in that of a stage", err)
+	}
+	c, err := model.ParseAdapterConfig(path, data)
+	if err != nil {
+		return "", err
+	}
+	if c.Base == "" {
+		return "", artifact.Errorf(artifact.ErrUsage, "reading %s: it names no model; give --base", path)
+	}
+	if _, err := os.Stat(c.Base); err != nil {
+		return "", fmt.Errorf("opening the model that %s names: %w; give --base", path, err)
+	}
+	return c.Base, nil
+}

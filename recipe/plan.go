@@ -1,0 +1,246 @@
+package recipe
+
+import (
+	"bufio"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+
+	"github.com/seed-b72bdb6c/alma/artifact"
+	"github.com/seed-b72bdb6c/alma/model"
+	"github.com/seed-b72bdb6c/alma/progress"
+	"github.com/seed-b72bdb6c/alma/stage"
+)
+
+// Shares of the measured peak that work reaches.
+const (
+	shareWhileTraining = .56
+	shareWhileWriting  = .35 // while sampling token by token
+)
+
+// Plan is what a recipe is expected to take.
+type Plan struct {
+	Peak   float64 // of the machine in FLOP/s, 0 if it was not measured
+	Stages []PlannedStage
+}
+
+// PlannedStage is one stage of a Plan.
+type PlannedStage struct {
+	Name, Use string
+	State     string // "unchanged", "to be continued", "" for what is to be done
+	Known     bool   // the stage could be estimated
+	stage.Estimate
+	Total float64 // seconds, 0 without a peak
+}
+
+// Plan estimates the run of the recipe in a folder before anything runs: FLOPs are
+// counts of the Programs that the stages run, times how often they run. peak is the
+// machine's measured FLOP/s; 0 leaves the times out. What a stage refuses, such as
+// a context longer than the model's, is an error.
+func (r *Recipe) Plan(folder string, peak float64, which Selection) (*Plan, error) {
+	p := &Plan{Peak: peak}
+	leaves := map[string]map[string]stage.Facts{} // by stage, then by part
+	for i, job := range r.Jobs(folder) {
+		s := r.Steps[i]
+		known := stage.Known{}
+		for name, refs := range s.Inputs {
+			for _, ref := range refs {
+				var f stage.Facts
+				if ref.Step != nil {
+					f = leaves[ref.Step.Name][ref.Output.Part]
+				} else {
+					f = FactsOf(ref.Path)
+				}
+				paths := append(known[name].Paths, ref.in(folder))
+				f.Paths = paths
+				known[name] = f
+			}
+		}
+		e, ok, err := job.Stage.Estimate(job.Config, known)
+		if err != nil {
+			return nil, r.atStep(s, err)
+		}
+		planned := PlannedStage{Name: s.Name, Use: s.Stage.Kind, Known: ok, Estimate: e}
+		if peak > 0 {
+			planned.Total = e.Seconds + e.FLOPs/(peak*shareWhileTraining) + e.Sampled/(peak*shareWhileWriting)
+		}
+		leaves[s.Name] = e.Leaves
+		if leaves[s.Name] == nil {
+			leaves[s.Name] = map[string]stage.Facts{}
+		}
+		// What is there already is known better than it was foretold.
+		if m, err := artifact.Open(job.Out, false); err == nil && m.Kind == s.Stage.Kind {
+			for _, o := range s.Stage.Outputs(s.Config) {
+				f := FactsOf(filepath.Join(job.Out, filepath.FromSlash(o.Path)))
+				leaves[s.Name][o.Part] = better(f, leaves[s.Name][o.Part])
+			}
+		}
+		if !which.takes(r, i) {
+			planned.State = "left out"
+		}
+		p.Stages = append(p.Stages, planned)
+	}
+	return p, nil
+}
+
+// atStep names the place of a stage before what it refused.
+func (r *Recipe) atStep(s *Step, err error) error {
+	e := &Error{File: r.File, Key: s.Name, Err: err}
+	if s.at != nil && s.at.Position != nil {
+		e.Line, e.Column = s.at.Position.Line, s.at.Position.Column
+		e.Source = sourceLine(r.File, e.Line)
+	}
+	return e
+}
+
+// better joins what was read with what was foretold.
+func better(read, foretold stage.Facts) stage.Facts {
+	out := foretold
+	if read.Bytes > 0 {
+		out.Bytes = read.Bytes
+	}
+	if read.Rows > 0 {
+		out.Rows, out.Each, out.RowTokens = read.Rows, max(read.Each, foretold.Each), read.RowTokens
+		if read.RowTokens == 0 {
+			out.RowTokens = foretold.RowTokens
+		}
+	}
+	if read.Vocabulary > 0 {
+		out.Vocabulary = read.Vocabulary
+	}
+	if len(read.Model) > 0 {
+		out.Model = read.Model
+	}
+	return out
+}
+
+// FactsOf reads what can be told of an artifact or a file of the user's in no time:
+// a model's configuration, the rows of a file.
+func FactsOf(path string) stage.Facts {
+	f := stage.Facts{Paths: []string{path}}
+	info, err := os.Stat(path)
+	if err != nil {
+		return f
+	}
+	if config, err := model.ReadConfigJSON(path); err == nil {
+		f.Model = config
+		var c struct {
+			Vocabulary int `json:"vocab_size"`
+		}
+		if json.Unmarshal(config, &c) == nil {
+			f.Vocabulary = c.Vocabulary
+		}
+		return f
+	}
+	if !info.IsDir() {
+		f.Bytes = info.Size()
+		f.Rows, f.Each = countRows(path)
+		if f.Rows > 0 {
+			const bytesPerToken = 4.5 // of JSON around people's words
+			f.RowTokens = float64(f.Bytes) / float64(f.Rows) / bytesPerToken / float64(max(1, f.Each))
+		}
+		return f
+	}
+	if m, err := artifact.Open(path, false); err == nil {
+		f.Bytes = int64(m.Metrics["train/bytes"])
+		f.Documents = int64(m.Metrics["train/documents"])
+		f.Vocabulary = int(m.Metrics["vocabulary"])
+	}
+	return f
+}
+
+// maxCounted bounds the file whose rows are counted for a plan, in bytes.
+const maxCounted = 1 << 30
+
+// countRows counts the lines of a file of rows, and the completions of its first.
+func countRows(path string) (rows int64, each int) {
+	file, err := os.Open(path)
+	if err != nil {
+		return 0, 0
+	}
+	defer file.Close()
+	r := bufio.NewReaderSize(io.LimitReader(file, maxCounted), 1<<16)
+	var first []byte
+	blank := true
+	for {
+		part, err := r.ReadSlice('\n')
+		if rows == 0 && len(first) < 1<<20 {
+			first = append(first, part...)
+		}
+		for _, c := range part {
+			if c != ' ' && c != '\n' && c != '\r' {
+				blank = false
+			}
+		}
+		if err == bufio.ErrBufferFull {
+			continue
+		}
+		if !blank {
+			rows++
+		}
+		blank = true
+		if err != nil {
+			break
+		}
+	}
+	var one struct {
+		Completions []json.RawMessage `json:"completions"`
+	}
+	if json.Unmarshal(first, &one) == nil {
+		each = len(one.Completions)
+	}
+	return rows, each
+}
+
+// Print writes the plan as a table, and what it rests on.
+func (p *Plan) Print(w io.Writer) error {
+	out := bufio.NewWriter(w)
+	name := len("stage")
+	for _, s := range p.Stages {
+		name = max(name, len(s.Name))
+	}
+	fmt.Fprintf(out, "%-*s  %-16s %11s %9s %14s %9s %9s %8s\n", name, "stage", "use", "parameters", "steps", "tokens", "FLOP", "memory", "time")
+	row := func(s PlannedStage) {
+		cells := []string{"–", "–", "–", "–", "–", "–"}
+		set := func(i int, known bool, text string) {
+			if known {
+				cells[i] = text
+			}
+		}
+		set(0, s.Parameters > 0, progress.Count(s.Parameters))
+		set(1, s.Steps > 0, progress.Count(s.Steps))
+		set(2, s.Tokens > 0, progress.Count(s.Tokens))
+		set(3, s.FLOPs+s.Sampled > 0, progress.Scientific(s.FLOPs+s.Sampled))
+		set(4, s.Memory > 0, progress.Bytes(s.Memory))
+		set(5, s.Total > 0, span(s.Total))
+		fmt.Fprintf(out, "%-*s  %-16s %11s %9s %14s %9s %9s %8s", name, s.Name, s.Use, cells[0], cells[1], cells[2], cells[3], cells[4], cells[5])
+		if s.State != "" {
+			fmt.Fprintf(out, "  %s", s.State)
+		}
+		fmt.Fprintln(out)
+	}
+	all := PlannedStage{Name: "all"}
+	for _, s := range p.Stages {
+		row(s)
+		if s.State == "left out" {
+			continue
+		}
+		all.Tokens += s.Tokens
+		all.FLOPs += s.FLOPs
+		all.Sampled += s.Sampled
+		all.Total += s.Total
+		all.Memory = max(all.Memory, s.Memory)
+	}
+	row(all)
+	fmt.Fprintf(out, "\nFLOPs are counted from the programs that the stages run; how often they run follows\nfrom the configuration and, where it hangs on data, from files that are there or from\nwhat is assumed. Memory is that of weights, gradients, moments, caches and tensors;\nthe program itself and its text come on top.\n")
+	if p.Peak > 0 {
+		fmt.Fprintf(out, "Time assumes %.0f %% of this machine's measured peak of %.0f GFLOP/s while training\nand %.0f %% while sampling.\n",
+			100*shareWhileTraining, p.Peak/1e9, 100*shareWhileWriting)
+	}
+	if err := out.Flush(); err != nil {
+		return fmt.Errorf("printing the plan: %w", err)
+	}
+	return nil
+}
