@@ -7,8 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"os"
-	"path/filepath"
 	"slices"
 
 	"github.com/seed-b72bdb6c/alma/artifact"
@@ -214,15 +212,7 @@ func (c Config) windowOf(folders []string) (int, error) {
 	}
 	window := 512 // llama.cpp's
 	for _, folder := range folders {
-		if model.IsGGUF(folder) {
-			continue // of a file the context is known once it is open; that of few is smaller
-		}
-		path := filepath.Join(folder, "config.json")
-		data, err := os.ReadFile(path)
-		if err != nil {
-			return 0, fmt.Errorf("opening model %s: %w", folder, err)
-		}
-		known, err := model.ParseConfig(path, data)
+		known, err := model.ReadConfig(folder)
 		if err != nil {
 			return 0, err
 		}

@@ -104,14 +104,23 @@ type TextResult struct {
 // resamples is how often an interval's statistic is taken again.
 const resamples = 2000
 
-// textResult sums windows up. Windows are what is independent of the intervals.
+// leastWindows is how many windows an interval needs: a bootstrap of fewer says
+// little of where the mean lies.
+const leastWindows = 10
+
+// textResult sums windows up. The intervals take windows for independent; of fewer
+// than leastWindows there are none.
 func textResult(scores []windowScore, seed uint64) (r TextResult) {
 	for _, s := range scores {
 		r.Tokens += s.tokens
 		r.Bytes += s.bytes
 	}
 	ratio := func(of func(windowScore) (float64, float64)) stats.Estimate {
-		return stats.Bootstrap(len(scores), resamples, seed, func(pick []int) float64 {
+		n := resamples
+		if len(scores) < leastWindows {
+			n = 0
+		}
+		return stats.Bootstrap(len(scores), n, seed, func(pick []int) float64 {
 			var a, b float64
 			for _, i := range pick {
 				x, y := of(scores[i])

@@ -84,7 +84,7 @@ With --out the folder receives evaluation.json; without, the figures are only sh
 		if input.Many {
 			continue
 		}
-		files[input.Name] = cmd.Flags().String(input.Name, "", "`PATH`: "+input.Doc)
+		files[input.Name] = cmd.Flags().String(input.Name, "", "`PATH` of "+input.Doc)
 	}
 	cmd.Flags().StringVar(&out, "out", "", "`DIR` for the evaluation, to keep it")
 	c.setFlag(cmd)
