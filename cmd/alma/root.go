@@ -44,6 +44,7 @@ func newVerbs(c *call) []*cobra.Command {
 		newReportCommand(c),
 		newExportCommand(c),
 
+		newDataCommand(c),
 		newReplayCommand(c),
 		newBenchCommand(c),
 		newDoctorCommand(c),
