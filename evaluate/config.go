@@ -98,8 +98,8 @@ func (c Config) names(folders []string) ([]string, error) {
 		return nil, artifact.Errorf(artifact.ErrUsage, "configuring evaluate: %d names for %d models; give one for each, or none", len(c.Names), len(folders))
 	}
 	for i, name := range c.Names {
-		if name == "" || reserved(name) || strings.ContainsAny(name, "/@") || slices.Index(c.Names, name) != i {
-			return nil, artifact.Errorf(artifact.ErrUsage, "configuring evaluate: %q cannot be the name of model %d: names are not empty, differ, hold no / or @, %q is for people's answers and %q for the reward model", name, i+1, People, RewardModel)
+		if name == "" || reserved(name) || strings.Contains(name, "/") || slices.Index(c.Names, name) != i {
+			return nil, artifact.Errorf(artifact.ErrUsage, "configuring evaluate: %q cannot be the name of model %d: names are not empty, differ, hold no /, %q is for people's answers and %q for the reward model", name, i+1, People, RewardModel)
 		}
 	}
 	return c.Names, nil

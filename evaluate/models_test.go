@@ -365,7 +365,7 @@ func TestTheRewardModelJudgesAnswersAndRankings(t *testing.T) {
 	}
 	first := e.Models[1].Answers[1].Judged[byReward].First
 	gain := root * 2 * (e.Models[1].Answers[1].Ended.Value - e.Models[0].Answers[1].Ended.Value)
-	l.near("gain at the second temperature", e.Metrics()["often/reward_gain@0.5"], gain, 1e-5)
+	l.near("gain at the second temperature", e.Metrics()["often/reward_gain_t0.5"], gain, 1e-5)
 	n := first.Wins.Wins + first.Wins.Losses + first.Wins.Ties
 	l.near("gain by wins", gain, 2*root*float64(first.Wins.Wins-first.Wins.Losses)/float64(n), 1e-5)
 	if e.Prompts != 60 || n != 60 {

@@ -107,8 +107,8 @@ const (
 var judges = []string{byReward, byRule}
 
 // Metrics are the figures by flat names, against which a recipe holds thresholds:
-// NAME/FIGURE, with /low and /high for the ends of its interval, and @TEMPERATURE
-// before those for all but the first temperature.
+// NAME/FIGURE, with /low and /high for the ends of its interval, and _tTEMPERATURE
+// before those for all but the first temperature (docs/formats/evaluation.md).
 func (e Evaluation) Metrics() artifact.Metrics {
 	m := artifact.Metrics{"prompts": float64(e.Prompts)}
 	put := func(name string, x stats.Estimate) {
@@ -163,7 +163,7 @@ func (e Evaluation) Metrics() artifact.Metrics {
 		for i, a := range r.Answers {
 			suffix := ""
 			if i > 0 {
-				suffix = fmt.Sprintf("@%g", a.Temperature)
+				suffix = fmt.Sprintf("_t%g", a.Temperature)
 			}
 			answers(r.Name, suffix, a)
 		}
