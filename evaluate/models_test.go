@@ -323,6 +323,57 @@ func TestWinsAreCountedByTheRule(t *testing.T) {
 	}
 }
 
+func TestPeoplesAnswersMayStandInAFileOfTheirOwn(t *testing.T) {
+	l := newLab(t)
+	c := Defaults()
+	c.Temperatures, c.MaxTokens, c.Rule, c.Words = []float64{0}, 8, ByLength, 3
+	in := stage.Inputs{
+		"models": {l.ending("a", .3)}, "prompts": {l.prompts(3)},
+		"answers": {l.file("people.jsonl", `{"messages":[{"role":"user","content":"count 1"},{"role":"assistant","content":"one two three four"}]}
+{"messages":[{"role":"user","content":"another"},{"role":"assistant","content":"one"}]}
+`)},
+	}
+	e := l.measure(c, in)
+	if e.People == nil || e.People.Prompts != 1 || e.People.Words.Value != 4 || e.Models[0].Answers[0].Judged[byRule].People.Wins.Rate.N != 1 {
+		t.Errorf("people %+v", e.People)
+	}
+	if !strings.Contains(strings.Join(e.Notes, "\n"), "People answered 1 of the 3 prompts") {
+		t.Errorf("notes %q", e.Notes)
+	}
+}
+
+func TestModelsOfOtherVocabulariesHaveNoKLAndNoShards(t *testing.T) {
+	l := newLab(t)
+	other := newLab(t)
+	texts := func(yield func(string, error) bool) { yield(strings.Repeat(" zwei drei vier", 20), nil) }
+	var err error
+	if other.tok, _, err = tokenizer.Train(t.Context(), texts, tokenizer.Options{VocabSize: labVocabulary}); err != nil {
+		t.Fatal(err)
+	}
+	c := Defaults()
+	c.MaxTokens = 6
+	in := stage.Inputs{"models": {l.ending("a", .3), other.ending("b", .3)}, "prompts": {l.prompts(5)}}
+	e := l.measure(c, in)
+	if e.Models[1].KL != nil || !strings.Contains(strings.Join(e.Notes, "\n"), "b has another vocabulary than a") {
+		t.Errorf("KL %v, notes %q", e.Models[1].KL, e.Notes)
+	}
+	folder := filepath.Join(t.TempDir(), "shards")
+	w, err := dataset.NewShardWriter(folder, dataset.ShardOptions{VocabSize: labVocabulary - 1, EndToken: 0})
+	if err == nil {
+		err = w.Append(make([]int32, 40))
+	}
+	if err == nil {
+		_, err = w.Close()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	e = l.measure(c, stage.Inputs{"models": {l.ending("a", .3)}, "text": {folder}})
+	if e.Models[0].Text != nil || !strings.Contains(strings.Join(e.Notes, "\n"), "made with another vocabulary") {
+		t.Errorf("text %v, notes %q", e.Models[0].Text, e.Notes)
+	}
+}
+
 // The reward of a text is √D where its last token ends it, and −√D elsewhere.
 func (l *lab) rewardOfEnding() string {
 	return l.save("reward", model.Scalar, func(parameter string, values []float32) {

@@ -312,7 +312,7 @@ func (v *dataView) entries() error {
 		return v.each(len(chats), func(i int) error {
 			ids, mask, err := v.template.RenderChat(chats[i].Messages, false)
 			if err != nil {
-				return fmt.Errorf("dialogue %d: %w", i+1, err)
+				return artifact.Errorf(artifact.ErrUsage, "showing %s: dialogue %d: %w", d.path, i+1, err)
 			}
 			what := fmt.Sprintf("dialogue %d: %d tokens, %d count", i+1, len(ids), dataset.Example{Tokens: ids, Trained: mask}.Learned())
 			if len(ids) > d.context {
@@ -328,7 +328,7 @@ func (v *dataView) entries() error {
 		return v.each(len(asked), func(i int) error {
 			ids, err := v.template.RenderPrompt(asked[i].Prompt.Messages, asked[i].Prompt.Prefill)
 			if err != nil {
-				return fmt.Errorf("prompt %d: %w", i+1, err)
+				return artifact.Errorf(artifact.ErrUsage, "showing %s: prompt %d: %w", d.path, i+1, err)
 			}
 			what := fmt.Sprintf("prompt %d: %d tokens, which leave %d for an answer", i+1, len(ids), max(0, d.context-len(ids)))
 			return v.show(i+1, what, ids, nil, d.context)
@@ -409,7 +409,7 @@ func (v *dataView) checkShards(shards *dataset.Shards) error {
 func (v *dataView) completions(i int, what string, a dataset.Answers, ranks []int) error {
 	prompt, err := v.template.RenderPrompt(a.Prompt.Messages, a.Prompt.Prefill)
 	if err != nil {
-		return fmt.Errorf("%s: %w", what, err)
+		return artifact.Errorf(artifact.ErrUsage, "showing %s: %s: %w", v.source.path, what, err)
 	}
 	if err := v.show(i+1, what, prompt, nil, v.source.context); err != nil {
 		return err
@@ -417,7 +417,7 @@ func (v *dataView) completions(i int, what string, a dataset.Answers, ranks []in
 	for k, text := range a.Completions {
 		ids, err := v.template.RenderAnswer(a.Prompt.Messages, a.Prompt.Prefill, text, a.EndedAt(k))
 		if err != nil {
-			return fmt.Errorf("%s, completion %d: %w", what, k+1, err)
+			return artifact.Errorf(artifact.ErrUsage, "showing %s: %s, completion %d: %w", v.source.path, what, k+1, err)
 		}
 		title := fmt.Sprintf("  %d", k+1)
 		if ranks != nil {
@@ -452,7 +452,7 @@ func (v *dataView) packedRows(B, T int) error {
 	}
 	examples, dropped, err := dataset.Tokenize(v.template, chats, T)
 	if err != nil {
-		return fmt.Errorf("%s: %w", v.source.path, err)
+		return artifact.Errorf(artifact.ErrUsage, "showing %s: %w", v.source.path, err)
 	}
 	var numbers []int // of each example, in the file
 	for i := range chats {
