@@ -46,6 +46,8 @@ var floors = map[string]int{
 	"generate": 3,
 	"embed":    3,
 
+	"generate/answers": 3,
+
 	"train/preference": 3,
 	"train/rollout":    3,
 
@@ -57,6 +59,8 @@ var floors = map[string]int{
 	"train/ppo":        4,
 	"train/dpo":        4,
 	"train/grpo":       4,
+	"sample":           4,
+	"judge":            4,
 	"evaluate":         4,
 	"export":           4,
 	"report":           4,

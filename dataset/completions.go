@@ -3,9 +3,7 @@ package dataset
 import (
 	"bytes"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"unicode/utf8"
 )
 
 // A Completion is an answer to a prompt that is to be given a reward.
@@ -42,46 +40,16 @@ func (c Completion) MarshalJSON() ([]byte, error) {
 }
 
 func (l completionLine) completions() ([]Completion, error) {
-	prompt := Prompt{Messages: l.Prompt, Prefill: l.Prefill}
-	if err := prompt.Check(); err != nil {
+	a, err := l.answers()
+	if err != nil {
 		return nil, err
 	}
-	if l.Completion == nil && l.Completions == nil && l.Chosen != nil && l.Rejected != nil {
-		l.Completions = []string{*l.Chosen, *l.Rejected}
-	}
-	texts, ended := l.Completions, []bool(nil)
-	var err error
-	switch {
-	case l.Completion != nil && l.Completions != nil:
-		return nil, errors.New(`both "completion" and "completions"; give one of them`)
-	case l.Completion == nil && len(l.Completions) == 0:
-		return nil, errors.New(`neither "completion" nor "completions"; a line is {"prompt":"…","completion":"…"}`)
-	case l.Completion != nil:
-		one := true
-		if l.Ended != nil {
-			err = json.Unmarshal(l.Ended, &one)
-		}
-		texts, ended = []string{*l.Completion}, []bool{one}
-	case l.Ended != nil:
-		err = json.Unmarshal(l.Ended, &ended)
-	}
-	if err != nil {
-		return nil, errors.New(`"ended" must be true or false, or an array of them with "completions"`)
-	}
-	if ended != nil && len(ended) != len(texts) {
-		return nil, fmt.Errorf(`%d completions and %d entries of "ended"; give one for each, or leave it out`, len(texts), len(ended))
-	}
-	out := make([]Completion, len(texts))
-	for i, text := range texts {
-		if !utf8.ValidString(text) {
-			return nil, fmt.Errorf("completion %d is not UTF-8, which JSON cannot hold; replace the bad bytes", i)
-		}
-		if text == "" && prompt.Prefill == "" {
+	for i, text := range a.Completions {
+		if text == "" && a.Prompt.Prefill == "" {
 			return nil, fmt.Errorf("completion %d is empty", i)
 		}
-		out[i] = Completion{prompt, text, ended == nil || ended[i]}
 	}
-	return out, nil
+	return a.All(), nil
 }
 
 // ReadCompletions reads a JSONL file of completions as docs/formats/rankings.md

@@ -171,6 +171,17 @@ type promptLine struct {
 	Prefill  string              `json:"prefill,omitempty"`
 }
 
+func (l promptLine) prompt() (Prompt, error) {
+	if len(l.Prompt) > 0 && len(l.Messages) > 0 {
+		return Prompt{}, errors.New(`both "prompt" and "messages"; give one of them`)
+	}
+	if len(l.Prompt)+len(l.Messages) == 0 {
+		return Prompt{}, errors.New(`neither "prompt" nor "messages"; a prompt is {"prompt":"…"}`)
+	}
+	p := Prompt{Messages: append([]tokenizer.Message(l.Prompt), l.Messages...), Prefill: l.Prefill}
+	return p, p.Check()
+}
+
 // promptWithTools is a promptLine that is read, with the keys of tools.
 type promptWithTools struct {
 	line  promptLine
@@ -191,22 +202,12 @@ func (l *promptWithTools) UnmarshalJSON(data []byte) error {
 func ReadPrompts(path string) ([]Prompt, error) {
 	var prompts []Prompt
 	err := readLines("prompts", path, func(given promptWithTools) error {
-		l := given.line
 		if err := given.tools.check(); err != nil {
 			return err
 		}
-		if len(l.Prompt) > 0 && len(l.Messages) > 0 {
-			return errors.New(`both "prompt" and "messages"; give one of them`)
-		}
-		if len(l.Prompt)+len(l.Messages) == 0 {
-			return errors.New(`neither "prompt" nor "messages"; a prompt is {"prompt":"…"}`)
-		}
-		p := Prompt{Messages: append([]tokenizer.Message(l.Prompt), l.Messages...), Prefill: l.Prefill}
-		if err := p.Check(); err != nil {
-			return err
-		}
+		p, err := given.line.prompt()
 		prompts = append(prompts, p)
-		return nil
+		return err
 	})
 	return prompts, err
 }

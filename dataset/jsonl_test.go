@@ -202,6 +202,22 @@ func FuzzReaders(f *testing.F) {
 		if _, err := ReadPrompts(path); err != nil && !errors.Is(err, artifact.ErrUsage) {
 			t.Fatal(err)
 		}
+		if asked, err := ReadAsked(path); err == nil {
+			for _, a := range asked {
+				if err := a.Prompt.Check(); err != nil {
+					t.Fatalf("%+v was read: %v", a, err)
+				}
+			}
+		}
+		if answers, err := ReadAnswers(path); err == nil {
+			to := file(t, "")
+			if err := WriteAnswers(to, answers); err != nil {
+				t.Fatal(err)
+			}
+			if again, err := ReadAnswers(to); err != nil || !reflect.DeepEqual(answers, again) {
+				t.Fatalf("%+v came back as %+v, %v", answers, again, err)
+			}
+		}
 		if rankings, err := ReadRankings(path); err == nil {
 			if err := WriteRankings(path, rankings); err != nil {
 				t.Fatal(err)

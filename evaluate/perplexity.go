@@ -29,68 +29,26 @@ type Perplexity struct {
 	BitsPerByte   float64 `json:"bits_per_byte"`
 }
 
-// tokensAtOnce is how many tokens a Program of MeasurePerplexity sees. It
-// changes no result.
+// tokensAtOnce is how many tokens a Program of a measurement sees. It changes no
+// result.
 const tokensAtOnce = 2048
 
 // MeasurePerplexity scores the tokens of a text in windows of so many tokens.
 // bos is the token that begins every text, -1 for none; lengths gives the bytes
 // that each id stands for. progress, if not nil, is told of the windows done.
 func MeasurePerplexity(ctx context.Context, m *model.Model, tokens []int32, window int, bos int32, lengths []int32, progress func(done, all int)) (Perplexity, error) {
-	result := Perplexity{Context: window, Windows: len(tokens) / max(1, window)}
-	if m.Head != model.LanguageModel {
-		return result, artifact.Errorf(artifact.ErrUsage, "measuring perplexity: the model has a %q head, which foretells no next token; give a language model", m.Head)
-	}
-	if window < 4 || window > m.Context {
-		return result, artifact.Errorf(artifact.ErrUsage, "measuring perplexity: a window of %d tokens is outside 4 to %d, the model's context", window, m.Context)
-	}
-	if result.Windows == 0 {
-		return result, artifact.Errorf(artifact.ErrUsage, "measuring perplexity: the text has %d tokens, fewer than a window of %d; give a longer text or a smaller --context", len(tokens), window)
-	}
-	rows := train.NewTextRows(min(result.Windows, max(1, tokensAtOnce/window)), window)
-	lm, err := train.NewEvaluation(m, rows.B, rows.T)
+	windows := halves(len(tokens), window)
+	result := Perplexity{Context: window, Windows: len(windows)}
+	scores, _, err := scoreWindows(ctx, m, tokens, windows, window, bos, lengths, progress)
 	if err != nil {
 		return result, err
 	}
-	first := window / 2 // the position whose next token is the first to be scored
 	var sum, squares float64
-	for at := 0; at < result.Windows; at += rows.B {
-		if ctx.Err() != nil {
-			return result, context.Cause(ctx)
-		}
-		for r := range rows.B {
-			row, targets := rows.Tokens[r*window:][:window], rows.Targets[r*window:][:window]
-			clear(row)
-			for i := range targets {
-				targets[i] = compute.IgnoreTarget
-			}
-			if at+r >= result.Windows {
-				continue
-			}
-			text := tokens[(at+r)*window:][:window]
-			copy(row, text)
-			if bos >= 0 {
-				row[0] = bos
-			}
-			copy(targets[first:], text[first+1:])
-			for _, id := range text[first+1:] {
-				result.Bytes += int64(lengths[id])
-			}
-		}
-		losses, err := lm.Losses(rows)
-		if err != nil {
-			return result, err
-		}
-		for i, loss := range losses {
-			if rows.Targets[i] != compute.IgnoreTarget {
-				sum += float64(loss)
-				squares += float64(loss) * float64(loss)
-				result.Tokens++
-			}
-		}
-		if progress != nil {
-			progress(min(at+rows.B, result.Windows), result.Windows)
-		}
+	for _, s := range scores {
+		sum += s.nats
+		squares += s.squares
+		result.Tokens += s.tokens
+		result.Bytes += s.bytes
 	}
 	n := float64(result.Tokens)
 	result.Loss = sum / n
@@ -102,4 +60,93 @@ func MeasurePerplexity(ctx context.Context, m *model.Model, tokens []int32, wind
 		result.BitsPerByte = sum / math.Ln2 / float64(result.Bytes)
 	}
 	return result, nil
+}
+
+// window is a part of a text: a model sees the tokens from begin on and foretells
+// those of [from, to), begin < from.
+type window struct{ begin, from, to int }
+
+// halves cuts n tokens into whole windows, of which the second half is scored.
+func halves(n, context int) []window {
+	var out []window
+	for begin := 0; context > 0 && begin+context <= n; begin += context {
+		out = append(out, window{begin, begin + context/2 + 1, begin + context})
+	}
+	return out
+}
+
+// strides cuts n tokens into windows that score every token but the first once,
+// stride tokens at a time. Each has at least context − stride tokens before it, as
+// far as the text has them.
+func strides(n, context, stride int) []window {
+	var out []window
+	for from := 1; from < n; from += stride {
+		to := min(from+stride, n)
+		out = append(out, window{max(0, to-1-context), from, to})
+	}
+	return out
+}
+
+// windowScore is what one window gave.
+type windowScore struct {
+	nats, squares float64 // sums over the scored tokens of the loss and of its square
+	tokens, bytes int64   // scored
+}
+
+// scoreWindows scores windows of at most length tokens before the last that is
+// scored. See MeasurePerplexity for bos and lengths; where the window begins the
+// text with bos, or elsewhere, its first token is bos.
+func scoreWindows(ctx context.Context, m *model.Model, tokens []int32, windows []window, length int, bos int32, lengths []int32, progress func(done, all int)) (scores []windowScore, flops int64, err error) {
+	if m.Head != model.LanguageModel {
+		return nil, 0, artifact.Errorf(artifact.ErrUsage, "measuring perplexity: the model has a %q head, which foretells no next token; give a language model", m.Head)
+	}
+	if length < 4 || length > m.Context {
+		return nil, 0, artifact.Errorf(artifact.ErrUsage, "measuring perplexity: a window of %d tokens is outside 4 to %d, the model's context", length, m.Context)
+	}
+	if len(windows) == 0 {
+		return nil, 0, artifact.Errorf(artifact.ErrUsage, "measuring perplexity: the text has %d tokens, fewer than a window of %d; give a longer text or a smaller --context", len(tokens), length)
+	}
+	rows := train.NewTextRows(min(len(windows), max(1, tokensAtOnce/length)), length)
+	lm, err := train.NewEvaluation(m, rows.B, rows.T)
+	if err != nil {
+		return nil, 0, err
+	}
+	scores = make([]windowScore, len(windows))
+	for at := 0; at < len(windows); at += rows.B {
+		if ctx.Err() != nil {
+			return nil, 0, context.Cause(ctx)
+		}
+		batch := windows[at:min(at+rows.B, len(windows))]
+		clear(rows.Tokens)
+		for i := range rows.Targets {
+			rows.Targets[i] = compute.IgnoreTarget
+		}
+		for r, w := range batch {
+			seen := rows.Tokens[r*length:][:length]
+			copy(seen, tokens[w.begin:w.to-1])
+			if bos >= 0 {
+				seen[0] = bos
+			}
+			copy(rows.Targets[r*length+w.from-1-w.begin:], tokens[w.from:w.to])
+		}
+		losses, err := lm.Losses(rows)
+		if err != nil {
+			return nil, 0, err
+		}
+		flops += lm.ForwardFLOPs()
+		for r, w := range batch {
+			s := &scores[at+r]
+			for i, id := range tokens[w.from:w.to] {
+				loss := float64(losses[r*length+w.from-1-w.begin+i])
+				s.nats += loss
+				s.squares += loss * loss
+				s.tokens++
+				s.bytes += int64(lengths[id])
+			}
+		}
+		if progress != nil {
+			progress(at+len(batch), len(windows))
+		}
+	}
+	return scores, flops, nil
 }

@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/seed-b72bdb6c/alma/artifact"
+	"github.com/seed-b72bdb6c/alma/artifact/gguf"
 	"github.com/seed-b72bdb6c/alma/compute"
 )
 
@@ -127,6 +128,29 @@ func (m *Model) WithHead(head Head, seed uint64, labels ...string) (*Model, erro
 	return out, nil
 }
 
+// ReadConfig reads the configuration of a model folder, or of a file that [IsGGUF],
+// without its weights.
+func ReadConfig(folder string) (Config, error) {
+	if IsGGUF(folder) {
+		file, err := gguf.Open(folder)
+		if err != nil {
+			return Config{}, err
+		}
+		defer file.Close()
+		c, _, err := configOfGGUF(file)
+		return c, err
+	}
+	path := filepath.Join(folder, "config.json")
+	data, err := os.ReadFile(path)
+	if err != nil {
+		if _, is := os.Stat(filepath.Join(folder, AdapterConfigFile)); is == nil {
+			return Config{}, notFound(fmt.Errorf("opening model folder %s: %w; it holds an adapter alone: merge it into its model first (alma merge)", folder, err))
+		}
+		return Config{}, notFound(fmt.Errorf("opening model folder %s: %w; a model folder holds config.json and model.safetensors", folder, err))
+	}
+	return ParseConfig(path, data)
+}
+
 // Load opens a Hugging Face folder: config.json and model.safetensors, or the
 // shards of model.safetensors.index.json. The tensors must be exactly the
 // parameters of the configuration: a missing, an extra or a misshapen one is an
@@ -136,15 +160,7 @@ func Load(engine compute.Engine, folder string) (*Model, error) {
 	if IsGGUF(folder) {
 		return loadGGUF(engine, folder)
 	}
-	path := filepath.Join(folder, "config.json")
-	data, err := os.ReadFile(path)
-	if err != nil {
-		if _, is := os.Stat(filepath.Join(folder, AdapterConfigFile)); is == nil {
-			return nil, notFound(fmt.Errorf("opening model folder %s: %w; it holds an adapter alone: merge it into its model first (alma merge)", folder, err))
-		}
-		return nil, notFound(fmt.Errorf("opening model folder %s: %w; a model folder holds config.json and model.safetensors", folder, err))
-	}
-	c, err := ParseConfig(path, data)
+	c, err := ReadConfig(folder)
 	if err != nil {
 		return nil, err
 	}

@@ -1,12 +1,7 @@
 package model
 
 import (
-	"os"
-	"path/filepath"
-	"strings"
-
 	"github.com/seed-b72bdb6c/alma/artifact"
-	"github.com/seed-b72bdb6c/alma/artifact/gguf"
 	"github.com/seed-b72bdb6c/alma/compute/count"
 )
 
@@ -34,31 +29,4 @@ func SketchOf(c Config, head Head) (*Model, *count.Engine, error) {
 		}
 	}
 	return m, engine, nil
-}
-
-// ReadConfigJSON returns the config.json of a model folder, or what it would be for
-// a GGUF file, without reading weights. A path that is neither is an
-// artifact.ErrNotFound.
-func ReadConfigJSON(path string) ([]byte, error) {
-	info, err := os.Stat(path)
-	if err != nil {
-		return nil, notFound(err)
-	}
-	if info.IsDir() {
-		data, err := os.ReadFile(filepath.Join(path, "config.json"))
-		return data, notFound(err)
-	}
-	if !strings.HasSuffix(strings.ToLower(path), ".gguf") {
-		return nil, artifact.Errorf(artifact.ErrNotFound, "reading %s: it is neither a model folder nor a GGUF file", path)
-	}
-	file, err := gguf.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	defer file.Close()
-	c, _, err := configOfGGUF(file)
-	if err != nil {
-		return nil, err
-	}
-	return MarshalConfig(c, "F32")
 }

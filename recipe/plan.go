@@ -124,15 +124,11 @@ func FactsOf(path string) stage.Facts {
 	if err != nil {
 		return f
 	}
-	if config, err := model.ReadConfigJSON(path); err == nil {
-		f.Model = config
-		var c struct {
-			Vocabulary int `json:"vocab_size"`
-		}
-		if json.Unmarshal(config, &c) == nil {
+	if c, err := model.ReadConfig(path); err == nil {
+		if f.Model, err = model.MarshalConfig(c, "F32"); err == nil {
 			f.Vocabulary = c.Vocabulary
+			return f
 		}
-		return f
 	}
 	if !info.IsDir() {
 		f.Bytes = info.Size()

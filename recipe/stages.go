@@ -2,8 +2,11 @@ package recipe
 
 import (
 	"github.com/seed-b72bdb6c/alma/corpus"
+	"github.com/seed-b72bdb6c/alma/evaluate"
 	"github.com/seed-b72bdb6c/alma/examples/godoc"
 	"github.com/seed-b72bdb6c/alma/export"
+	"github.com/seed-b72bdb6c/alma/judge"
+	"github.com/seed-b72bdb6c/alma/sample"
 	"github.com/seed-b72bdb6c/alma/stage"
 	"github.com/seed-b72bdb6c/alma/train/classify"
 	"github.com/seed-b72bdb6c/alma/train/ppo"
@@ -24,8 +27,11 @@ var Stages = []*stage.Stage{
 	pretrain.Stage,
 	sft.Stage,
 	classify.Stage,
+	sample.Stage,
+	judge.Stage,
 	reward.Stage,
 	ppo.Stage,
+	evaluate.Stage,
 	export.Merge,
 	export.Stage,
 

@@ -6,5 +6,5 @@ import "embed"
 
 // Files are the recipes, NAME.yaml.
 //
-//go:embed godoc.yaml encoder.yaml classifier.yaml
+//go:embed godoc.yaml assistant.yaml own-text.yaml classifier.yaml encoder.yaml
 var Files embed.FS

@@ -1,28 +1,23 @@
 package main
 
 import (
-	"context"
-	"fmt"
 	"os"
-	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/seed-b72bdb6c/alma/artifact"
-	"github.com/seed-b72bdb6c/alma/corpus"
 	"github.com/seed-b72bdb6c/alma/evaluate"
 	"github.com/seed-b72bdb6c/alma/progress"
-	"github.com/seed-b72bdb6c/alma/tokenizer"
 )
 
 func newEvalCommand(c *call) *cobra.Command {
 	cmd := family(&cobra.Command{
 		Use:     "eval",
 		GroupID: groupUse,
-		Short:   "Measure a model",
-		Long:    "Measure a model on texts that it was not trained on.",
+		Short:   "Measure models",
+		Long:    "Measure models on texts, prompts and rankings that they were not trained on.",
 	})
-	cmd.AddCommand(newEvalPerplexityCommand(c))
+	cmd.AddCommand(newEvalModelsCommand(c), newEvalPerplexityCommand(c))
 	return cmd
 }
 
@@ -71,7 +66,7 @@ Lines follow one another, with the token that ends a text between them.`,
 			if window == 0 {
 				window = min(defaultWindow, m.Context)
 			}
-			tokens, documents, err := readTokens(cmd.Context(), t, args[1])
+			tokens, documents, err := evaluate.ReadText(cmd.Context(), t, args[1])
 			if err != nil {
 				return err
 			}
@@ -81,7 +76,7 @@ Lines follow one another, with the token that ends a text between them.`,
 			display := progress.New(os.Stderr)
 			defer display.Done()
 			result := perplexity{Documents: documents, TextTokens: int64(len(tokens))}
-			result.Perplexity, err = evaluate.MeasurePerplexity(cmd.Context(), m, tokens, window, beginning(t), t.ByteLengths(), func(done, all int) {
+			result.Perplexity, err = evaluate.MeasurePerplexity(cmd.Context(), m, tokens, window, evaluate.Beginning(t), t.ByteLengths(), func(done, all int) {
 				if all > 20 {
 					display.Show(progress.Line{Label: "perplexity windows", Done: int64(done), Total: int64(all)})
 				}
@@ -103,51 +98,4 @@ Lines follow one another, with the token that ends a text between them.`,
 	c.engineFlags(cmd)
 	c.jsonFlag(cmd)
 	return cmd
-}
-
-// beginning is the token that the tokenizer puts before every text, -1 for
-// none.
-func beginning(t *tokenizer.Tokenizer) int32 {
-	bos, ok := t.BOS()
-	if around := t.Wrap([]int32{-1}); ok && len(around) > 1 && around[0] == bos {
-		return bos
-	}
-	return -1
-}
-
-// readTokens reads the documents of a file.
-func readTokens(ctx context.Context, t *tokenizer.Tokenizer, file string) (tokens []int32, documents int, err error) {
-	if _, err := os.Stat(file); err != nil {
-		return nil, 0, fmt.Errorf("opening the text: %w", err)
-	}
-	if bos := beginning(t); bos >= 0 {
-		tokens = append(tokens, bos)
-	}
-	var refused, unended error
-	err = corpus.Folder{Root: file}.Read(ctx, func(d corpus.Document) error {
-		if documents > 0 {
-			end, ok := t.EOS()
-			if !ok {
-				unended = artifact.Errorf(artifact.ErrUsage, "measuring perplexity: %s has several documents and the model's tokenizer names no token that ends a text; give one text", file)
-				return unended
-			}
-			tokens = append(tokens, end)
-		}
-		tokens = t.AppendEncode(tokens, strings.TrimSuffix(d.Text, "\n"))
-		documents++
-		return nil
-	}, func(r corpus.Refusal) {
-		refused = artifact.Errorf(artifact.ErrUsage, "measuring perplexity: %s: refused at byte %d: %s %s", r.File, r.Offset, r.Reason, r.Detail)
-	})
-	switch {
-	case unended != nil:
-		return nil, 0, unended
-	case err != nil:
-		return nil, 0, err
-	case refused != nil:
-		return nil, 0, refused
-	case documents == 0:
-		return nil, 0, artifact.Errorf(artifact.ErrUsage, "measuring perplexity: %s holds no text", file)
-	}
-	return tokens, documents, nil
 }

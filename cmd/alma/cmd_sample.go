@@ -18,15 +18,6 @@ import (
 // sampleSlots is how many texts are written side by side. It changes no text.
 const sampleSlots = 32
 
-// sampleLine is a line of alma sample --json. With "ranks" added by a person
-// it is a line of a rankings file (docs/formats/rankings.md).
-type sampleLine struct {
-	Prompt      any      `json:"prompt"` // a string, or messages
-	Prefill     string   `json:"prefill,omitempty"`
-	Completions []string `json:"completions"`
-	Ended       []bool   `json:"ended"`
-}
-
 func newSampleCommand(c *call) *cobra.Command {
 	var s generate.Sampling
 	var text, prefill, file string
@@ -151,14 +142,11 @@ func promptTokens(t *tokenizer.Tokenizer, template *chat.Template, p dataset.Pro
 func (c *call) sample(cmd *cobra.Command, g *generate.Generator, t *tokenizer.Tokenizer, prompts []dataset.Prompt, requests []generate.Request, s generate.Sampling) error {
 	k := len(requests) / len(prompts)
 	display := progress.New(os.Stderr)
-	lines := make([]sampleLine, len(prompts))
+	lines := make([]dataset.Answers, len(prompts))
 	missing := make([]int, len(prompts))
 	for i, p := range prompts {
 		missing[i] = k
-		lines[i] = sampleLine{Prompt: p.Messages, Prefill: p.Prefill, Completions: make([]string, k), Ended: make([]bool, k)}
-		if len(p.Messages) == 1 {
-			lines[i].Prompt = p.Text()
-		}
+		lines[i] = dataset.Answers{Prompt: p, Completions: make([]string, k), Ended: make([]bool, k)}
 	}
 	next, done := 0, 0
 	err := g.Run(cmd.Context(), requests, s, func(i int, completion generate.Completion) error {
@@ -173,7 +161,7 @@ func (c *call) sample(cmd *cobra.Command, g *generate.Generator, t *tokenizer.To
 			display.Show(progress.Line{Label: "completions", Done: int64(done), Total: int64(len(requests))})
 		}
 		for ; next < len(prompts) && missing[next] == 0; next++ {
-			if err := c.printSample(prompts[next], lines[next]); err != nil {
+			if err := c.printSample(lines[next]); err != nil {
 				return err
 			}
 		}
@@ -183,17 +171,17 @@ func (c *call) sample(cmd *cobra.Command, g *generate.Generator, t *tokenizer.To
 	return err
 }
 
-func (c *call) printSample(p dataset.Prompt, line sampleLine) error {
+func (c *call) printSample(line dataset.Answers) error {
 	if c.json {
 		return c.printJSON(line)
 	}
-	c.printf("> %s\n", strings.ReplaceAll(printable(p.Text()), "\n", "\n> "))
+	c.printf("> %s\n", strings.ReplaceAll(printable(line.Prompt.Text()), "\n", "\n> "))
 	for i, text := range line.Completions {
 		cut := ""
 		if !line.Ended[i] {
 			cut = " […]"
 		}
-		c.printf("%s%s%s\n\n", printable(line.Prefill), printable(text), cut)
+		c.printf("%s%s%s\n\n", printable(line.Prompt.Prefill), printable(text), cut)
 	}
 	return nil
 }

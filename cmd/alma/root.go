@@ -41,6 +41,7 @@ func newVerbs(c *call) []*cobra.Command {
 		newExportCommand(c),
 
 		newVerifyCommand(c),
+		newDataCommand(c),
 		newReplayCommand(c),
 		newBenchCommand(c),
 		newDoctorCommand(c),

@@ -232,6 +232,14 @@ func TestChatShowsNoControlCharacters(t *testing.T) {
 	}
 }
 
+// sampleLine is a line of alma sample --json, as others read it.
+type sampleLine struct {
+	Prompt      any      `json:"prompt"` // a string, or messages
+	Prefill     string   `json:"prefill"`
+	Completions []string `json:"completions"`
+	Ended       []bool   `json:"ended"`
+}
+
 func samples(t *testing.T, args ...string) []sampleLine {
 	t.Helper()
 	var lines []sampleLine

@@ -1,5 +1,3 @@
-// Package preference is what stages that learn from people's order share: rankings
-// as tokens, and the reward of a text by a reward model.
 package preference
 
 import (

@@ -1,0 +1,203 @@
+package main
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/seed-b72bdb6c/alma/artifact"
+	"github.com/seed-b72bdb6c/alma/chat"
+	"github.com/seed-b72bdb6c/alma/dataset"
+	"github.com/seed-b72bdb6c/alma/model"
+	"github.com/seed-b72bdb6c/alma/progress"
+	"github.com/seed-b72bdb6c/alma/tokenizer"
+)
+
+func newDataCommand(c *call) *cobra.Command {
+	cmd := family(&cobra.Command{
+		Use:     "data",
+		GroupID: groupCheck,
+		Short:   "Look at data as a model will see it, and check it",
+		Long:    "Look at dialogues, prompts, rankings, texts and token shards as a model will see\nthem, and check them before anything is trained.",
+	})
+	cmd.AddCommand(newDataShowCommand(c), newDataCheckCommand(c))
+	return cmd
+}
+
+// What a file of data can be read as.
+const (
+	asDialogues = "dialogues"
+	asPrompts   = "prompts"
+	asRankings  = "rankings"
+	asAnswers   = "answers"
+	asTexts     = "texts"
+	asShards    = "shards"
+)
+
+// dataSource is a file of data and the model that will see it.
+type dataSource struct {
+	path    string
+	as      string
+	guessed bool
+	model   string
+	context int // tokens of an entry
+	texts   dataset.TextOptions
+}
+
+// flags are those of both verbs; kinds are what the file can be read as.
+func (d *dataSource) flags(cmd *cobra.Command, kinds ...string) {
+	cmd.Flags().StringVar(&d.model, "model", "", "`DIR` of the model that will see the data; its tokenizer and chat form are used")
+	cmd.Flags().StringVar(&d.as, "as", "", "what the file holds: "+strings.Join(kinds, ", ")+"; by default what its beginning looks like")
+	cmd.Flags().IntVar(&d.context, "context", 0, "tokens that an entry may have; 0: the model's context")
+	cmd.Flags().StringVar(&d.texts.TextColumn, "text-column", "", "key, column or number of the text; by default the usual names")
+	cmd.Flags().StringVar(&d.texts.LabelColumn, "label-column", "", "key, column or number of the label; by default the usual names")
+}
+
+// open finds out what the file holds and opens the model's tokenizer and template.
+func (d *dataSource) open(cmd *cobra.Command, path string, kinds ...string) (*tokenizer.Tokenizer, *chat.Template, error) {
+	if err := required(cmd, "model"); err != nil {
+		return nil, nil, err
+	}
+	d.path = path
+	if d.as == "" {
+		var err error
+		if d.as, err = guessData(path); err != nil {
+			return nil, nil, err
+		}
+		d.guessed = true
+	}
+	if !slices.Contains(kinds, d.as) {
+		hint := "give one of them with --as"
+		if d.guessed {
+			hint = "that is what its beginning looks like; " + hint
+		}
+		return nil, nil, artifact.Errorf(artifact.ErrUsage, "reading %s as %s: this verb reads %s; %s", path, d.as, strings.Join(kinds, ", "), hint)
+	}
+	config, err := model.ReadConfig(d.model)
+	if err != nil {
+		return nil, nil, err
+	}
+	tok, err := model.LoadTokenizer(d.model)
+	if err != nil {
+		return nil, nil, err
+	}
+	switch {
+	case d.context < 0:
+		return nil, nil, artifact.Errorf(artifact.ErrUsage, "reading %s: --context is %d, want 0 (the model's) or more", path, d.context)
+	case d.context == 0:
+		d.context = config.Context
+	case d.context > config.Context:
+		return nil, nil, artifact.Errorf(artifact.ErrUsage, "reading %s: --context %d is longer than the model's, which is %d", path, d.context, config.Context)
+	}
+	if d.as == asTexts || d.as == asShards {
+		return tok, nil, nil
+	}
+	template, err := chat.For(tok)
+	if err != nil {
+		return nil, nil, fmt.Errorf("%s: %w", d.model, err)
+	}
+	return tok, template, nil
+}
+
+var checkedKinds = []string{asDialogues, asPrompts, asRankings, asTexts}
+
+func newDataCheckCommand(c *call) *cobra.Command {
+	var d dataSource
+	var rows, room int
+	var labels bool
+	cmd := &cobra.Command{
+		Use:   "check FILE --model DIR",
+		Short: "Read and tokenise a file, and tell what training would keep",
+		Long: `Read a whole file as a stage would, tokenise it as the model will see it, and tell
+what is kept, what is left out and why, how long the entries are, and what is there
+twice. Nothing is trained and nothing written.
+
+  dialogues  as alma sft: those longer than the context are left out
+  prompts    as alma ppo and alma sample: those without room for an answer of
+             --max-tokens are left out
+  rankings   as alma reward: left out are those that tie, and those of which a
+             completion, or all together in --rows packed rows, do not fit
+  texts      as alma classify: what is too long is cut
+
+A line that cannot be read ends the check with exit code 4 and the line's number.`,
+		Example: examples(
+			"alma data check dialogues.jsonl --model base",
+			"alma data check prompts.jsonl --model model --as prompts --max-tokens 64",
+			"alma data check rankings.jsonl --model model --context 256 --json",
+			"alma data check labelled.csv --model base --labels"),
+		Args: arguments(1, 1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			tok, template, err := d.open(cmd, args[0], checkedKinds...)
+			if err != nil {
+				return err
+			}
+			if rows < 1 || room < 0 || room >= d.context {
+				return artifact.Errorf(artifact.ErrUsage, "checking %s: --rows is %d and --max-tokens %d; want at least 1 row, and answers shorter than the context of %d", d.path, rows, room, d.context)
+			}
+			var report dataset.CheckReport
+			switch d.as {
+			case asDialogues:
+				report, err = dataset.CheckDialogues(template, d.path, d.context)
+			case asPrompts:
+				report, err = dataset.CheckPrompts(template, d.path, d.context, room)
+			case asRankings:
+				report, err = dataset.CheckRankings(template, d.path, rows, d.context)
+			case asTexts:
+				d.texts.Labels = labels || d.texts.LabelColumn != ""
+				report, err = dataset.CheckTexts(tok, d.path, d.texts, d.context)
+			}
+			if err != nil {
+				return err
+			}
+			if c.json {
+				return c.printJSON(report)
+			}
+			c.printDataCheck(d, report)
+			return nil
+		},
+	}
+	d.flags(cmd, checkedKinds...)
+	cmd.Flags().IntVar(&rows, "rows", 8, "of rankings: packed rows that all completions of a prompt share (micro_rows of alma reward)")
+	cmd.Flags().IntVar(&room, "max-tokens", 1, "of prompts: tokens that are left for an answer")
+	cmd.Flags().BoolVar(&labels, "labels", false, "of texts: ask for a label of each, and count them")
+	c.jsonFlag(cmd)
+	return cmd
+}
+
+// printDataCheck shows a report.
+func (c *call) printDataCheck(d dataSource, r dataset.CheckReport) {
+	count := func(n int) string { return progress.Count(int64(n)) }
+	how := ""
+	if d.guessed {
+		how = ", by its beginning"
+	}
+	c.printf("%s: %s%s\n", d.path, r.As, how)
+	c.printf("read      %s\nkept      %s\n", count(r.Entries), count(r.Kept))
+	for _, drop := range r.Dropped {
+		c.printf("left out  %s: %s (the first is number %s)\n", count(drop.N), drop.Reason, count(drop.First))
+	}
+	if r.Cut > 0 {
+		c.printf("cut       %s at %s tokens\n", count(r.Cut), count(r.Limit))
+	}
+	if r.Repeated > 0 {
+		c.printf("twice     %s are there before\n", count(r.Repeated))
+	}
+	c.printf("tokens    %s", progress.Count(r.Tokens))
+	if r.As == asDialogues {
+		c.printf(", of which %s count in the loss", progress.Count(r.Learned))
+	}
+	c.printf("\nlengths   median %s, 90 %% within %s, 99 %% within %s, longest %s (number %s); the limit is %s\n",
+		count(r.Lengths.Median), count(r.Lengths.P90), count(r.Lengths.P99), count(r.Lengths.Longest), count(r.Lengths.LongestAt), count(r.Limit))
+	if r.As == asRankings {
+		c.printf("pairs     %s\n", count(r.Pairs))
+		if len(r.Annotators) > 0 {
+			c.printf("ranked by %s\n", printable(strings.Join(r.Annotators, ", ")))
+		}
+	}
+	for _, label := range slices.Sorted(maps.Keys(r.Labels)) {
+		c.printf("label     %s: %s\n", printable(label), count(r.Labels[label]))
+	}
+}

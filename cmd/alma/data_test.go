@@ -1,0 +1,131 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/seed-b72bdb6c/alma/dataset"
+	"github.com/seed-b72bdb6c/alma/model"
+)
+
+// dialogueFile holds three short dialogues and one that fits into no context.
+func dialogueFile(t *testing.T) string {
+	line := func(question, answer string) string {
+		return fmt.Sprintf(`{"messages":[{"role":"user","content":%q},{"role":"assistant","content":%q}]}`+"\n", question, answer)
+	}
+	return write(t, filepath.Join(t.TempDir(), "dialogues.jsonl"),
+		line("Name a colour.", "Blue.")+line("Name a colour.", strings.Repeat("Blue or red. ", 40))+line("And a door.", "A white\tone.")+line("Name a colour.", "Blue."))
+}
+
+func TestDialoguesAreShownWithWhatCounts(t *testing.T) {
+	f := fixtures(t)
+	file := dialogueFile(t)
+	shown := succeed(t, "data", "show", file, "--model", f.base)
+	for _, want := range []string{
+		"<|im_start|>user\nName a colour.<|im_end|>\n<|im_start|>assistant\n⟦Blue.<|im_end|>⟧\n",
+		"more than 64: left out\n   (64 tokens of ", "✂", "⟦A white\tone.<|im_end|>⟧",
+	} {
+		if !strings.Contains(shown, want) {
+			t.Errorf("%q is missing in\n%s", want, shown)
+		}
+	}
+	if strings.Contains(shown, "dialogue 4") || strings.Contains(shown, "\x1b[") {
+		t.Errorf("four are shown of three, or colors in a file:\n%s", shown)
+	}
+	// The tokens are those of the model's tokenizer, the marks those of the mask.
+	tok, err := model.LoadTokenizer(f.base)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var e shownEntry
+	if err := json.Unmarshal([]byte(succeed(t, "data", "show", file, "--model", f.base, "-n", "1", "--from", "4", "--json")), &e); err != nil {
+		t.Fatal(err)
+	}
+	var learned []int32
+	for i, id := range e.Tokens {
+		if e.Trained[i] {
+			learned = append(learned, id)
+		}
+	}
+	if text, err := tok.Decode(learned); err != nil || text != "Blue.<|im_end|>" || e.Number != 4 || e.Fits != len(e.Tokens) {
+		t.Errorf("%+v: learned %q (%v)", e, text, err)
+	}
+	rows := succeed(t, "data", "show", file, "--model", f.base, "--rows", "2x64")
+	for _, want := range []string{"3 dialogues in 2 rows of 64; 1 do not fit", "row 1, segment 0, positions 0 to ", "of padding"} {
+		if !strings.Contains(rows, want) {
+			t.Errorf("%q is missing in\n%s", want, rows)
+		}
+	}
+}
+
+func TestRankingsPromptsTextsAndShardsAreShown(t *testing.T) {
+	a := alignedFixture(t)
+	for _, tt := range []struct {
+		args []string
+		want []string
+	}{
+		{[]string{a.rankings, "-n", "1"}, []string{"ranking 1: 4 completions, 4 pairs, by anna", "1, rank 1: ", "Blue.<|im_end|>\n", "4, rank 3: ", "cut off\nIt is\n"}},
+		{[]string{a.prompts, "-n", "1"}, []string{"prompt 1: ", "assistant\nIt\n"}},
+		{[]string{a.dialogues, "--as", "prompts", "-n", "1"}, []string{"<|im_start|>assistant\n\n"}},
+		{[]string{write(t, filepath.Join(t.TempDir(), "a.jsonl"), `{"prompt":"A?","completions":["B."]}`)}, []string{"prompt 1: 1 answers", "B.<|im_end|>"}},
+		{[]string{write(t, filepath.Join(t.TempDir(), "t.txt"), strings.Repeat("white ", 60)), "--context", "8"}, []string{"cut at 8", "✂"}},
+		{[]string{filepath.Join(a.base, "shards", "train"), "-n", "1"}, []string{"document 1: ", "The colour of house", "<|endoftext|>"}},
+		{[]string{filepath.Join(a.base, "shards", "train"), "--rows", "2×400"}, []string{"row 2, positions 0 to", "the next document"}},
+	} {
+		shown := succeed(t, append([]string{"data", "show", "--model", a.base}, tt.args...)...)
+		for _, want := range tt.want {
+			if !strings.Contains(shown, want) {
+				t.Errorf("%v: %q is missing in\n%s", tt.args, want, shown)
+			}
+		}
+	}
+}
+
+func TestDataIsCheckedBeforeAnythingIsTrained(t *testing.T) {
+	a := alignedFixture(t)
+	file := dialogueFile(t)
+	check := func(args ...string) (r dataset.CheckReport) {
+		if err := json.Unmarshal([]byte(succeed(t, append([]string{"data", "check", "--json"}, args...)...)), &r); err != nil {
+			t.Fatal(err)
+		}
+		return r
+	}
+	r := check(file, "--model", a.base)
+	if r.As != "dialogues" || r.Entries != 4 || r.Kept != 3 || r.Repeated != 1 || r.Dropped[0].First != 2 || r.Lengths.LongestAt != 2 || r.Limit != 64 {
+		t.Errorf("%+v", r)
+	}
+	if r := check(a.rankings, "--model", a.base); r.As != "rankings" || r.Pairs != 12*4 || r.Annotators[0] != "anna" {
+		t.Errorf("%+v", r)
+	}
+	if r := check(a.prompts, "--model", a.base, "--max-tokens", "60"); r.As != "prompts" || r.Kept != 0 || r.Dropped[0].N != 12 {
+		t.Errorf("%+v", r)
+	}
+	texts := write(t, filepath.Join(t.TempDir(), "t.csv"), "text,label\nwhite house,a\nblue house,b\nred house,a\n")
+	if r := check(texts, "--model", a.base, "--labels"); r.As != "texts" || r.Kept != 3 || r.Labels["a"] != 2 {
+		t.Errorf("%+v", r)
+	}
+	if shown := succeed(t, "data", "check", file, "--model", a.base); !strings.Contains(shown, "left out  1: more than 64 tokens (the first is number 2)\n") {
+		t.Errorf("check wrote\n%s", shown)
+	}
+	bad := write(t, filepath.Join(t.TempDir(), "bad.jsonl"), `{"messages":[{"role":"user","content":"A"},{"role":"assistant","content":"B"}]}`+"\n{}\n")
+	for _, tt := range []struct{ args, says string }{
+		{bad + " --model " + a.base, "bad.jsonl:2: "},
+		{a.prompts + " --model " + a.base + " --as rankings", "prompts.jsonl:1: "},
+		{a.prompts + " --model " + a.base + " --as shards", "this verb reads dialogues, prompts, rankings, texts"},
+		{a.prompts + " --model " + a.base + " --context 65", "longer than the model's, which is 64"},
+		{a.prompts, "--model is missing"},
+	} {
+		if o := alma(t, append([]string{"data", "check"}, strings.Fields(tt.args)...)...); o.code != 4 || !strings.Contains(o.stderr, tt.says) {
+			t.Errorf("%s: exit code %d, %s, want 4 and %q", tt.args, o.code, o.stderr, tt.says)
+		}
+	}
+	if o := alma(t, "data", "show", a.prompts, "--model", a.base, "--rows", "2"); o.code != 4 || !strings.Contains(o.stderr, "as 2x256") {
+		t.Errorf("exit code %d: %s", o.code, o.stderr)
+	}
+	if o := alma(t, "data", "check", "none.jsonl", "--model", a.base); o.code != 10 {
+		t.Errorf("exit code %d: %s", o.code, o.stderr)
+	}
+}

@@ -1,0 +1,251 @@
+package dataset
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/seed-b72bdb6c/alma/artifact"
+	"github.com/seed-b72bdb6c/alma/tokenizer"
+)
+
+// A CheckReport says what a stage would make of a file: what it keeps, what it
+// leaves out and why, and how long it is in tokens. The entries are dialogues,
+// prompts, rankings or texts.
+type CheckReport struct {
+	As      string `json:"as"`    // what the entries were read as
+	Limit   int    `json:"limit"` // tokens that an entry may have
+	Entries int    `json:"entries"`
+	Kept    int    `json:"kept"`
+	Dropped []Drop `json:"dropped,omitempty"`
+	// Repeated counts the entries that are there before; they are kept.
+	Repeated int `json:"repeated"`
+	// Tokens are those of the kept entries, of rankings of all completions with
+	// their prompts.
+	Tokens int64 `json:"tokens"`
+	// Learned are the tokens of dialogues that count in the loss, and Pairs those
+	// of rankings.
+	Learned int64 `json:"learned,omitempty"`
+	Pairs   int   `json:"pairs,omitempty"`
+	// Cut counts texts that are kept without their end.
+	Cut int `json:"cut,omitempty"`
+	// Lengths are of all entries, kept or not; of rankings, of all completions with
+	// their prompts.
+	Lengths LengthReport `json:"lengths"`
+	// Labels count the kept texts of each label.
+	Labels map[string]int `json:"labels,omitempty"`
+	// Annotators are those that the rankings name, in order.
+	Annotators []string `json:"annotators,omitempty"`
+}
+
+// Drop counts entries that are left out for a reason.
+type Drop struct {
+	Reason string `json:"reason"`
+	N      int    `json:"n"`
+	First  int    `json:"first"` // the first of them, counted from 1
+}
+
+// LengthReport is how many tokens entries have.
+type LengthReport struct {
+	Median    int `json:"median"`
+	P90       int `json:"p90"` // at most so many in 90 % of them
+	P99       int `json:"p99"`
+	Longest   int `json:"longest"`
+	LongestAt int `json:"longest_at"` // its entry, counted from 1
+}
+
+// checker counts the entries of a file.
+type checker struct {
+	report  CheckReport
+	lengths []int
+	seen    map[string]bool
+}
+
+func newChecker(as string, limit, entries int) *checker {
+	return &checker{report: CheckReport{As: as, Limit: limit, Entries: entries}, seen: map[string]bool{}}
+}
+
+// length notes the tokens of something of entry i.
+func (c *checker) length(i, n int) {
+	c.lengths = append(c.lengths, n)
+	if l := &c.report.Lengths; n > l.Longest {
+		l.Longest, l.LongestAt = n, i+1
+	}
+}
+
+// repeats notes the content of an entry.
+func (c *checker) repeats(content string) {
+	if c.seen[content] {
+		c.report.Repeated++
+	}
+	c.seen[content] = true
+}
+
+// drop leaves entry i out.
+func (c *checker) drop(i int, reason string) {
+	for d := range c.report.Dropped {
+		if c.report.Dropped[d].Reason == reason {
+			c.report.Dropped[d].N++
+			return
+		}
+	}
+	c.report.Dropped = append(c.report.Dropped, Drop{reason, 1, i + 1})
+}
+
+func (c *checker) done() CheckReport {
+	if n := len(c.lengths); n > 0 {
+		slices.Sort(c.lengths)
+		at := func(percent int) int { return c.lengths[max(0, (n*percent+99)/100-1)] }
+		c.report.Lengths.Median, c.report.Lengths.P90, c.report.Lengths.P99 = at(50), at(90), at(99)
+	}
+	return c.report
+}
+
+func tooLongFor(limit int) string { return fmt.Sprintf("more than %d tokens", limit) }
+
+// contentOf writes messages so that equal ones are equal texts.
+func contentOf(messages []tokenizer.Message, more ...string) string {
+	var b strings.Builder
+	for _, m := range messages {
+		fmt.Fprintf(&b, "%q %q %q\n", m.Role, m.Content, m.Prefill)
+	}
+	fmt.Fprintf(&b, "%q", more)
+	return b.String()
+}
+
+// CheckDialogues reads a file as fine-tuning reads it: dialogues of more than limit
+// tokens are left out.
+func CheckDialogues(r Renderer, path string, limit int) (CheckReport, error) {
+	chats, err := ReadDialogues(path)
+	if err != nil {
+		return CheckReport{}, err
+	}
+	c := newChecker("dialogues", limit, len(chats))
+	for i, chat := range chats {
+		ids, mask, err := r.RenderChat(chat.Messages, false)
+		if err != nil {
+			return CheckReport{}, artifact.Errorf(artifact.ErrUsage, "%s: tokenizing dialogue %d: %w", path, i+1, err)
+		}
+		c.length(i, len(ids))
+		c.repeats(contentOf(chat.Messages))
+		if len(ids) > limit {
+			c.drop(i, tooLongFor(limit))
+			continue
+		}
+		c.report.Kept++
+		c.report.Tokens += int64(len(ids))
+		c.report.Learned += int64(Example{ids, mask}.Learned())
+	}
+	return c.done(), nil
+}
+
+// CheckPrompts reads a file of prompts, or of dialogues for their prompts, as
+// sampling and PPO read it: those that leave no room for an answer of room tokens
+// within limit are left out.
+func CheckPrompts(r Renderer, path string, limit, room int) (CheckReport, error) {
+	asked, err := ReadAsked(path)
+	if err != nil {
+		return CheckReport{}, err
+	}
+	c := newChecker("prompts", limit-room, len(asked))
+	for i, a := range asked {
+		ids, err := r.RenderPrompt(a.Prompt.Messages, a.Prompt.Prefill)
+		if err != nil {
+			return CheckReport{}, artifact.Errorf(artifact.ErrUsage, "%s: tokenizing prompt %d: %w", path, i+1, err)
+		}
+		c.length(i, len(ids))
+		c.repeats(contentOf(a.Prompt.Messages, a.Prompt.Prefill))
+		if len(ids) > limit-room {
+			c.drop(i, fmt.Sprintf("more than %d tokens, which leaves no room for an answer of %d in %d", limit-room, room, limit))
+			continue
+		}
+		c.report.Kept++
+		c.report.Tokens += int64(len(ids))
+	}
+	return c.done(), nil
+}
+
+// CheckRankings reads a file of rankings or pairs as reward modelling reads it: left
+// out are rankings that only tie, that have a completion of more than limit tokens,
+// prompt included, or whose completions do not all fit into rows packed rows of limit
+// tokens.
+func CheckRankings(r Renderer, path string, rows, limit int) (CheckReport, error) {
+	all, err := ReadRankings(path)
+	if err != nil {
+		return CheckReport{}, err
+	}
+	c := newChecker("rankings", limit, len(all))
+	for i, ranking := range all {
+		texts := make([][]int32, len(ranking.Completions))
+		for k, completion := range ranking.Completions {
+			if texts[k], err = r.RenderAnswer(ranking.Prompt.Messages, ranking.Prompt.Prefill, completion, ranking.EndedAt(k)); err != nil {
+				return CheckReport{}, artifact.Errorf(artifact.ErrUsage, "%s: tokenizing ranking %d: %w", path, i+1, err)
+			}
+			c.length(i, len(texts[k]))
+		}
+		c.repeats(contentOf(ranking.Prompt.Messages, append([]string{ranking.Prompt.Prefill, fmt.Sprint(ranking.Ranks)}, ranking.Completions...)...))
+		if a := ranking.Annotator; a != "" && !slices.Contains(c.report.Annotators, a) {
+			c.report.Annotators = append(c.report.Annotators, a)
+		}
+		pairs := Pairs(ranking.Ranks)
+		switch {
+		case len(pairs) == 0:
+			c.drop(i, "all completions tie")
+			continue
+		case slices.ContainsFunc(texts, func(t []int32) bool { return len(t) > limit }):
+			c.drop(i, "a completion with "+tooLongFor(limit))
+			continue
+		case !FitTogether(texts, rows, limit):
+			c.drop(i, fmt.Sprintf("completions that do not fit into %d rows of %d tokens together", rows, limit))
+			continue
+		}
+		c.report.Kept++
+		c.report.Pairs += len(pairs)
+		for _, t := range texts {
+			c.report.Tokens += int64(len(t))
+		}
+	}
+	slices.Sort(c.report.Annotators)
+	return c.done(), nil
+}
+
+// FitTogether tells whether texts go into so many packed rows of length tokens.
+func FitTogether(texts [][]int32, rows, length int) bool {
+	lengths := make([]int, len(texts))
+	for i, t := range texts {
+		lengths[i] = len(t)
+	}
+	packed, err := Pack(lengths, length) // fails for a text that is too long alone
+	return err == nil && len(packed) <= rows
+}
+
+// CheckTexts reads a file of texts as classification reads it: what is longer than
+// limit tokens is cut at its end.
+func CheckTexts(t *tokenizer.Tokenizer, path string, o TextOptions, limit int) (CheckReport, error) {
+	texts, err := ReadTexts(path, o)
+	if err != nil {
+		return CheckReport{}, err
+	}
+	c := newChecker("texts", limit, len(texts))
+	if o.Labels {
+		c.report.Labels = map[string]int{}
+	}
+	around, _ := t.WrapSize()
+	for i, text := range texts {
+		ids, cut, err := EncodeText(t, text.Text, limit)
+		if err != nil {
+			return CheckReport{}, artifact.Errorf(artifact.ErrUsage, "reading texts %s:%d: %w", path, text.Line, err)
+		}
+		c.length(i, around+len(t.Encode(text.Text)))
+		c.repeats(contentOf(nil, text.Text, text.Label))
+		if cut {
+			c.report.Cut++
+		}
+		c.report.Kept++
+		c.report.Tokens += int64(len(ids))
+		if o.Labels {
+			c.report.Labels[text.Label]++
+		}
+	}
+	return c.done(), nil
+}
