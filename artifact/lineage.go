@@ -28,19 +28,23 @@ type Link struct {
 // Trace walks the chain of an artifact, a part of one, or a file back to where it
 // began. With verify the content of every artifact is hashed again and compared with
 // its manifest. Inputs that have moved with their run's folder are found beside it.
-func Trace(path string, verify bool) (*Link, error) {
+//
+// Of what no stage made, origin, if not nil, is asked for the artifact that it came
+// from: its digest, and where it lies, "" if that is not known.
+func Trace(path string, verify bool, origin func(path string) (source Input, ok bool)) (*Link, error) {
 	if _, err := os.Stat(path); err != nil {
 		if errors.Is(err, fs.ErrNotExist) {
 			return nil, Mark(ErrNotFound, err)
 		}
 		return nil, err
 	}
-	t := tracer{verify: verify, seen: map[string]*Link{}}
+	t := tracer{verify: verify, origin: origin, seen: map[string]*Link{}}
 	return t.link("", path, "")
 }
 
 type tracer struct {
 	verify bool
+	origin func(path string) (Input, bool)
 	seen   map[string]*Link // by path: an artifact that several read is walked once
 }
 
@@ -66,6 +70,20 @@ func (t *tracer) link(role, path, recorded string) (*Link, error) {
 	}
 	folder, part := stageOf(path)
 	if folder == "" {
+		if t.origin == nil {
+			return l, nil
+		}
+		source, ok := t.origin(path)
+		switch {
+		case ok && source.Path == "":
+			l.Inputs = []*Link{{Role: "exported from", Path: "somewhere else", SHA256: source.SHA256, Recorded: source.SHA256, Problems: []string{"is not found"}}}
+		case ok:
+			next, err := t.link("exported from", source.Path, source.SHA256)
+			if err != nil {
+				return nil, err
+			}
+			l.Inputs = []*Link{next}
+		}
 		return l, nil
 	}
 	l.Part = part

@@ -3,6 +3,7 @@ package export
 import (
 	"bufio"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -52,4 +53,39 @@ func frontMatter(from io.Reader) map[string]string {
 		}
 	}
 	return head
+}
+
+// Origin is the artifact that an exported file or folder came from: its digest, and
+// where it lies if it is found beside the path or below one of the folders, such as
+// runs.
+func Origin(path string, folders ...string) (source artifact.Input, ok bool) {
+	source.SHA256 = About(path).Lineage
+	if source.SHA256 == "" {
+		return source, false
+	}
+	const depth = 3 // a folder of runs, a run, a stage
+	parent := filepath.Dir(filepath.Clean(path))
+	for _, root := range append([]string{parent, filepath.Dir(parent)}, folders...) {
+		level := func(path string) int { return strings.Count(filepath.Clean(path), string(filepath.Separator)) }
+		_ = filepath.WalkDir(root, func(at string, d fs.DirEntry, err error) error { // what cannot be read is not it
+			if err != nil || !d.IsDir() {
+				return nil
+			}
+			if level(at)-level(root) > depth {
+				return fs.SkipDir
+			}
+			if _, err := artifact.Open(at, false); err != nil {
+				return nil
+			}
+			if sum, err := artifact.HashInput(at); err == nil && sum == source.SHA256 {
+				source.Path = at
+				return fs.SkipAll
+			}
+			return nil
+		})
+		if source.Path != "" {
+			return source, true
+		}
+	}
+	return source, true
 }

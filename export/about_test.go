@@ -82,12 +82,16 @@ func TestAnExportSaysOfTheModelWhatItsSourceSays(t *testing.T) {
 	m, tok, stage := source(t, model.Llama, "")
 	folder := t.TempDir()
 	want := model.About{Name: "Tiny 1", Author: "A. Body", Licence: "other", LicenceName: "tiny-1", LicenceLink: "https://example.org/tiny"}
+	digest, err := artifact.HashInput(stage)
+	if err != nil {
+		t.Fatal(err)
+	}
 	head := "---\nmodel_name: Tiny 1\nmodel_author: A. Body\nlicense: other\nlicense_name: tiny-1\nlicense_link: https://example.org/tiny\n---\n"
 	if err := os.WriteFile(filepath.Join(folder, "README.md"), []byte(head), 0o666); err != nil {
 		t.Fatal(err)
 	}
 	for format := range types {
-		for from, want := range map[string]model.About{folder: want, stage: {Name: filepath.Base(filepath.Dir(stage)) + "-sft"}} {
+		for from, want := range map[string]model.About{folder: want, stage: {Name: filepath.Base(filepath.Dir(stage)) + "-sft", Lineage: digest}} {
 			o := Options{Source: from, Format: format, Type: "f16", Out: filepath.Join(t.TempDir(), "out")}
 			if _, err := Write(t.Context(), m, tok, o); err != nil {
 				t.Fatal(err)

@@ -73,6 +73,9 @@ func aboutOf(source string, lines []ancestor) model.About {
 	if about.Name == "" {
 		about.Name = nameOf(source, lines)
 	}
+	if lines[0].manifest != nil { // what an import or an export before said of itself is older
+		about.Lineage = lines[0].sha256
+	}
 	return about
 }
 

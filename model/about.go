@@ -16,6 +16,9 @@ type About struct {
 	// Licence is its name as the Hugging Face Hub abbreviates it ("apache-2.0"), or
 	// "other": then LicenceName and LicenceLink say which.
 	Licence, LicenceName, LicenceLink string
+	// Lineage is the SHA-256 of the artifact of alma's that was exported
+	// (artifact.HashInput), which leads back to what it was made from.
+	Lineage string
 }
 
 // fact is a field of About with its key in GGUF's metadata, and its key in the
@@ -32,6 +35,7 @@ func (a *About) facts() []fact {
 		{"general.license", "license", &a.Licence},
 		{"general.license.name", "license_name", &a.LicenceName},
 		{"general.license.link", "license_link", &a.LicenceLink},
+		{"alma.lineage", "alma_lineage", &a.Lineage},
 	}
 }
 

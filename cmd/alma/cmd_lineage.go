@@ -7,6 +7,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/seed-b72bdb6c/alma/artifact"
+	"github.com/seed-b72bdb6c/alma/export"
 	"github.com/seed-b72bdb6c/alma/progress"
 )
 
@@ -17,11 +18,13 @@ func newLineageCommand(c *call) *cobra.Command {
 		Short:   "Draw the chain from data to a model, an adapter or an exported file",
 		Long: `Draw the chain that leads to a model, an adapter, a file of a stage, or an exported
 file: which stage made it, from what, and what that was made from, down to the data.
-What changed since, or is gone, is marked; alma verify reads everything again.`,
+What changed since, or is gone, is marked; alma verify reads everything again. An
+exported file carries the digest of what it came from, which is looked for beside it
+and below runs/.`,
 		Example: examples("alma lineage runs/godoc/ppo", "alma lineage runs/godoc/rankings/rankings.jsonl --json"),
 		Args:    arguments(1, 1),
 		RunE: func(_ *cobra.Command, args []string) error {
-			link, err := artifact.Trace(args[0], false)
+			link, err := trace(args[0], false)
 			if err != nil {
 				return err
 			}
@@ -47,7 +50,7 @@ gone. Then the exit code is 5.`,
 		Example: examples("alma verify runs/godoc/ppo"),
 		Args:    arguments(1, 1),
 		RunE: func(_ *cobra.Command, args []string) error {
-			link, err := artifact.Trace(args[0], true)
+			link, err := trace(args[0], true)
 			if err != nil {
 				return err
 			}
@@ -74,6 +77,12 @@ gone. Then the exit code is 5.`,
 	}
 	c.jsonFlag(cmd)
 	return cmd
+}
+
+// trace walks the chain of a path; what an exported file came from is looked for
+// beside it and below runs.
+func trace(path string, verify bool) (*artifact.Link, error) {
+	return artifact.Trace(path, verify, func(path string) (artifact.Input, bool) { return export.Origin(path, "runs") })
 }
 
 // drawLink draws a chain as a tree, each artifact's inputs once.

@@ -74,3 +74,31 @@ func TestExportsAskedForWronglyAreUsageErrors(t *testing.T) {
 		}
 	}
 }
+
+func TestAnExportedFileLeadsBackToWhatItWasMadeFrom(t *testing.T) {
+	f := fixtures(t)
+	dir := t.TempDir()
+	model := filepath.Join(dir, "model")
+	succeed(t, "sft", "--base", f.base, "--dialogues", f.dialogues, "--out", model, "--set", "epochs=1", "--set", "batch_rows=2", "--set", "micro_rows=2", "--set", "context=64")
+	for _, args := range [][]string{{filepath.Join(dir, "model.gguf"), "gguf"}, {filepath.Join(dir, "published"), "hf"}} {
+		succeed(t, "export", model, "--format", args[1], "--out", args[0])
+		drawn := succeed(t, "lineage", args[0])
+		for _, want := range []string{"exported from: " + model, "base: " + f.base, "dialogues: " + f.dialogues, "corpus: " + f.corpus} {
+			if !strings.Contains(drawn, want) {
+				t.Errorf("the lineage of %s does not show %q:\n%s", args[0], want, drawn)
+			}
+		}
+		succeed(t, "verify", args[0])
+	}
+	// Where the source is not found, its digest is there all the same.
+	elsewhere := filepath.Join(t.TempDir(), "a", "b", "model.gguf")
+	if err := os.MkdirAll(filepath.Dir(elsewhere), 0o777); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Rename(filepath.Join(dir, "model.gguf"), elsewhere); err != nil {
+		t.Fatal(err)
+	}
+	if o := alma(t, "verify", elsewhere); o.code != 5 || !strings.Contains(o.stdout, "is not found") {
+		t.Errorf("without its source: exit code %d\n%s%s", o.code, o.stdout, o.stderr)
+	}
+}
