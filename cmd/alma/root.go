@@ -316,7 +316,7 @@ func (c *call) environment() (stage.Environment, *cpu.Engine, error) {
 		return stage.Environment{}, nil, err
 	}
 	log := &progress.Log{Progress: progress.New(os.Stderr), PeakFLOPS: engine.MeasurePeak() * 1e9}
-	return stage.Environment{Engine: engine, Log: log, CheckpointSteps: c.checkpointSteps}, engine, nil
+	return stage.Environment{Engine: engine, Log: log, CheckpointSteps: c.checkpointSteps, Memory: machineMemory()}, engine, nil
 }
 
 // examples indents the lines of an example text as cobra shows it.

@@ -99,8 +99,8 @@ func run(ctx context.Context, w *stage.Work, c Config, in Inputs) error {
 	// Once most texts are told apart the norm is near 0, and one hard text a leap.
 	guard.Least = c.Clip
 	loop := &train.Loop{
-		Stage: "classify", Folder: w.Dir(), Steps: len(steps), Config: train.Identity(c, w.Stage), Guard: guard, Log: w.Log, CheckpointSteps: w.CheckpointSteps,
-		States: []train.State{train.ModelState{Model: m, Optimizer: optimizer, Extra: extra, Ends: chat.Ends(tok, nil)}},
+		Stage: "classify", Folder: w.Dir(), Steps: len(steps), Config: train.Identity(c, w.Stage), Guard: guard, Log: w.Log, CheckpointSteps: w.CheckpointSteps, Memory: w.Memory,
+		States: []train.State{&train.ModelState{Model: m, Optimizer: optimizer, Extra: extra, Ends: chat.Ends(tok, nil)}},
 		Step: func(_ context.Context, step int) (train.StepReport, error) {
 			total := loss.weight(steps[step])
 			report := train.StepReport{FLOPs: optimizer.FLOPs()}

@@ -135,6 +135,12 @@ func (r *run) Save() (artifact.Contents, error) {
 	return artifact.Contents{"rollout.json": artifact.Bytes(data)}, nil
 }
 
+// Snapshot implements train.State: Save encodes at once.
+func (r *run) Snapshot() (artifact.Contents, error) { return r.Save() }
+
+// SnapshotSize implements train.State.
+func (r *run) SnapshotSize() int64 { return 0 } // little beside the models
+
 // Load implements train.State.
 func (r *run) Load(c *artifact.Checkpoint) error {
 	data, err := c.ReadFile("rollout.json")
@@ -325,10 +331,10 @@ func runStage(ctx context.Context, w *stage.Work, c Config, in Inputs) error {
 		return err
 	}
 	loop := &train.Loop{
-		Stage: "ppo", Folder: w.Dir(), Steps: steps, Config: train.Identity(c, w.Stage), Guard: u.policyGuard, Log: w.Log, CheckpointSteps: w.CheckpointSteps,
+		Stage: "ppo", Folder: w.Dir(), Steps: steps, Config: train.Identity(c, w.Stage), Guard: u.policyGuard, Log: w.Log, CheckpointSteps: w.CheckpointSteps, Memory: w.Memory,
 		States: []train.State{
-			train.ModelState{Base: in.Policy, Model: policy, Optimizer: u.policyOptimizer, Extra: extra, Ends: ends},
-			train.ModelState{Prefix: "critic-", Base: in.Critic, Model: critic, Optimizer: u.criticOptimizer},
+			&train.ModelState{Base: in.Policy, Model: policy, Optimizer: u.policyOptimizer, Extra: extra, Ends: ends},
+			&train.ModelState{Prefix: "critic-", Base: in.Critic, Model: critic, Optimizer: u.criticOptimizer},
 			r,
 		},
 		Step: func(ctx context.Context, step int) (train.StepReport, error) {

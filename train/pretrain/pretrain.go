@@ -211,8 +211,8 @@ func run(ctx context.Context, w *stage.Work, c Config, in Inputs) error {
 		return err
 	}
 	loop := &train.Loop{
-		Stage: "pretrain", Folder: w.Dir(), Steps: c.Steps, Config: train.Identity(c, w.Stage), Guard: guard, Log: w.Log, CheckpointSteps: w.CheckpointSteps,
-		States: []train.State{train.ModelState{Model: m, Optimizer: optimizer, Extra: extra, Ends: chat.Ends(tok, nil)}},
+		Stage: "pretrain", Folder: w.Dir(), Steps: c.Steps, Config: train.Identity(c, w.Stage), Guard: guard, Log: w.Log, CheckpointSteps: w.CheckpointSteps, Memory: w.Memory,
+		States: []train.State{&train.ModelState{Model: m, Optimizer: optimizer, Extra: extra, Ends: chat.Ends(tok, nil)}},
 		Step: func(_ context.Context, step int) (train.StepReport, error) {
 			first := uint64(step) * uint64(rows)
 			targets, err := reader.targets(first, rows, batch)

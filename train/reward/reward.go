@@ -142,8 +142,8 @@ func run(ctx context.Context, w *stage.Work, c Config, in Inputs) error {
 	}
 	guard := c.Guard()
 	loop := &train.Loop{
-		Stage: "reward", Folder: w.Dir(), Steps: len(steps), Config: train.Identity(c, w.Stage), Guard: guard, Log: w.Log, CheckpointSteps: w.CheckpointSteps,
-		States: []train.State{train.ModelState{Base: in.Base, Model: m, Optimizer: optimizer, Extra: extra, Ends: ends}},
+		Stage: "reward", Folder: w.Dir(), Steps: len(steps), Config: train.Identity(c, w.Stage), Guard: guard, Log: w.Log, CheckpointSteps: w.CheckpointSteps, Memory: w.Memory,
+		States: []train.State{&train.ModelState{Base: in.Base, Model: m, Optimizer: optimizer, Extra: extra, Ends: ends}},
 		Step: func(_ context.Context, step int) (train.StepReport, error) {
 			var sum stepSum
 			for _, micro := range steps[step].micros {

@@ -122,8 +122,8 @@ func run(ctx context.Context, w *stage.Work, c Config, in Inputs) error {
 		return err
 	}
 	loop := &train.Loop{
-		Stage: "sft", Folder: w.Dir(), Steps: len(schedule), Config: train.Identity(c, w.Stage), Guard: guard, Log: w.Log, CheckpointSteps: w.CheckpointSteps,
-		States: []train.State{train.ModelState{Base: in.Base, Model: m, Optimizer: optimizer, Extra: extra, Ends: ends}},
+		Stage: "sft", Folder: w.Dir(), Steps: len(schedule), Config: train.Identity(c, w.Stage), Guard: guard, Log: w.Log, CheckpointSteps: w.CheckpointSteps, Memory: w.Memory,
+		States: []train.State{&train.ModelState{Base: in.Base, Model: m, Optimizer: optimizer, Extra: extra, Ends: ends}},
 		Step: func(_ context.Context, step int) (train.StepReport, error) {
 			rows := schedule[step]
 			targets := learned(rows, examples)
