@@ -302,7 +302,7 @@ func runStage(ctx context.Context, w *stage.Work, c Config, in Inputs) error {
 		return err
 	}
 	if c.PretrainCoef > 0 {
-		shards, err := openText(w, in.Text, tok)
+		shards, err := openText(ctx, w, in.Text, tok)
 		if err != nil {
 			return err
 		}

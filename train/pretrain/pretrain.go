@@ -12,7 +12,6 @@ package pretrain
 
 import (
 	"context"
-	"crypto/sha256"
 	"fmt"
 	"math"
 	"path/filepath"
@@ -306,69 +305,34 @@ func documentNames(from string, stream *dataset.Stream, first uint64, rows int) 
 	return strings.Join(names, ", ")
 }
 
-// openShards tokenises a split of the corpus into shards, unless an earlier
-// run of the stage did so from the same text with the same tokenizer.
-func openShards(ctx context.Context, work *stage.Work, from, to string, split corpus.Split, tok *tokenizer.Tokenizer) (*dataset.Shards, error) {
-	end, ok := tok.TokenID(tokenizer.EndOfText)
-	if !ok {
-		return nil, artifact.Errorf(artifact.ErrUsage, "tokenising the corpus: the tokenizer has no %s, which ends documents", tokenizer.EndOfText)
-	}
+// openShards opens the shards of a split of the corpus, which are made from it
+// unless they are there.
+func openShards(ctx context.Context, w *stage.Work, from, to string, split corpus.Split, tok *tokenizer.Tokenizer) (*dataset.Shards, error) {
 	report, err := corpus.ReadReport(from)
 	if err != nil {
 		return nil, err
 	}
-	if report.Of(split).Documents == 0 {
+	total := int64(report.Of(split).Documents)
+	if total == 0 {
 		return nil, artifact.Errorf(artifact.ErrUsage, "tokenising the corpus %s: its %s split is empty; make the corpus again with more documents, or with another share of them held out", from, split)
 	}
 	documents := filepath.Join(from, report.Of(split).File)
-	source, err := shardSource(documents, tok)
+	_, sum, err := artifact.HashFile(documents)
 	if err != nil {
 		return nil, err
 	}
-	shards, damage, err := dataset.ReuseShards(to, source)
-	if shards != nil || err != nil {
-		return shards, err
-	}
-	if damage != nil {
-		work.Log.Warn(fmt.Errorf("%w; tokenising again", damage))
-	}
-	w, err := dataset.NewShardWriter(to, dataset.ShardOptions{VocabSize: tok.VocabSize(), EndToken: end, Source: source})
-	if err != nil {
-		return nil, err
-	}
-	var ids []int32
-	var n int64
-	for doc, err := range corpus.Documents(documents) {
-		if err == nil && ctx.Err() != nil {
-			err = context.Cause(ctx)
-		}
-		if err == nil {
-			ids = tok.AppendEncode(ids[:0], doc.Text)
-			err = w.Append(ids)
-		}
-		if err != nil {
-			w.Abort()
-			return nil, err
-		}
-		n++
-		work.Log.Progress.Show(progress.Line{Label: "tokenising " + string(split) + " documents", Done: n, Total: int64(report.Of(split).Documents)})
-	}
-	work.Log.Progress.Done()
-	if _, err := w.Close(); err != nil {
-		return nil, err
-	}
-	return dataset.OpenShards(to)
-}
-
-// shardSource says what shards are made from.
-func shardSource(documents string, tok *tokenizer.Tokenizer) (string, error) {
-	_, text, err := artifact.HashFile(documents)
-	if err != nil {
-		return "", err
-	}
-	files, err := tok.Files()
-	if err != nil {
-		return "", err
-	}
-	return fmt.Sprintf("documents %s, tokenizer %x", text, sha256.Sum256(files[tokenizer.TokenizerFile])), nil
+	defer w.Log.Progress.Done()
+	return dataset.MakeShards(ctx, to, dataset.Source{
+		Name: "the corpus " + from, ID: "documents " + sum, Tokenizer: tok, Damaged: w.Log.Warn,
+		Documents: func(yield func(string, error) bool) {
+			for doc, err := range corpus.Documents(documents) {
+				if !yield(doc.Text, err) {
+					return
+				}
+			}
+		},
+		Shown: func(done int64) {
+			w.Log.Progress.Show(progress.Line{Label: "tokenising " + string(split) + " documents", Done: done, Total: total})
+		},
+	})
 }
