@@ -7,7 +7,6 @@ import (
 	"math"
 
 	"github.com/seed-b72bdb6c/alma/artifact"
-	"github.com/seed-b72bdb6c/alma/chat"
 	"github.com/seed-b72bdb6c/alma/compute"
 	"github.com/seed-b72bdb6c/alma/dataset"
 	"github.com/seed-b72bdb6c/alma/generate"
@@ -107,6 +106,7 @@ type run struct {
 	reference passes
 	critic    passes
 	generator *generate.Generator
+	updater   *updater
 	lm        *train.LanguageModel
 	stream    *dataset.Stream
 	text      *dataset.Packed
@@ -207,24 +207,24 @@ func (c Config) addAdapters(policy, critic *model.Model) (reference *model.Model
 
 // prepare makes a run ready for its first step: adapters, Programs and
 // optimizers. It returns the frozen reference.
-func (r *run) prepare(policy, critic *model.Model) (reference *model.Model, u *updater, err error) {
+func (r *run) prepare(policy, critic *model.Model) (reference *model.Model, err error) {
 	c := r.config
 	if reference, err = c.addAdapters(policy, critic); err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	if err := r.compile(policy, reference, critic); err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	policyOptimizer, err := train.NewOptimizer(policy, c.AdamW())
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	criticOptimizer, err := train.NewOptimizer(critic, c.AdamW())
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	u, err = newUpdater(c, c.Iterations*c.minibatches(), policyOptimizer, criticOptimizer)
-	return reference, u, err
+	r.updater, err = newUpdater(c, c.Iterations*c.minibatches(), policyOptimizer, criticOptimizer)
+	return reference, err
 }
 
 // Run runs the stage in the folder out, continuing where an earlier run stopped.
@@ -238,111 +238,60 @@ func runStage(ctx context.Context, w *stage.Work, c Config, in Inputs) error {
 	if c.PretrainCoef > 0 && in.Text == "" {
 		return errNoText(c)
 	}
-	policy, tok, err := train.LoadModel(w.Engine, in.Policy)
+	t, err := train.Open(w, "ppo", in.Policy)
 	if err != nil {
 		return err
 	}
-	if policy.Head != model.LanguageModel {
-		return artifact.Errorf(artifact.ErrUsage, "configuring ppo: the policy %s has a %q head; give a language model", in.Policy, policy.Head)
+	if t.Model.Head != model.LanguageModel {
+		return artifact.Errorf(artifact.ErrUsage, "configuring ppo: the policy %s has a %q head; give a language model", in.Policy, t.Model.Head)
 	}
-	critic, err := model.Load(w.Engine, in.Critic)
+	critic, err := openCritic(t, c, in)
 	if err != nil {
 		return err
 	}
-	if critic.Vocabulary != policy.Vocabulary {
-		return artifact.Errorf(artifact.ErrUsage, "configuring ppo: the critic %s has %d tokens and the policy %s has %d; both must have one tokenizer", in.Critic, critic.Vocabulary, in.Policy, policy.Vocabulary)
+	length, err := c.length(t.Model, critic)
+	if err != nil {
+		return err
 	}
-	for _, folder := range []string{in.Critic, in.RewardModel} {
-		if folder == "" {
-			continue
-		}
-		if err := sameTokenizer(tok, in.Policy, folder); err != nil {
-			return err
-		}
-	}
-	if critic.Head != model.Scalar {
-		if critic, err = critic.WithHead(model.Scalar, c.Seed); err != nil {
-			return err
-		}
-	}
-	policy.Recompute, critic.Recompute = c.Recompute, c.Recompute
-	longest := min(policy.Context, critic.Context)
-	length := c.Context
-	if length == 0 {
-		length = longest
-	}
-	if length > longest {
-		return artifact.Errorf(artifact.ErrUsage, "configuring ppo: context %d is longer than the models', which is %d", length, longest)
+	if err := t.Converse(); err != nil {
+		return err
 	}
 	r := newRun(c, length)
-	template, err := chat.For(tok)
+	r.stop = t.Ends
+	dropped, err := r.read(t, in)
 	if err != nil {
-		return fmt.Errorf("%s: %w", in.Policy, err)
-	}
-	ends := chat.Ends(tok, template)
-	r.stop = ends
-
-	prompts, err := dataset.ReadPrompts(in.Prompts)
-	if err != nil {
-		return err
-	}
-	ids, kept, err := dataset.TokenizePrompts(template, prompts, r.shape.T-c.MaxTokens)
-	if err != nil {
-		return fmt.Errorf("%s: %w", in.Prompts, err)
-	}
-	if len(ids) == 0 {
-		return artifact.Errorf(artifact.ErrUsage, "reading prompts %s: none of %d leaves room for %d tokens in a context of %d", in.Prompts, len(prompts), c.MaxTokens, r.shape.T)
-	}
-	r.prompts = ids
-	keptPrompts := make([]dataset.Prompt, len(kept))
-	for i, k := range kept {
-		keptPrompts[i] = prompts[k]
-	}
-	if r.reward, err = in.reward(w.Environment, c, tok, keptPrompts); err != nil {
 		return err
 	}
 	if c.PretrainCoef > 0 {
-		shards, err := openText(ctx, w, in.Text, tok)
+		shards, err := openText(ctx, w, in.Text, t.Tokenizer)
 		if err != nil {
 			return err
 		}
 		defer shards.Close()
-		if shards.Info.VocabSize > policy.Vocabulary {
-			return artifact.Errorf(artifact.ErrUsage, "configuring ppo: the pretraining text %s is of %d tokens and the policy %s has %d; both must have one tokenizer", in.Text, shards.Info.VocabSize, in.Policy, policy.Vocabulary)
+		if shards.Info.VocabSize > t.Model.Vocabulary {
+			return artifact.Errorf(artifact.ErrUsage, "configuring ppo: the pretraining text %s is of %d tokens and the policy %s has %d; both must have one tokenizer", in.Text, shards.Info.VocabSize, in.Policy, t.Model.Vocabulary)
 		}
-		if r.stream, err = dataset.NewStream(shards, dataset.StreamOptions{T: policy.Context, Seed: c.Seed, Shuffle: true}); err != nil {
+		if r.stream, err = dataset.NewStream(shards, dataset.StreamOptions{T: t.Model.Context, Seed: c.Seed, Shuffle: true}); err != nil {
 			return err
 		}
 	}
-	reference, u, err := r.prepare(policy, critic)
+	t.Model.Recompute, critic.Recompute = c.Recompute, c.Recompute
+	reference, err := r.prepare(t.Model, critic)
 	if err != nil {
 		return err
 	}
+	t.Optimizer, t.Guard = r.updater.policyOptimizer, r.updater.policyGuard
 	frozen, err := reference.Digest()
 	if err != nil {
 		return err
 	}
-
-	steps := c.Iterations * c.minibatches()
 	w.Log.Printf("ppo: %s prompts (%s do not fit), %s iterations of %d responses, %d steps each",
-		progress.Count(int64(len(ids))), progress.Count(int64(len(prompts)-len(ids))), progress.Count(int64(c.Iterations)), c.Prompts, c.minibatches())
-	extra, err := tok.Files()
-	if err != nil {
-		return err
-	}
-	loop := &train.Loop{
-		Stage: "ppo", Folder: w.Dir(), Steps: steps, Config: train.Identity(c, w.Stage), Guard: u.policyGuard, Log: w.Log, CheckpointSteps: w.CheckpointSteps, Memory: w.Memory,
-		States: []train.State{
-			&train.ModelState{Base: in.Policy, Model: policy, Optimizer: u.policyOptimizer, Extra: extra, Ends: ends},
-			&train.ModelState{Prefix: "critic-", Base: in.Critic, Model: critic, Optimizer: u.criticOptimizer},
-			r,
-		},
-		Step: func(ctx context.Context, step int) (train.StepReport, error) {
-			return r.step(ctx, step, func(sum *minibatchSum, batch func() string) error { return u.apply(step, sum, batch) })
-		},
-	}
-	totals, err := loop.Run(ctx)
-	if err != nil {
+		progress.Count(int64(len(r.prompts))), progress.Count(int64(dropped)), progress.Count(int64(c.Iterations)), c.Prompts, c.minibatches())
+	if err := t.Run(ctx, c, train.Loop{
+		Steps:  c.Iterations * c.minibatches(),
+		Step:   r.update,
+		States: []train.State{&train.ModelState{Prefix: "critic-", Base: in.Critic, Model: critic, Optimizer: r.updater.criticOptimizer}, r},
+	}); err != nil {
 		return err
 	}
 	after, err := reference.Digest()
@@ -352,11 +301,71 @@ func runStage(ctx context.Context, w *stage.Work, c Config, in Inputs) error {
 	if after != frozen {
 		return fmt.Errorf("finishing ppo: the frozen reference changed while the policy was trained; this is a fault in alma")
 	}
-	if err := train.SaveModel(w.Dir(), in.Policy, policy, tok, c.Temperature, ends); err != nil {
-		return err
+	return t.Save(c.Temperature)
+}
+
+// openCritic opens what the critic begins as, and checks that it and the reward
+// model read the tokens that the policy writes.
+func openCritic(t *train.Trainer, c Config, in Inputs) (*model.Model, error) {
+	critic, err := model.Load(t.Engine, in.Critic)
+	if err != nil {
+		return nil, err
 	}
-	totals.Fill(&w.Manifest)
-	return nil
+	if critic.Vocabulary != t.Model.Vocabulary {
+		return nil, artifact.Errorf(artifact.ErrUsage, "configuring ppo: the critic %s has %d tokens and the policy %s has %d; both must have one tokenizer", in.Critic, critic.Vocabulary, in.Policy, t.Model.Vocabulary)
+	}
+	for _, folder := range []string{in.Critic, in.RewardModel} {
+		if folder == "" {
+			continue
+		}
+		if err := sameTokenizer(t.Tokenizer, in.Policy, folder); err != nil {
+			return nil, err
+		}
+	}
+	if critic.Head != model.Scalar {
+		return critic.WithHead(model.Scalar, c.Seed)
+	}
+	return critic, nil
+}
+
+// length is the tokens of a packed row, which both models must have positions for.
+func (c Config) length(policy, critic *model.Model) (int, error) {
+	longest := min(policy.Context, critic.Context)
+	if c.Context > longest {
+		return 0, artifact.Errorf(artifact.ErrUsage, "configuring ppo: context %d is longer than the models', which is %d", c.Context, longest)
+	}
+	if c.Context == 0 {
+		return longest, nil
+	}
+	return c.Context, nil
+}
+
+// read takes the prompts that leave room for a response, and the reward of
+// responses to them. It returns how many prompts do not.
+func (r *run) read(t *train.Trainer, in Inputs) (dropped int, err error) {
+	prompts, err := dataset.ReadPrompts(in.Prompts)
+	if err != nil {
+		return 0, err
+	}
+	ids, kept, err := dataset.TokenizePrompts(t.Template, prompts, r.shape.T-r.config.MaxTokens)
+	if err != nil {
+		return 0, fmt.Errorf("%s: %w", in.Prompts, err)
+	}
+	if len(ids) == 0 {
+		return 0, artifact.Errorf(artifact.ErrUsage, "reading prompts %s: none of %d leaves room for %d tokens in a context of %d", in.Prompts, len(prompts), r.config.MaxTokens, r.shape.T)
+	}
+	r.prompts = ids
+	keptPrompts := make([]dataset.Prompt, len(kept))
+	for i, k := range kept {
+		keptPrompts[i] = prompts[k]
+	}
+	r.reward, err = in.reward(t.Environment, r.config, t.Tokenizer, keptPrompts)
+	return len(prompts) - len(ids), err
+}
+
+// update takes an optimizer step.
+func (r *run) update(ctx context.Context, step int) (train.StepReport, error) {
+	return r.step(ctx, step, func(sum *minibatchSum, batch func() string) error { return r.updater.apply(step, sum, batch) })
 }
 
 // minibatchSum sums what a minibatch tells.

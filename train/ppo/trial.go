@@ -10,9 +10,8 @@ import (
 // Trial takes PPO's iterations on models in memory, without a folder, a
 // tokenizer or checkpoints: what an iteration costs can be measured with it.
 type Trial struct {
-	run     *run
-	updater *updater
-	steps   int // optimizer steps so far
+	run   *run
+	steps int // optimizer steps so far
 }
 
 // NewTrial prepares Config.Iterations of them on prompts of token ids. The
@@ -25,7 +24,7 @@ func NewTrial(c Config, policy, critic *model.Model, prompts [][]int32, reward R
 	t := &Trial{run: newRun(c, c.Context)}
 	t.run.prompts, t.run.reward = prompts, reward
 	var err error
-	_, t.updater, err = t.run.prepare(policy, critic)
+	_, err = t.run.prepare(policy, critic)
 	return t, err
 }
 
@@ -33,8 +32,7 @@ func NewTrial(c Config, policy, critic *model.Model, prompts [][]int32, reward R
 // returns the FLOPs that it took, those of the reward apart.
 func (t *Trial) Iterate(ctx context.Context) (flops int64, err error) {
 	for range t.run.config.minibatches() {
-		step := t.steps
-		report, err := t.run.step(ctx, step, func(sum *minibatchSum, batch func() string) error { return t.updater.apply(step, sum, batch) })
+		report, err := t.run.update(ctx, t.steps)
 		if err != nil {
 			return flops, err
 		}
