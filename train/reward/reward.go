@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/seed-b72bdb6c/alma/artifact"
+	"github.com/seed-b72bdb6c/alma/dataset"
 	"github.com/seed-b72bdb6c/alma/model"
 	"github.com/seed-b72bdb6c/alma/progress"
 	"github.com/seed-b72bdb6c/alma/stage"
@@ -65,9 +66,9 @@ func Run(ctx context.Context, env stage.Environment, c Config, in Inputs, out st
 type modelling struct {
 	*train.Trainer
 	Config
-	rankings []ranking
-	held     []ranking // to measure on
-	plan     []stepPlan
+	rankings []preference.Ranking
+	held     []preference.Ranking // to measure on
+	plan     []preference.Step
 	loss     *rankingLoss
 	scorer   *preference.Scorer
 
@@ -93,17 +94,17 @@ func run(ctx context.Context, w *stage.Work, c Config, in Inputs) error {
 		return err
 	}
 	r := &modelling{Trainer: t, Config: c, validated: -1}
-	file, err := load(t.Template, in.Rankings, c.MicroRows, length)
+	file, err := preference.Load(t.Template, in.Rankings, c.MicroRows, length)
 	if err != nil {
 		return err
 	}
-	r.rankings = file.rankings
+	r.rankings = file.Rankings
 	if in.Validation != "" {
-		held, err := load(t.Template, in.Validation, c.MicroRows, length)
+		held, err := preference.Load(t.Template, in.Validation, c.MicroRows, length)
 		if err != nil {
 			return err
 		}
-		r.held = held.rankings
+		r.held = held.Rankings
 	}
 	var demonstrations [][]int32
 	if in.Demonstrations != "" {
@@ -130,8 +131,8 @@ func run(ctx context.Context, w *stage.Work, c Config, in Inputs) error {
 		return err
 	}
 	w.Log.Printf("reward: %s prompts (%s do not fit into %d rows of %d tokens, %s have ties only), %s steps of %d prompts",
-		progress.Count(int64(len(r.rankings))), progress.Count(int64(file.long)), c.MicroRows, length,
-		progress.Count(int64(file.tied)), progress.Count(int64(len(r.plan))), c.BatchPrompts)
+		progress.Count(int64(len(r.rankings))), progress.Count(int64(file.Long)), c.MicroRows, length,
+		progress.Count(int64(file.Tied)), progress.Count(int64(len(r.plan))), c.BatchPrompts)
 	loop := train.Loop{Steps: len(r.plan), Step: r.step, EvaluateEvery: c.EvalEvery}
 	if len(r.held) > 0 {
 		loop.Evaluate = r.evaluate
@@ -140,9 +141,9 @@ func run(ctx context.Context, w *stage.Work, c Config, in Inputs) error {
 		return err
 	}
 	metrics := w.Manifest.Metrics
-	metrics["rankings"], metrics["dropped_long"], metrics["dropped_tied"] = float64(len(r.rankings)), float64(file.long), float64(file.tied)
-	if len(file.annotators) > 0 {
-		w.Manifest.Extra = map[string]string{"annotators": strings.Join(file.annotators, ", ")}
+	metrics["rankings"], metrics["dropped_long"], metrics["dropped_tied"] = float64(len(r.rankings)), float64(file.Long), float64(file.Tied)
+	if len(file.Annotators) > 0 {
+		w.Manifest.Extra = map[string]string{"annotators": strings.Join(file.Annotators, ", ")}
 	}
 	if err := r.validate(ctx); err != nil {
 		return err
@@ -156,12 +157,12 @@ func run(ctx context.Context, w *stage.Work, c Config, in Inputs) error {
 // step is the mean ranking loss over the step's prompts.
 func (r *modelling) step(_ context.Context, step int) (train.StepReport, error) {
 	var sum stepSum
-	for _, micro := range r.plan[step].micros {
-		if err := r.loss.accumulate(&sum, r.rankings, micro, r.plan[step].prompts()); err != nil {
+	for _, micro := range r.plan[step].Micros {
+		if err := r.loss.accumulate(&sum, r.rankings, micro, r.plan[step].Prompts()); err != nil {
 			return train.StepReport{}, err
 		}
 	}
-	update, err := r.Update(step, sum.loss, func() string { return "rankings " + r.plan[step].lines(r.rankings) })
+	update, err := r.Update(step, sum.loss, func() string { return "rankings " + r.plan[step].Lines(r.rankings) })
 	accuracy, lead := sum.right/float64(sum.pairs), sum.lead/float64(sum.pairs)
 	metrics := append([]train.Metric{{Name: "loss", Value: sum.loss}}, update.Metrics()...)
 	return train.StepReport{
@@ -206,6 +207,16 @@ func (r *modelling) center(ctx context.Context, demonstrations [][]int32) error 
 	return err
 }
 
+// Render is [preference.Render].
+func Render(r dataset.Renderer, prompt dataset.Prompt, completion string, ended bool) ([]int32, error) {
+	return preference.Render(r, prompt, completion, ended)
+}
+
+// plan lists the steps.
+func plan(rankings []preference.Ranking, c Config, length int) ([]preference.Step, error) {
+	return preference.Plan(rankings, preference.PlanOptions{Epochs: c.Epochs, Prompts: c.BatchPrompts, Rows: c.MicroRows, Length: length, Seed: c.Seed})
+}
+
 // setBias moves the head's bias so that the texts' mean reward is 0, and
 // returns it.
 func setBias(ctx context.Context, m *model.Model, s *preference.Scorer, texts [][]int32) (float64, error) {
@@ -230,10 +241,10 @@ func mean(rewards []float32) float64 {
 }
 
 // validate measures the rewards of rankings against their order.
-func validate(ctx context.Context, s *preference.Scorer, rankings []ranking) (Validation, error) {
+func validate(ctx context.Context, s *preference.Scorer, rankings []preference.Ranking) (Validation, error) {
 	var texts [][]int32
 	for _, r := range rankings {
-		texts = append(texts, r.texts...)
+		texts = append(texts, r.Texts...)
 	}
 	rewards, err := s.Scores(ctx, texts)
 	if err != nil {
@@ -241,8 +252,8 @@ func validate(ctx context.Context, s *preference.Scorer, rankings []ranking) (Va
 	}
 	scored := make([]Scored, len(rankings))
 	for i, r := range rankings {
-		k := len(r.texts)
-		scored[i] = Scored{Rewards: rewards[:k], Ranks: r.ranks}
+		k := len(r.Texts)
+		scored[i] = Scored{Rewards: rewards[:k], Ranks: r.Ranks}
 		rewards = rewards[k:]
 	}
 	return Measure(scored), nil

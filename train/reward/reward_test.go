@@ -107,17 +107,17 @@ func randomTexts(n, least, most, vocabulary int, seed uint64) [][]int32 {
 }
 
 // randomRankings makes a ranking of random texts of each list of ranks.
-func randomRankings(vocabulary int, ranks ...[]int) []ranking {
-	var list []ranking
+func randomRankings(vocabulary int, ranks ...[]int) []preference.Ranking {
+	var list []preference.Ranking
 	for i, r := range ranks {
-		list = append(list, ranking{index: i, texts: randomTexts(len(r), 3, 14, vocabulary, uint64(i+1)), ranks: r, pairs: dataset.Pairs(r)})
+		list = append(list, preference.Ranking{Index: i, Texts: randomTexts(len(r), 3, 14, vocabulary, uint64(i+1)), Ranks: r, Pairs: dataset.Pairs(r)})
 	}
 	return list
 }
 
 // oneStep computes the loss of rankings as one step and leaves its gradients
 // in the model.
-func oneStep(t testing.TB, m *model.Model, rankings []ranking, c Config, length int) stepSum {
+func oneStep(t testing.TB, m *model.Model, rankings []preference.Ranking, c Config, length int) stepSum {
 	t.Helper()
 	c.Epochs, c.BatchPrompts = 1, len(rankings)
 	steps, err := plan(rankings, c, length)
@@ -132,8 +132,8 @@ func oneStep(t testing.TB, m *model.Model, rankings []ranking, c Config, length 
 		t.Fatal(err)
 	}
 	var sum stepSum
-	for _, micro := range steps[0].micros {
-		if err := loss.accumulate(&sum, rankings, micro, steps[0].prompts()); err != nil {
+	for _, micro := range steps[0].Micros {
+		if err := loss.accumulate(&sum, rankings, micro, steps[0].Prompts()); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -142,12 +142,12 @@ func oneStep(t testing.TB, m *model.Model, rankings []ranking, c Config, length 
 
 // naiveLoss is the loss as the paper's equation 1 reads, in float64: for each
 // prompt a loop over pairs, each text scored alone.
-func naiveLoss(t testing.TB, s *preference.Scorer, rankings []ranking, margin, centering float64) float64 {
+func naiveLoss(t testing.TB, s *preference.Scorer, rankings []preference.Ranking, margin, centering float64) float64 {
 	t.Helper()
 	total := 0.0
 	for _, r := range rankings {
-		rewards := make([]float64, len(r.texts))
-		for k, text := range r.texts {
+		rewards := make([]float64, len(r.Texts))
+		for k, text := range r.Texts {
 			scores, err := s.Scores(t.Context(), [][]int32{text})
 			if err != nil {
 				t.Fatal(err)
@@ -157,7 +157,7 @@ func naiveLoss(t testing.TB, s *preference.Scorer, rankings []ranking, margin, c
 		sum, pairs := 0.0, 0
 		for i := range rewards {
 			for j := range rewards {
-				if r.ranks[i] < r.ranks[j] {
+				if r.Ranks[i] < r.Ranks[j] {
 					sum -= math.Log(1 / (1 + math.Exp(-(rewards[i] - rewards[j] - margin))))
 					sum += centering * math.Pow(rewards[i]+rewards[j], 2)
 					pairs++
@@ -400,7 +400,7 @@ func TestReward11EveryCompletionGoesThroughTheModelOnce(t *testing.T) {
 		t.Errorf("%d forward passes, want %d", engine.texts, want)
 	}
 	for _, r := range rankings {
-		for k, text := range r.texts {
+		for k, text := range r.Texts {
 			n := 0
 			for _, seen := range engine.last {
 				if slices.Equal(seen, text) {
@@ -408,7 +408,7 @@ func TestReward11EveryCompletionGoesThroughTheModelOnce(t *testing.T) {
 				}
 			}
 			if n != 1 {
-				t.Errorf("completion %d of prompt %d went through the model %d times", k, r.index, n)
+				t.Errorf("completion %d of prompt %d went through the model %d times", k, r.Index, n)
 			}
 		}
 	}
@@ -526,11 +526,11 @@ func TestReward12EveryPromptIsSeenOnceByDefault(t *testing.T) {
 		}
 		seen, total := make([]int, len(rankings)), 0
 		for _, s := range steps {
-			for _, m := range s.micros {
-				if len(m.rows) > c.MicroRows {
-					t.Errorf("a micro-batch of %d rows, want at most %d", len(m.rows), c.MicroRows)
+			for _, m := range s.Micros {
+				if len(m.Rows) > c.MicroRows {
+					t.Errorf("a micro-batch of %d rows, want at most %d", len(m.Rows), c.MicroRows)
 				}
-				for _, x := range m.prompts {
+				for _, x := range m.Prompts {
 					seen[x]++
 					total++
 				}
@@ -835,14 +835,14 @@ func TestPromptsThatCannotBeUsedAreCounted(t *testing.T) {
 	}); err != nil {
 		t.Fatal(err)
 	}
-	f, err := load(tok, path, 4, 64)
+	f, err := preference.Load(tok, path, 4, 64)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(f.rankings) != 1 || f.rankings[0].index != 2 || f.long != 2 || f.tied != 1 {
-		t.Errorf("%d used, %d too long, %d tied; want the third alone, 2 and 1", len(f.rankings), f.long, f.tied)
+	if len(f.Rankings) != 1 || f.Rankings[0].Index != 2 || f.Long != 2 || f.Tied != 1 {
+		t.Errorf("%d used, %d too long, %d tied; want the third alone, 2 and 1", len(f.Rankings), f.Long, f.Tied)
 	}
-	if _, err := load(tok, path, 4, 8); !errors.Is(err, artifact.ErrUsage) || !strings.Contains(err.Error(), path) {
+	if _, err := preference.Load(tok, path, 4, 8); !errors.Is(err, artifact.ErrUsage) || !strings.Contains(err.Error(), path) {
 		t.Errorf("a context that nothing fits into: %v", err)
 	}
 }
@@ -970,10 +970,10 @@ func BenchmarkStep(b *testing.B) {
 		Width: 192, Layers: 4, Heads: 6, KVHeads: 6, HeadDim: 32, FeedForward: 512,
 		Epsilon: 1e-6, RoPETheta: 10000, Tied: true, InitRange: .02, BOS: -1, EOS: -1, Pad: 3,
 	})
-	var rankings []ranking
+	var rankings []preference.Ranking
 	for i := range c.BatchPrompts {
 		ranks := []int{2, 1, 4, 3}
-		rankings = append(rankings, ranking{index: i, texts: randomTexts(4, 60, 120, m.Vocabulary, uint64(i)), ranks: ranks, pairs: dataset.Pairs(ranks)})
+		rankings = append(rankings, preference.Ranking{Index: i, Texts: randomTexts(4, 60, 120, m.Vocabulary, uint64(i)), Ranks: ranks, Pairs: dataset.Pairs(ranks)})
 	}
 	steps, err := plan(rankings, c, m.Context)
 	if err != nil {
@@ -989,8 +989,8 @@ func BenchmarkStep(b *testing.B) {
 	}
 	var sum stepSum
 	for b.Loop() {
-		for _, micro := range steps[0].micros {
-			if err := loss.accumulate(&sum, rankings, micro, steps[0].prompts()); err != nil {
+		for _, micro := range steps[0].Micros {
+			if err := loss.accumulate(&sum, rankings, micro, steps[0].Prompts()); err != nil {
 				b.Fatal(err)
 			}
 		}
