@@ -73,6 +73,7 @@ var floors = map[string]int{
 var stairs = map[string][]string{
 	"compute/cpu":         {"compute/cpu/kernel"},
 	"compute/computetest": {"compute/reference"},
+	"train/rollout":       {"generate"},
 }
 
 // doors are the packages that alone may import something, with all below them.

@@ -39,7 +39,7 @@ const (
 // same order. When the context ends the program is killed. The command is split
 // at spaces outside of quotes; no shell reads it. A resumed run gives the same
 // bits only if the program gives the same numbers.
-func CommandReward(command string, prompts []dataset.Prompt, tok *tokenizer.Tokenizer) (Reward, error) {
+func CommandReward(command string, tok *tokenizer.Tokenizer) (Reward, error) {
 	args, err := splitCommand(command)
 	if err == nil && len(args) == 0 {
 		err = errors.New("it is empty")
@@ -58,13 +58,13 @@ func CommandReward(command string, prompts []dataset.Prompt, tok *tokenizer.Toke
 		var input bytes.Buffer
 		encoder := json.NewEncoder(&input)
 		encoder.SetEscapeHTML(false)
-		for _, t := range texts {
+		for i, t := range texts {
 			text, err := tok.Text(t.Response)
-			if err != nil {
-				return nil, fmt.Errorf("rewarding a response to prompt %d: %w", t.Index, err)
+			if err == nil {
+				err = encoder.Encode(dataset.Completion{Prompt: t.Prompt, Text: text, Ended: t.Ended})
 			}
-			if err := encoder.Encode(dataset.Completion{Prompt: prompts[t.Index], Text: text, Ended: t.Ended}); err != nil {
-				return nil, fmt.Errorf("rewarding a response to prompt %d: %w", t.Index, err)
+			if err != nil {
+				return nil, fmt.Errorf("rewarding response %d: %w", i, err)
 			}
 		}
 		scores, err := runReward(ctx, args, &input, len(texts))

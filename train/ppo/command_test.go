@@ -59,24 +59,23 @@ func letters(t *testing.T) *tokenizer.Tokenizer {
 	return tok
 }
 
-func answers(t *testing.T, tok *tokenizer.Tokenizer) ([]dataset.Prompt, []Text) {
+func answers(t *testing.T, tok *tokenizer.Tokenizer) []Text {
 	t.Helper()
 	end, ok := tok.TokenID(tokenizer.IMEnd)
 	if !ok {
 		t.Fatal("no end token")
 	}
-	prompts := []dataset.Prompt{dataset.UserPrompt("Name a colour.", ""), dataset.UserPrompt("Is it <red>?", "It")}
-	return prompts, []Text{
-		{Index: 1, Response: append(tok.Encode(" is red."), end), Ended: true},
-		{Index: 0, Response: tok.Encode("Bl")},
+	return []Text{
+		{Prompt: dataset.UserPrompt("Is it <red>?", "It"), Response: append(tok.Encode(" is red."), end), Ended: true},
+		{Prompt: dataset.UserPrompt("Name a colour.", ""), Response: tok.Encode("Bl")},
 	}
 }
 
 func TestARewardProgramSeesPromptCompletionAndEndAndScoresInOrder(t *testing.T) {
 	tok := letters(t)
-	prompts, texts := answers(t, tok)
+	texts := answers(t, tok)
 	seen := filepath.Join(t.TempDir(), "seen.jsonl")
-	reward, err := CommandReward(program(t, "cat > '"+seen+"'\necho 0.5\necho ' -2e1 '\n"), prompts, tok)
+	reward, err := CommandReward(program(t, "cat > '"+seen+"'\necho 0.5\necho ' -2e1 '\n"), tok)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -101,7 +100,7 @@ func TestARewardProgramSeesPromptCompletionAndEndAndScoresInOrder(t *testing.T) 
 
 func TestFaultsOfARewardProgramAreNamed(t *testing.T) {
 	tok := letters(t)
-	prompts, texts := answers(t, tok)
+	texts := answers(t, tok)
 	for _, tt := range []struct{ name, script, says string }{
 		{"no number", "echo 1\necho good\n", `line 2 of its output, "good", is not a finite number`},
 		{"not finite", "echo NaN\n", `"NaN", is not a finite number`},
@@ -112,7 +111,7 @@ func TestFaultsOfARewardProgramAreNamed(t *testing.T) {
 		{"an exit code", "echo 1\necho 2\necho 'no model' >&2\nexit 7\n", "exit status 7; it said:\nno model"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			reward, err := CommandReward(program(t, tt.script), prompts, tok)
+			reward, err := CommandReward(program(t, tt.script), tok)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -125,7 +124,7 @@ func TestFaultsOfARewardProgramAreNamed(t *testing.T) {
 		command string
 		kind    *artifact.Kind
 	}{{"", artifact.ErrUsage}, {"'x", artifact.ErrUsage}, {"/none/such", artifact.ErrNotFound}, {"no-such-program-of-alma", artifact.ErrNotFound}} {
-		if _, err := CommandReward(tt.command, prompts, tok); !errors.Is(err, tt.kind) {
+		if _, err := CommandReward(tt.command, tok); !errors.Is(err, tt.kind) {
 			t.Errorf("%q: %v, want %v", tt.command, err, tt.kind)
 		}
 	}
@@ -133,12 +132,12 @@ func TestFaultsOfARewardProgramAreNamed(t *testing.T) {
 
 func TestACancelledRunKillsItsRewardProgram(t *testing.T) {
 	tok := letters(t)
-	prompts, texts := answers(t, tok)
+	texts := answers(t, tok)
 	started := filepath.Join(t.TempDir(), "started")
 	if err := exec.Command("mkfifo", started).Run(); err != nil {
 		t.Skipf("no mkfifo to wait for the program with: %v", err)
 	}
-	reward, err := CommandReward(program(t, "echo $$ > '"+started+"'\nexec sleep 600\n"), prompts, tok)
+	reward, err := CommandReward(program(t, "echo $$ > '"+started+"'\nexec sleep 600\n"), tok)
 	if err != nil {
 		t.Fatal(err)
 	}

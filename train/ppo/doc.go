@@ -15,8 +15,8 @@
 //   - iteration: one rollout and the optimizer steps on it.
 //
 // The files read in the order of the algorithm: ppo.go takes a run through
-// its iterations, rollout.go samples and rewards, advantage.go estimates
-// advantages, objective.go holds the losses as Programs. The comments number
+// its iterations, rollout.go samples and measures (by train/rollout) and rewards,
+// advantage.go estimates advantages, objective.go holds the losses as Programs. The comments number
 // the details that the tests are named after ("The N+ implementation details
 // of RLHF with PPO", Huang et al. 2024, in the numbering of docs/algorithms.md).
 package ppo

@@ -15,6 +15,7 @@ import (
 	"github.com/seed-b72bdb6c/alma/stage"
 	"github.com/seed-b72bdb6c/alma/stats"
 	"github.com/seed-b72bdb6c/alma/train"
+	"github.com/seed-b72bdb6c/alma/train/rollout"
 )
 
 // Config configures the stage.
@@ -89,38 +90,32 @@ type Inputs struct {
 	// RewardModel is the folder of what Reward scores with, if it is neither
 	// Critic nor the configuration's RewardCommand; it is recorded as an input.
 	RewardModel string
-	// Reward scores the responses; Texts' Index counts the prompts that fit, in
-	// the order of the file. It is made from the prompts that were kept.
-	Reward func(prompts []dataset.Prompt) (Reward, error)
+	// Reward, if set, scores the responses in their place.
+	Reward Reward
 }
 
 // run is the state of a stage while it runs.
 type run struct {
 	config  Config
-	prompts [][]int32
-	stop    []int32
-	shape   shape
-	reward  Reward
+	shape   rollout.Shape
+	sampler *rollout.Sampler
 
 	policy    passes
 	reference passes
 	critic    passes
-	generator *generate.Generator
 	updater   *updater
 	lm        *train.LanguageModel
 	stream    *dataset.Stream
 	text      *dataset.Packed
 
-	order []int // of the prompts in this epoch
-	epoch int
 	flops int64
 
-	rollout rollout
+	rollout iteration
 }
 
-// rollout is the part of the state that lives between the optimizer steps of
+// iteration is the part of the state that lives between the optimizer steps of
 // an iteration (detail 34).
-type rollout struct {
+type iteration struct {
 	Iteration  int         `json:"iteration"` // −1 before the first
 	Controller controller  `json:"controller"`
 	Sequences  []*sequence `json:"sequences"`
@@ -147,7 +142,7 @@ func (r *run) Load(c *artifact.Checkpoint) error {
 	if err != nil {
 		return err
 	}
-	var loaded rollout
+	var loaded iteration
 	if err := json.Unmarshal(data, &loaded); err != nil {
 		return artifact.Mark(artifact.ErrCorrupt, fmt.Errorf("reading rollout.json: %w", err))
 	}
@@ -159,10 +154,13 @@ func (r *run) Load(c *artifact.Checkpoint) error {
 // newRun returns a run of rows of so many tokens before its first rollout.
 func newRun(c Config, length int) *run {
 	return &run{
-		config:  c,
-		epoch:   -1,
-		shape:   shape{B: c.MicroRows, T: length},
-		rollout: rollout{Iteration: -1, Controller: controller{Beta: c.Beta, target: c.TargetKL, horizon: c.KLHorizon}},
+		config: c,
+		shape:  rollout.Shape{B: c.MicroRows, T: length},
+		sampler: &rollout.Sampler{
+			Order:    "ppo prompts",
+			Sampling: generate.Sampling{Temperature: c.Temperature, Seed: c.Seed, MaxTokens: c.MaxTokens},
+		},
+		rollout: iteration{Iteration: -1, Controller: controller{Beta: c.Beta, target: c.TargetKL, horizon: c.KLHorizon}},
 	}
 }
 
@@ -185,8 +183,7 @@ func (r *run) compile(policy, reference, critic *model.Model) (err error) {
 		}
 		r.text = train.NewTextRows(c.PretrainRows, policy.Context)
 	}
-	r.generator, err = generate.New(policy, c.Slots, r.shape.T)
-	return err
+	return r.sampler.Use(policy, c.Slots, r.shape.T)
 }
 
 // addAdapters puts the adapters that are asked for on the policy and the critic
@@ -257,9 +254,16 @@ func runStage(ctx context.Context, w *stage.Work, c Config, in Inputs) error {
 		return err
 	}
 	r := newRun(c, length)
-	r.stop = t.Ends
-	dropped, err := r.read(t, in)
+	r.sampler.Stop = t.Ends
+	prompts, dropped, err := rollout.ReadPrompts(t.Template, in.Prompts, length-c.MaxTokens)
 	if err != nil {
+		return err
+	}
+	if len(prompts) == 0 {
+		return artifact.Errorf(artifact.ErrUsage, "reading prompts %s: none of %d leaves room for %d tokens in a context of %d", in.Prompts, dropped, c.MaxTokens, length)
+	}
+	r.sampler.Prompts = prompts
+	if r.sampler.Reward, err = in.reward(w.Environment, c, t.Tokenizer); err != nil {
 		return err
 	}
 	if c.PretrainCoef > 0 {
@@ -286,7 +290,7 @@ func runStage(ctx context.Context, w *stage.Work, c Config, in Inputs) error {
 		return err
 	}
 	w.Log.Printf("ppo: %s prompts (%s do not fit), %s iterations of %d responses, %d steps each",
-		progress.Count(int64(len(r.prompts))), progress.Count(int64(dropped)), progress.Count(int64(c.Iterations)), c.Prompts, c.minibatches())
+		progress.Count(int64(len(prompts))), progress.Count(int64(dropped)), progress.Count(int64(c.Iterations)), c.Prompts, c.minibatches())
 	if err := t.Run(ctx, c, train.Loop{
 		Steps:  c.Iterations * c.minibatches(),
 		Step:   r.update,
@@ -338,29 +342,6 @@ func (c Config) length(policy, critic *model.Model) (int, error) {
 		return longest, nil
 	}
 	return c.Context, nil
-}
-
-// read takes the prompts that leave room for a response, and the reward of
-// responses to them. It returns how many prompts do not.
-func (r *run) read(t *train.Trainer, in Inputs) (dropped int, err error) {
-	prompts, err := dataset.ReadPrompts(in.Prompts)
-	if err != nil {
-		return 0, err
-	}
-	ids, kept, err := dataset.TokenizePrompts(t.Template, prompts, r.shape.T-r.config.MaxTokens)
-	if err != nil {
-		return 0, fmt.Errorf("%s: %w", in.Prompts, err)
-	}
-	if len(ids) == 0 {
-		return 0, artifact.Errorf(artifact.ErrUsage, "reading prompts %s: none of %d leaves room for %d tokens in a context of %d", in.Prompts, len(prompts), r.config.MaxTokens, r.shape.T)
-	}
-	r.prompts = ids
-	keptPrompts := make([]dataset.Prompt, len(kept))
-	for i, k := range kept {
-		keptPrompts[i] = prompts[k]
-	}
-	r.reward, err = in.reward(t.Environment, r.config, t.Tokenizer, keptPrompts)
-	return len(prompts) - len(ids), err
 }
 
 // update takes an optimizer step.
@@ -455,11 +436,11 @@ func (r *run) accumulate(step int, which []int, s *minibatchSum) error {
 		s.tokens += len(r.rollout.Sequences[x].Response)
 	}
 	weight := float32(1 / float64(s.tokens))
-	batches, err := split(r.rollout.Sequences, which, r.shape)
+	sequences := r.rollout.Sequences
+	batches, err := rollout.Split(sequences, which, r.shape)
 	if err != nil {
 		return err
 	}
-	rollout := r.rollout.Sequences
 	for _, b := range batches {
 		x := r.policy.step
 		// What an earlier batch left where there is no response token could
@@ -467,17 +448,17 @@ func (r *run) accumulate(step int, which []int, s *minibatchSum) error {
 		for _, name := range []string{"old_log_probs", "advantages", "weights"} {
 			clear(x.Floats(name))
 		}
-		b.fill(x, rollout, r.shape, true)
-		b.each(rollout, r.shape, func(seq *sequence, t, i int) {
+		x.Fill(b, sequences)
+		x.Each(b, sequences, func(seq *sequence, t, i int) {
 			x.Floats("old_log_probs")[i], x.Floats("advantages")[i], x.Floats("weights")[i] = seq.OldLogProbs[t], seq.Advantages[t], weight
 		})
-		flops, err := r.policy.run(x, b, r.shape)
+		flops, err := x.RunOn(b)
 		if err != nil {
 			return err
 		}
 		s.flops += flops
 		s.policyLoss += float64(x.Floats("loss")[0])
-		b.each(rollout, r.shape, func(seq *sequence, t, i int) {
+		x.Each(b, sequences, func(seq *sequence, t, i int) {
 			d := float64(x.Floats("log_probs")[i]) - float64(seq.OldLogProbs[t])
 			ratio := math.Exp(d)
 			s.approxKL += d * d / 2
@@ -492,16 +473,16 @@ func (r *run) accumulate(step int, which []int, s *minibatchSum) error {
 		for _, name := range []string{"old_values", "returns", "weights"} {
 			clear(y.Floats(name))
 		}
-		b.fill(y, rollout, r.shape, false)
-		b.each(rollout, r.shape, func(seq *sequence, t, i int) {
+		y.Fill(b, sequences)
+		y.Each(b, sequences, func(seq *sequence, t, i int) {
 			y.Floats("old_values")[i], y.Floats("returns")[i], y.Floats("weights")[i] = seq.OldValues[t], seq.Returns[t], weight
 		})
-		if flops, err = r.critic.run(y, b, r.shape); err != nil {
+		if flops, err = y.RunOn(b); err != nil {
 			return err
 		}
 		s.flops += flops
 		s.valueLoss += float64(y.Floats("loss")[0])
-		b.each(rollout, r.shape, func(seq *sequence, t, i int) {
+		y.Each(b, sequences, func(seq *sequence, t, i int) {
 			if math.Abs(float64(y.Floats("values")[i]-seq.OldValues[t])) > c.ClipValue {
 				s.valueClipped++
 			}

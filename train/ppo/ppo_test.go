@@ -24,6 +24,7 @@ import (
 	"github.com/seed-b72bdb6c/alma/stage"
 	"github.com/seed-b72bdb6c/alma/tokenizer"
 	"github.com/seed-b72bdb6c/alma/train"
+	"github.com/seed-b72bdb6c/alma/train/rollout"
 )
 
 func newEngine(t testing.TB) compute.Engine {
@@ -78,15 +79,15 @@ func newLab(t testing.TB, engine compute.Engine, c Config, length int, stream *d
 		critic:    newModel(t, engine, tinyConfig(vocabulary, 40, model.Scalar), 3),
 	}
 	l.stream = stream
-	l.stop = []int32{stopToken}
+	l.sampler.Stop = []int32{stopToken}
 	for i := range 9 {
 		prompt := make([]int32, 1+i%4)
 		for j := range prompt {
 			prompt[j] = int32(3 + (i+j)%10)
 		}
-		l.prompts = append(l.prompts, prompt)
+		l.sampler.Prompts = append(l.sampler.Prompts, rollout.Prompt{Tokens: prompt})
 	}
-	l.reward = func(_ context.Context, texts []Text) ([]float32, error) {
+	l.sampler.Reward = func(_ context.Context, texts []Text) ([]float32, error) {
 		scores := make([]float32, len(texts))
 		for i, x := range texts {
 			scores[i] = float32(x.Response[0]) / 3
@@ -686,21 +687,21 @@ func TestPPO29RowsFullOfResponsesFit(t *testing.T) {
 	c := tinyPPO()
 	c.MicroRows, c.MaxTokens, c.Prompts = 1, 9, 20
 	l := newLab(t, newEngine(t), c, 40, nil)
-	l.stop = nil
-	l.prompts = [][]int32{{4}}
+	l.sampler.Stop = nil
+	l.sampler.Prompts = []rollout.Prompt{{Tokens: []int32{4}}}
 	most := 0
 	sequences := l.roll()
 	all := make([]int, len(sequences))
 	for i := range all {
 		all[i] = i
 	}
-	batches, err := split(sequences, all, l.shape)
+	batches, err := rollout.Split(sequences, all, l.shape)
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, b := range batches {
-		most = max(most, b.tokens)
-		if len(b.rows) == 0 {
+		most = max(most, b.Tokens)
+		if len(b.Rows) == 0 {
 			t.Error("a micro-batch is empty")
 		}
 	}
@@ -887,7 +888,7 @@ func TestRewardsMustBeNumbersOneForEachResponse(t *testing.T) {
 		}, "asking the judge", 10},
 	} {
 		l := newLab(t, newEngine(t), tinyPPO(), 16, nil)
-		l.reward = test.reward
+		l.sampler.Reward = test.reward
 		_, err := l.step(t.Context(), 0, func(*minibatchSum, func() string) error { t.Error("a step was taken"); return nil })
 		if artifact.ExitCode(err) != test.code || !strings.Contains(err.Error(), test.want) {
 			t.Errorf("%v, want exit code %d and %q", err, test.code, test.want)
@@ -903,11 +904,13 @@ func TestPromptsAreDrawnInNewOrders(t *testing.T) {
 	orders := make(map[string]bool)
 	for iteration := range 4 {
 		var order []int
-		l.reward = func(_ context.Context, texts []Text) ([]float32, error) {
+		l.sampler.Reward = func(_ context.Context, texts []Text) ([]float32, error) {
 			for _, x := range texts {
-				order = append(order, x.Index)
-				if !slices.Equal(x.Prompt, l.prompts[x.Index]) {
-					t.Errorf("prompt %d is %v, want %v", x.Index, x.Prompt, l.prompts[x.Index])
+				index := int(x.Tokens[0]) - 3 // each prompt begins with a token of its own
+				order = append(order, index)
+				prompt := x.Tokens[:len(x.Tokens)-len(x.Response)]
+				if want := l.sampler.Prompts[index].Tokens; !slices.Equal(prompt, want) {
+					t.Errorf("prompt %d is %v, want %v", index, prompt, want)
 				}
 			}
 			return make([]float32, len(texts)), nil
@@ -958,18 +961,16 @@ func newWorkshop(t testing.TB) *workshop {
 	}
 	_, w.inputs.Text = newText(t, 276, 32)
 	// The share of even tokens.
-	w.inputs.Reward = func([]dataset.Prompt) (Reward, error) {
-		return func(_ context.Context, texts []Text) ([]float32, error) {
-			scores := make([]float32, len(texts))
-			for i, x := range texts {
-				for _, token := range x.Response {
-					if token%2 == 0 {
-						scores[i] += 1 / float32(len(x.Response))
-					}
+	w.inputs.Reward = func(_ context.Context, texts []Text) ([]float32, error) {
+		scores := make([]float32, len(texts))
+		for i, x := range texts {
+			for _, token := range x.Response {
+				if token%2 == 0 {
+					scores[i] += 1 / float32(len(x.Response))
 				}
 			}
-			return scores, nil
-		}, nil
+		}
+		return scores, nil
 	}
 	return w
 }
@@ -1054,15 +1055,12 @@ func TestPPO34InterruptedRolloutIsMadeAnew(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancelCause(t.Context())
 	reward, rollouts := w.inputs.Reward, 0
-	w.inputs.Reward = func(prompts []dataset.Prompt) (Reward, error) {
-		score, err := reward(prompts)
-		return func(ctx context.Context, texts []Text) ([]float32, error) {
-			if rollouts++; rollouts == 2 {
-				cancel(artifact.ErrInterrupted)
-				return nil, ctx.Err() // as an HTTP request would
-			}
-			return score(ctx, texts)
-		}, err
+	w.inputs.Reward = func(ctx context.Context, texts []Text) ([]float32, error) {
+		if rollouts++; rollouts == 2 {
+			cancel(artifact.ErrInterrupted)
+			return nil, ctx.Err() // as an HTTP request would
+		}
+		return reward(ctx, texts)
 	}
 	if _, err := w.run(ctx, c, out, 0); artifact.ExitCode(err) != 130 {
 		t.Fatalf("%v, want exit code 130", err)
@@ -1154,7 +1152,7 @@ func TestPPO26CriticStartsAsTheRewardModel(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var r rollout
+	var r iteration
 	if err := json.Unmarshal(data, &r); err != nil {
 		t.Fatal(err)
 	}

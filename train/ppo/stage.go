@@ -18,7 +18,7 @@ var Stage = define(nil)
 
 // define declares the stage with a reward of the caller's; nil: that of the
 // configuration and the inputs.
-func define(reward func(prompts []dataset.Prompt) (Reward, error)) *stage.Stage {
+func define(reward Reward) *stage.Stage {
 	return stage.Define(stage.Definition[Config]{
 		Kind: "ppo", Title: "PPO",
 		Does:     "Trains a fine-tuned model against a reward minus β times the KL divergence from where it began, with a critic and a share of pretraining loss in every step.",
@@ -139,13 +139,13 @@ func (in Inputs) complete() Inputs {
 	return in
 }
 
-// reward is what scores the responses to prompts.
-func (in Inputs) reward(env stage.Environment, c Config, tok *tokenizer.Tokenizer, prompts []dataset.Prompt) (Reward, error) {
+// reward is what scores the responses.
+func (in Inputs) reward(env stage.Environment, c Config, tok *tokenizer.Tokenizer) (Reward, error) {
 	switch {
 	case in.Reward != nil:
-		return in.Reward(prompts)
+		return in.Reward, nil
 	case c.RewardCommand != "":
-		return CommandReward(c.RewardCommand, prompts, tok)
+		return CommandReward(c.RewardCommand, tok)
 	}
 	m, _, err := train.LoadModel(env.Engine, in.RewardModel)
 	if err != nil {
@@ -158,7 +158,7 @@ func (in Inputs) reward(env stage.Environment, c Config, tok *tokenizer.Tokenize
 	return func(ctx context.Context, texts []Text) ([]float32, error) {
 		ids := make([][]int32, len(texts))
 		for i, t := range texts {
-			ids[i] = append(append([]int32{}, t.Prompt...), t.Response...)
+			ids[i] = t.Tokens
 		}
 		return scorer.Scores(ctx, ids)
 	}, nil

@@ -5,6 +5,7 @@ import (
 
 	"github.com/seed-b72bdb6c/alma/artifact"
 	"github.com/seed-b72bdb6c/alma/model"
+	"github.com/seed-b72bdb6c/alma/train/rollout"
 )
 
 // Trial takes PPO's iterations on models in memory, without a folder, a
@@ -22,7 +23,10 @@ func NewTrial(c Config, policy, critic *model.Model, prompts [][]int32, reward R
 		return nil, artifact.Errorf(artifact.ErrUsage, "preparing a trial of ppo: pretrain_coefficient is %g, and a trial has no pretraining text; set it to 0", c.PretrainCoef)
 	}
 	t := &Trial{run: newRun(c, c.Context)}
-	t.run.prompts, t.run.reward = prompts, reward
+	t.run.sampler.Reward = reward
+	for _, tokens := range prompts {
+		t.run.sampler.Prompts = append(t.run.sampler.Prompts, rollout.Prompt{Tokens: tokens})
+	}
 	var err error
 	_, err = t.run.prepare(policy, critic)
 	return t, err
