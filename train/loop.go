@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/seed-b72bdb6c/alma/artifact"
+	"github.com/seed-b72bdb6c/alma/compute"
 	"github.com/seed-b72bdb6c/alma/progress"
 	"github.com/seed-b72bdb6c/alma/stage"
 )
@@ -34,6 +35,8 @@ type Loop struct {
 	// steps and after the last. Its metrics join those of the step.
 	Evaluate      func(ctx context.Context, step int) ([]Metric, error)
 	EvaluateEvery int
+	// Frozen are models that are not trained; they must stay as they are.
+	Frozen []compute.Post
 	// Done, if set, is asked after each step; true ends the run there, as Steps
 	// does. It must be a function of the States.
 	Done func() bool
@@ -110,7 +113,7 @@ func (l *Loop) Run(ctx context.Context) (Totals, error) {
 	if l.Guard == nil {
 		l.Guard = DefaultGuard()
 	}
-	r := &loopRun{Loop: l, state: trainerState{Config: config}}
+	r := &loopRun{Loop: l, state: trainerState{Config: config}, frozen: compute.NewPatrol(l.Frozen...)}
 	resumed, err := l.resume(&r.state)
 	if err != nil {
 		return Totals{}, err
@@ -137,6 +140,7 @@ type loopRun struct {
 	state       trainerState
 	log         *loopLog
 	checkpoints checkpoints
+	frozen      *compute.Patrol
 }
 
 func (r *loopRun) steps(ctx context.Context) error {
@@ -204,6 +208,9 @@ func (r *loopRun) next(ctx context.Context) error {
 	r.state.Totals.FLOPs += report.FLOPs
 	r.state.Totals.Last = report.Metrics
 	if err := r.finish(ctx, report, started); err != nil {
+		return err
+	}
+	if err := r.patrol(time.Since(started)); err != nil {
 		return err
 	}
 	if err := failAfterStep.Hit(); err != nil {

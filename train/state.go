@@ -64,19 +64,34 @@ func (s *ModelState) Snapshot() (artifact.Contents, error) {
 func (s *ModelState) SnapshotSize() int64 { return sizeOf(s.Model, s.arrays()) }
 
 // arrays are those of the Store that the files hold.
-func (s *ModelState) arrays() []string {
-	written := s.Model.Parameters()
+func (s *ModelState) arrays() []string { return append(s.weights(), s.moments()...) }
+
+func (s *ModelState) weights() []string {
 	if s.Model.Adapter != nil {
-		written = s.Model.Trained()
+		return names(s.Model.Trained())
 	}
-	var names []string
-	for _, p := range written {
-		names = append(names, p.Name)
-	}
+	return names(s.Model.Parameters())
+}
+
+func (s *ModelState) moments() (arrays []string) {
 	for _, p := range s.Model.Trained() {
-		names = append(names, momentName(1, p.Name), momentName(2, p.Name))
+		arrays = append(arrays, momentName(1, p.Name), momentName(2, p.Name))
 	}
-	return names
+	return arrays
+}
+
+func (s *ModelState) weightsFile() string {
+	if s.Model.Adapter != nil {
+		return model.AdapterWeightsFile
+	}
+	return model.WeightsFile
+}
+
+func names(parameters []model.Parameter) (list []string) {
+	for _, p := range parameters {
+		list = append(list, p.Name)
+	}
+	return list
 }
 
 func (s *ModelState) files(m *model.Model, o *Optimizer) (artifact.Contents, error) {
@@ -102,11 +117,11 @@ func (s *ModelState) modelFiles(m *model.Model) (artifact.Contents, error) {
 
 // Load implements [State].
 func (s *ModelState) Load(c *artifact.Checkpoint) error {
-	weights, read := model.WeightsFile, s.Model.ReadWeights
+	read := s.Model.ReadWeights
 	if s.Model.Adapter != nil {
-		weights, read = model.AdapterWeightsFile, s.Model.ReadAdapter
+		read = s.Model.ReadAdapter
 	}
-	if err := c.Read(s.Prefix+weights, read); err != nil {
+	if err := c.Read(s.Prefix+s.weightsFile(), read); err != nil {
 		return err
 	}
 	if err := c.Read(s.Prefix+optimizerFile, s.Optimizer.Load); err != nil {
@@ -137,6 +152,9 @@ func (c *Copies) Of(m *model.Model, arrays []string) (*model.Model, error) {
 		}
 		if err := c.store.Write(name, values); err != nil {
 			return nil, err
+		}
+		if !compute.Same(m.Store, c.store, name) {
+			return nil, damaged(compute.Changed(name))
 		}
 	}
 	then := *m

@@ -89,6 +89,8 @@ type trial struct {
 	interval time.Duration // CheckpointEvery
 	memory   int64
 	more     []State // beside the model's
+	frozen   []compute.Post
+	state    *ModelState // of the run that began last
 	config   map[string]any
 	output   bytes.Buffer
 	model    *model.Model
@@ -114,12 +116,13 @@ func (r *trial) run(ctx context.Context) (Totals, error) {
 	o, err := NewOptimizer(m, r.optimizer.AdamW())
 	fail(err)
 	guard, schedule := r.optimizer.Guard(), r.optimizer.Schedule(r.steps)
+	r.state = &ModelState{Model: m, Optimizer: o}
 	rows := NewTextRows(r.micro, r.length)
 	loop := &Loop{
 		Stage: "trial", Folder: r.folder, Steps: r.steps, Guard: guard, CheckpointSteps: r.every, EvaluateEvery: 5, Evaluate: r.evaluate, Done: r.done,
 		Config: map[string]any{"config": r.config},
 		Log:    &progress.Log{Progress: progress.NewTo(progress.Options{Out: io.Writer(&r.output)})},
-		States: append([]State{&ModelState{Model: m, Optimizer: o}}, r.more...), CheckpointEvery: r.interval, Memory: r.memory,
+		States: append([]State{r.state}, r.more...), Frozen: r.frozen, CheckpointEvery: r.interval, Memory: r.memory,
 		Step: func(_ context.Context, step int) (StepReport, error) {
 			if r.before != nil {
 				r.before(step, m)

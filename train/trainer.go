@@ -110,7 +110,7 @@ func (t *Trainer) Update(step int, loss float64, batch func() string) (Update, e
 
 // Run takes an algorithm through its steps, going on where an earlier run
 // stopped, and fills in the manifest's figures. Of the loop the algorithm gives
-// Steps, Step, Evaluate, EvaluateEvery, Done, and States beside that of the model;
+// Steps, Step, Evaluate, EvaluateEvery, Done, and States and Frozen beside the model's;
 // config is its configuration.
 func (t *Trainer) Run(ctx context.Context, config any, loop Loop) error {
 	extra, err := t.Tokenizer.Files()
@@ -120,6 +120,7 @@ func (t *Trainer) Run(ctx context.Context, config any, loop Loop) error {
 	own := &ModelState{Base: t.Base, Model: t.Model, Optimizer: t.Optimizer, Extra: extra, Ends: t.Ends}
 	loop.Stage, loop.Folder, loop.Config, loop.Guard = t.Name, t.Dir(), Identity(config, t.Work.Stage), t.Guard
 	loop.States = append([]State{own}, loop.States...)
+	loop.Frozen = append(loop.Frozen, Frozen("the model", t.Model))
 	loop.Log, loop.CheckpointSteps, loop.Memory = t.Log, t.CheckpointSteps, t.Memory
 	totals, err := loop.Run(ctx)
 	if err != nil {

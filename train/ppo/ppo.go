@@ -263,7 +263,8 @@ func runStage(ctx context.Context, w *stage.Work, c Config, in Inputs) error {
 		return artifact.Errorf(artifact.ErrUsage, "reading prompts %s: none of %d leaves room for %d tokens in a context of %d", in.Prompts, dropped, c.MaxTokens, length)
 	}
 	r.sampler.Prompts = prompts
-	if r.sampler.Reward, err = in.reward(w.Environment, c, t.Tokenizer); err != nil {
+	var judge *model.Model
+	if r.sampler.Reward, judge, err = in.reward(w.Environment, c, t.Tokenizer); err != nil {
 		return err
 	}
 	if c.PretrainCoef > 0 {
@@ -285,13 +286,21 @@ func runStage(ctx context.Context, w *stage.Work, c Config, in Inputs) error {
 		return err
 	}
 	t.Optimizer, t.Guard = r.updater.policyOptimizer, r.updater.policyGuard
-	frozen, err := reference.Digest()
+	digest, err := reference.Digest()
 	if err != nil {
 		return err
 	}
 	w.Log.Printf("ppo: %s prompts (%s do not fit), %s iterations of %d responses, %d steps each",
 		progress.Count(int64(len(prompts))), progress.Count(int64(dropped)), progress.Count(int64(c.Iterations)), c.Prompts, c.minibatches())
+	frozen := []compute.Post{train.Frozen("the critic", critic)}
+	if reference.Store != t.Model.Store { // else the policy's body, which the Trainer has looked at
+		frozen = append(frozen, train.Frozen("the reference", reference))
+	}
+	if judge != nil {
+		frozen = append(frozen, train.Frozen("the reward model", judge))
+	}
 	if err := t.Run(ctx, c, train.Loop{
+		Frozen: frozen,
 		Steps:  c.Iterations * c.minibatches(),
 		Step:   r.update,
 		States: []train.State{&train.ModelState{Prefix: "critic-", Base: in.Critic, Model: critic, Optimizer: r.updater.criticOptimizer}, r},
@@ -302,7 +311,7 @@ func runStage(ctx context.Context, w *stage.Work, c Config, in Inputs) error {
 	if err != nil {
 		return err
 	}
-	if after != frozen {
+	if after != digest {
 		return fmt.Errorf("finishing ppo: the frozen reference changed while the policy was trained; this is a fault in alma")
 	}
 	return t.Save(c.Temperature)

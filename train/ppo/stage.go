@@ -6,6 +6,7 @@ import (
 
 	"github.com/seed-b72bdb6c/alma/artifact"
 	"github.com/seed-b72bdb6c/alma/dataset"
+	"github.com/seed-b72bdb6c/alma/model"
 	"github.com/seed-b72bdb6c/alma/progress"
 	"github.com/seed-b72bdb6c/alma/stage"
 	"github.com/seed-b72bdb6c/alma/tokenizer"
@@ -139,21 +140,22 @@ func (in Inputs) complete() Inputs {
 	return in
 }
 
-// reward is what scores the responses.
-func (in Inputs) reward(env stage.Environment, c Config, tok *tokenizer.Tokenizer) (Reward, error) {
+// reward is what scores the responses, and the model that does, if it is one.
+func (in Inputs) reward(env stage.Environment, c Config, tok *tokenizer.Tokenizer) (Reward, *model.Model, error) {
 	switch {
 	case in.Reward != nil:
-		return in.Reward, nil
+		return in.Reward, nil, nil
 	case c.RewardCommand != "":
-		return CommandReward(c.RewardCommand, tok)
+		reward, err := CommandReward(c.RewardCommand, tok)
+		return reward, nil, err
 	}
 	m, _, err := train.LoadModel(env.Engine, in.RewardModel)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	scorer, err := preference.NewScorer(m, scoreRows, m.Context)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	return func(ctx context.Context, texts []Text) ([]float32, error) {
 		ids := make([][]int32, len(texts))
@@ -161,7 +163,7 @@ func (in Inputs) reward(env stage.Environment, c Config, tok *tokenizer.Tokenize
 			ids[i] = t.Tokens
 		}
 		return scorer.Scores(ctx, ids)
-	}, nil
+	}, m, nil
 }
 
 // scoreRows is how many packed rows the reward model sees at one time. It changes
