@@ -81,6 +81,7 @@ var stairs = map[string][]string{
 	"compute/cpu":         {"compute/cpu/kernel"},
 	"compute/computetest": {"compute/reference"},
 	"corpus":              {"stage"},
+	"train/rollout":       {"generate"},
 }
 
 // doors are the packages that alone may import something, with all below them.

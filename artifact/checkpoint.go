@@ -172,7 +172,7 @@ func (d Disk) WriteCheckpoint(dir string, step int, files Contents, keep int) (e
 	if err := d.publishCheckpoint(temporary, path, content.Files); err != nil {
 		return failedAt("writing checkpoint", path, totalSize(content.Files), err)
 	}
-	_, err = d.PruneCheckpoints(dir, keep)
+	_, err = d.pruneCheckpoints(dir, keep, path)
 	return err
 }
 
@@ -385,6 +385,12 @@ func PruneCheckpoints(dir string, keep int) ([]string, error) {
 
 // PruneCheckpoints is [PruneCheckpoints] on d.
 func (d Disk) PruneCheckpoints(dir string, keep int) ([]string, error) {
+	return d.pruneCheckpoints(dir, keep, "")
+}
+
+// pruneCheckpoints does not read the checkpoint written, if that is not "": every
+// byte of it was hashed as it was written, a moment ago.
+func (d Disk) pruneCheckpoints(dir string, keep int, written string) ([]string, error) {
 	paths, err := d.listCheckpoints(dir)
 	if err != nil {
 		return nil, err
@@ -397,7 +403,9 @@ func (d Disk) PruneCheckpoints(dir string, keep int) ([]string, error) {
 			if whole+len(paths)-i <= keep {
 				break // too few are left for any to be removed, so none needs to be read
 			}
-			if _, err := d.openCheckpoint(path); err == nil {
+			if path == written {
+				whole++
+			} else if _, err := d.openCheckpoint(path); err == nil {
 				whole++
 			}
 			continue

@@ -191,8 +191,9 @@ func (t *Tensor) write(w io.Writer, scratch []byte) error {
 		out := scratch[:0]
 		switch t.DType {
 		case "F32":
-			for _, v := range block {
-				out = binary.LittleEndian.AppendUint32(out, math.Float32bits(v))
+			out = out[:4*len(block)]
+			for i, v := range block {
+				binary.LittleEndian.PutUint32(out[4*i:4*i+4:4*i+4], math.Float32bits(v))
 			}
 		case "F16":
 			for _, v := range block {

@@ -43,7 +43,8 @@ func (m *Model) Files(eos []int32, temperature float64) (artifact.Contents, erro
 // WriteWeights writes the parameters as a safetensors file in one of
 // [WeightTypes], rounding to the nearest, ties to even. One parameter is read at
 // a time, where it lies if the Store can show it. Weights that are not finite, or
-// would not be in that type, are refused.
+// would not be in that type, are refused, and so are those that changed in memory by
+// themselves ([compute.Verify]).
 func (m *Model) WriteWeights(w io.Writer, dtype string) error {
 	if !slices.Contains(WeightTypes, dtype) {
 		return artifact.Errorf(artifact.ErrUsage, "saving model: type %q is not one of %v", dtype, WeightTypes)
@@ -58,6 +59,9 @@ func (m *Model) WriteWeights(w io.Writer, dtype string) error {
 // tensor is a parameter under a name of a file.
 func (m *Model) tensor(name string, p Parameter, dtype string) artifact.Tensor {
 	return artifact.Tensor{Name: name, DType: dtype, Shape: p.Shape, Read: func() ([]float32, error) {
+		if err := compute.Verify(m.Store, p.Name); err != nil {
+			return nil, artifact.Mark(artifact.ErrCorrupt, fmt.Errorf("saving model: %w", err))
+		}
 		data, err := compute.Values(m.Store, p.Name)
 		if err != nil {
 			return nil, err
@@ -150,6 +154,9 @@ func (m *Model) CopyWeights(from *Model) error {
 		}
 		if err := m.Store.Write(p.Name, values); err != nil {
 			return err
+		}
+		if !compute.Same(from.Store, m.Store, p.Name) {
+			return artifact.Mark(artifact.ErrCorrupt, fmt.Errorf("copying weights: %w", compute.Changed(p.Name)))
 		}
 	}
 	return nil

@@ -15,7 +15,8 @@ import (
 type Environment struct {
 	Engine          compute.Engine
 	Log             *progress.Log
-	CheckpointSteps int // also write a checkpoint after every so many steps; 0: by time alone
+	CheckpointSteps int   // also write a checkpoint after every so many steps; 0: by time alone
+	Memory          int64 // bytes that the process may take; 0: unknown
 	// Record is what is written into every artifact about the environment:
 	// engine, kernels, precision, threads.
 	Record map[string]string

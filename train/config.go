@@ -81,6 +81,11 @@ func LoadModel(engine compute.Engine, folder string) (*model.Model, *tokenizer.T
 // a whole model. ends are the tokens that end a text (chat.Ends).
 func SaveModel(folder, base string, m *model.Model, t *tokenizer.Tokenizer, temperature float64, ends []int32) error {
 	if m.Adapter != nil {
+		for _, p := range m.Parameters() { // the merge reads them; Files looks at what it writes
+			if err := intact(m.Store, p.Name); err != nil {
+				return fmt.Errorf("saving model: %w", err)
+			}
+		}
 		if err := saveAdapter(folder, base, m); err != nil {
 			return fmt.Errorf("saving model: %w", err)
 		}

@@ -11,6 +11,9 @@
 //   - state: everything that a checkpoint must hold for a resumed run to
 //     continue with the same bits.
 //
+// [Trainer] is the scaffold of a stage: it opens the model, adapts it, gives it an
+// optimizer, takes the algorithm through its steps ([Loop]), and saves.
+//
 // The stages themselves (train/pretrain, train/sft, train/classify, train/reward,
 // train/ppo) are children of this package; each reads top to bottom in its paper's names.
 package train

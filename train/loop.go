@@ -5,13 +5,13 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"maps"
 	"path/filepath"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/seed-b72bdb6c/alma/artifact"
+	"github.com/seed-b72bdb6c/alma/compute"
 	"github.com/seed-b72bdb6c/alma/progress"
 	"github.com/seed-b72bdb6c/alma/stage"
 )
@@ -35,13 +35,22 @@ type Loop struct {
 	// steps and after the last. Its metrics join those of the step.
 	Evaluate      func(ctx context.Context, step int) ([]Metric, error)
 	EvaluateEvery int
+	// Frozen are models that are not trained; they must stay as they are.
+	Frozen []compute.Post
 	// Done, if set, is asked after each step; true ends the run there, as Steps
 	// does. It must be a function of the States.
 	Done func() bool
 
-	CheckpointEvery time.Duration // 0: a minute
-	CheckpointSteps int           // if set, also after every so many steps
-	Log             *progress.Log
+	// CheckpointEvery is the time between checkpoints, 0 for a minute; longer where
+	// writing one takes so long that it would cost more than 3.5 % of the time.
+	CheckpointEvery time.Duration
+	CheckpointSteps int // if set, also after every so many steps
+	// Memory is how many bytes the process may take. A snapshot, from which a
+	// checkpoint is written while the steps go on, takes as much as weights and
+	// moments of what is trained; beyond the bound the steps wait instead. 0: there
+	// is no bound.
+	Memory int64
+	Log    *progress.Log
 }
 
 // StepReport is what a step tells.
@@ -88,17 +97,11 @@ const CheckpointFolder = "checkpoints"
 // and one for when it is damaged.
 const keptCheckpoints = 2
 
-// Failpoints of every training stage, for the tests that kill it.
-var (
-	failAfterStep        = artifact.NewFailpoint("train.after_step")
-	failBeforeCheckpoint = artifact.NewFailpoint("train.before_checkpoint")
-	failAfterCheckpoint  = artifact.NewFailpoint("train.after_checkpoint")
-)
-
 // Run continues from the newest whole checkpoint, or begins, and runs to the
 // last step. When ctx is cancelled it finishes the step, writes a checkpoint
 // and returns the cause of the cancellation; an evaluation is cut short, and
-// done when the run goes on.
+// done when the run goes on. Other checkpoints are written while the next steps
+// go on; what hinders one ends the run after the step in which that is known.
 func (l *Loop) Run(ctx context.Context) (Totals, error) {
 	config, err := json.Marshal(l.Config)
 	if err != nil {
@@ -110,163 +113,165 @@ func (l *Loop) Run(ctx context.Context) (Totals, error) {
 	if l.Guard == nil {
 		l.Guard = DefaultGuard()
 	}
-	state := trainerState{Config: config}
-	resumed, err := l.resume(&state)
+	r := &loopRun{Loop: l, state: trainerState{Config: config}, frozen: compute.NewPatrol(l.Frozen...)}
+	resumed, err := l.resume(&r.state)
 	if err != nil {
 		return Totals{}, err
 	}
-	run, err := beginLog(l.Log, l, state.Step, state.recorded())
-	if err != nil {
+	if r.log, err = beginLog(l.Log, l, r.state.Step, r.state.recorded()); err != nil {
 		return Totals{}, err
 	}
-	defer run.close()
-
-	lastCheckpoint, saved := time.Now(), state.Step
-	checkpoint := func() error {
-		if saved == state.Step && resumed {
-			return nil
-		}
-		if err := run.sync(); err != nil {
-			return err
-		}
-		if err := l.save(&state); err != nil {
-			return err
-		}
-		resumed, saved, lastCheckpoint = true, state.Step, time.Now()
-		return nil
+	defer r.log.close()
+	r.checkpoints = checkpoints{Loop: l, log: r.log, saved: -1, begun: time.Now()}
+	if resumed {
+		r.checkpoints.saved = r.state.Step
 	}
-	interrupted := func(err error) bool {
-		return err != nil && ctx.Err() != nil && (errors.Is(err, context.Cause(ctx)) || errors.Is(err, ctx.Err()))
+	err = r.steps(ctx)
+	// A write that is under way when a step fails is not lost.
+	if late := r.checkpoints.wait(); late != nil {
+		err = errors.Join(err, late)
 	}
-	interrupt := func() (Totals, error) {
-		if err := checkpoint(); err != nil {
-			return state.Totals, err
-		}
-		return state.Totals, context.Cause(ctx)
-	}
-	// finish evaluates after a step if that is due, and records the step.
-	finish := func(report StepReport, started time.Time) error {
-		if l.Evaluate != nil && (state.Step == l.Steps || l.EvaluateEvery > 0 && state.Step%l.EvaluateEvery == 0) {
-			state.Unevaluated = true
-			more, err := l.Evaluate(ctx, state.Step)
-			if err != nil {
-				return fmt.Errorf("evaluating %s after step %d: %w", l.Stage, state.Step, err)
-			}
-			state.Unevaluated = false
-			state.Totals.Last = append(slices.Clip(state.Totals.Last), more...)
-		}
-		elapsed := time.Since(started)
-		state.Totals.Seconds += elapsed.Seconds()
-		return run.step(state.Step, report, state.Totals.Last, elapsed)
-	}
-	ended := func() bool { return state.Step >= l.Steps || state.Step > 0 && l.Done != nil && l.Done() }
-	for !ended() || state.Unevaluated {
-		step, started := state.Step, time.Now()
-		if ctx.Err() != nil {
-			return interrupt()
-		}
-		if state.Unevaluated {
-			if err := finish(StepReport{}, started); interrupted(err) {
-				return interrupt()
-			} else if err != nil {
-				return state.Totals, err
-			}
-			continue
-		}
-		if step == 0 && l.Evaluate != nil {
-			metrics, err := l.Evaluate(ctx, 0)
-			if interrupted(err) {
-				return interrupt()
-			}
-			if err != nil {
-				return state.Totals, fmt.Errorf("evaluating %s before step 0: %w", l.Stage, err)
-			}
-			if err := run.record(0, metrics); err != nil {
-				return state.Totals, err
-			}
-		}
-		report, err := l.runStep(ctx, step, &state)
-		var bad *badUpdateError
-		switch {
-		case interrupted(err):
-			// The step gave up before it changed anything.
-			return interrupt()
-		case errors.As(err, &bad):
-			err = fmt.Errorf("%s step %d: %w", l.Stage, step, err)
-			if bad.policy == StopBad {
-				return state.Totals, fmt.Errorf("%w; lower lr, or continue with on_bad_batch skip or rollback", err)
-			}
-			run.Warn(err)
-			if bad.policy == RollBackBad {
-				if err := l.rollBack(&state, step); err != nil {
-					return state.Totals, err
-				}
-				if err := run.rewind(state.recorded()); err != nil {
-					return state.Totals, err
-				}
-				saved = state.Step
-				continue
-			}
-			state.Totals.Skipped = append(state.Totals.Skipped, step)
-		case err != nil:
-			return state.Totals, fmt.Errorf("%s step %d: %w", l.Stage, step, err)
-		}
-		state.Step++
-		state.Totals.Steps = state.Step
-		state.Totals.Tokens += report.Tokens
-		state.Totals.FLOPs += report.FLOPs
-		state.Totals.Last = report.Metrics
-		if err := finish(report, started); interrupted(err) {
-			return interrupt()
-		} else if err != nil {
-			return state.Totals, err
-		}
-		if err := failAfterStep.Hit(); err != nil {
-			return state.Totals, err
-		}
-		due := time.Since(lastCheckpoint) >= l.CheckpointEvery || l.CheckpointSteps > 0 && state.Step%l.CheckpointSteps == 0
-		if due || ended() {
-			if err := checkpoint(); err != nil {
-				return state.Totals, err
-			}
-		}
-	}
-	return state.Totals, nil
+	return r.state.Totals, err
 }
 
-// runStep leaves out a step that an earlier rollback named.
-func (l *Loop) runStep(ctx context.Context, step int, state *trainerState) (StepReport, error) {
-	if slices.Contains(state.Totals.Skipped, step) {
+// loopRun is a Loop under way.
+type loopRun struct {
+	*Loop
+	state       trainerState
+	log         *loopLog
+	checkpoints checkpoints
+	frozen      *compute.Patrol
+}
+
+func (r *loopRun) steps(ctx context.Context) error {
+	for !r.ended() || r.state.Unevaluated {
+		if err := r.checkpoints.ended(); err != nil {
+			return err
+		}
+		err := context.Cause(ctx)
+		if err == nil {
+			err = r.next(ctx)
+		}
+		if r.interrupted(ctx, err) {
+			if err := r.checkpoints.now(&r.state); err != nil {
+				return err
+			}
+			return context.Cause(ctx)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (r *loopRun) ended() bool {
+	return r.state.Step >= r.Steps || r.state.Step > 0 && r.Done != nil && r.Done()
+}
+
+// interrupted tells an error that the end of the context brought about.
+func (r *loopRun) interrupted(ctx context.Context, err error) bool {
+	return err != nil && ctx.Err() != nil && (errors.Is(err, context.Cause(ctx)) || errors.Is(err, ctx.Err()))
+}
+
+// next takes the step that is due, or the evaluation that an earlier run left
+// out.
+func (r *loopRun) next(ctx context.Context) error {
+	step, started := r.state.Step, time.Now()
+	if r.state.Unevaluated {
+		return r.finish(ctx, StepReport{}, started)
+	}
+	if step == 0 && r.Evaluate != nil {
+		metrics, err := r.Evaluate(ctx, 0)
+		if err != nil {
+			return fmt.Errorf("evaluating %s before step 0: %w", r.Stage, err)
+		}
+		if err := r.log.record(0, metrics); err != nil {
+			return err
+		}
+	}
+	report, err := r.step(ctx)
+	var bad *badUpdateError
+	switch {
+	case r.interrupted(ctx, err):
+		return err // the step gave up before it changed anything
+	case errors.As(err, &bad):
+		if back, err := r.bad(bad.policy, fmt.Errorf("%s step %d: %w", r.Stage, step, err)); back || err != nil {
+			return err
+		}
+	case err != nil:
+		return fmt.Errorf("%s step %d: %w", r.Stage, step, err)
+	}
+	r.state.Step++
+	r.state.Totals.Steps = r.state.Step
+	r.state.Totals.Tokens += report.Tokens
+	r.state.Totals.FLOPs += report.FLOPs
+	r.state.Totals.Last = report.Metrics
+	if err := r.finish(ctx, report, started); err != nil {
+		return err
+	}
+	if err := r.patrol(time.Since(started)); err != nil {
+		return err
+	}
+	if err := failAfterStep.Hit(); err != nil {
+		return err
+	}
+	switch {
+	case r.ended():
+		return r.checkpoints.now(&r.state)
+	case r.checkpoints.due(r.state.Step):
+		return r.checkpoints.behind(&r.state)
+	}
+	return nil
+}
+
+// step leaves out a step that an earlier rollback named.
+func (r *loopRun) step(ctx context.Context) (StepReport, error) {
+	if slices.Contains(r.state.Totals.Skipped, r.state.Step) {
 		return StepReport{}, nil
 	}
-	return l.Step(ctx, step)
+	return r.Step(ctx, r.state.Step)
+}
+
+// bad does with an update that was not applied as the policy says, and reports
+// whether the run went back to a checkpoint.
+func (r *loopRun) bad(policy BadUpdate, err error) (back bool, _ error) {
+	if policy == StopBad {
+		return false, fmt.Errorf("%w; lower lr, or continue with on_bad_batch skip or rollback", err)
+	}
+	r.log.Warn(err)
+	if policy != RollBackBad {
+		r.state.Totals.Skipped = append(r.state.Totals.Skipped, r.state.Step)
+		return false, nil
+	}
+	if err := r.checkpoints.wait(); err != nil {
+		return true, err
+	}
+	if err := r.rollBack(&r.state, r.state.Step); err != nil {
+		return true, err
+	}
+	r.checkpoints.saved = r.state.Step
+	return true, r.log.rewind(r.state.recorded())
+}
+
+// finish evaluates after a step if that is due, and records the step.
+func (r *loopRun) finish(ctx context.Context, report StepReport, started time.Time) error {
+	step := r.state.Step
+	if r.Evaluate != nil && (step == r.Steps || r.EvaluateEvery > 0 && step%r.EvaluateEvery == 0) {
+		r.state.Unevaluated = true
+		more, err := r.Evaluate(ctx, step)
+		if err != nil {
+			return fmt.Errorf("evaluating %s after step %d: %w", r.Stage, step, err)
+		}
+		r.state.Unevaluated = false
+		r.state.Totals.Last = append(slices.Clip(r.state.Totals.Last), more...)
+	}
+	elapsed := time.Since(started)
+	r.state.Totals.Seconds += elapsed.Seconds()
+	return r.log.step(step, report, r.state.Totals.Last, elapsed)
 }
 
 func (l *Loop) folder() string { return filepath.Join(l.Folder, CheckpointFolder) }
-
-func (l *Loop) save(state *trainerState) error {
-	if err := failBeforeCheckpoint.Hit(); err != nil {
-		return err
-	}
-	state.Norms = l.Guard.norms
-	files := make(artifact.Contents)
-	for _, s := range l.States {
-		more, err := s.Save()
-		if err != nil {
-			return fmt.Errorf("saving %s at step %d: %w", l.Stage, state.Step, err)
-		}
-		maps.Copy(files, more)
-	}
-	trainer, err := json.MarshalIndent(state, "", "  ")
-	if err != nil {
-		return fmt.Errorf("encoding trainer.json: %w", err)
-	}
-	files["trainer.json"] = artifact.Bytes(append(trainer, '\n'))
-	if err := artifact.WriteCheckpoint(l.folder(), state.Step, files, keptCheckpoints); err != nil {
-		return fmt.Errorf("writing checkpoint of %s at step %d: %w", l.Stage, state.Step, err)
-	}
-	return failAfterCheckpoint.Hit()
-}
 
 // resume loads the newest whole checkpoint into the states, if there is one.
 func (l *Loop) resume(state *trainerState) (found bool, err error) {

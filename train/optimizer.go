@@ -151,7 +151,8 @@ func (o *Optimizer) Norm() (float64, error) {
 }
 
 // Step clips by the given norm, updates the parameters and clears the
-// gradients.
+// gradients. Weights or moments that are not what the last update left are an
+// [artifact.ErrCorrupt].
 func (o *Optimizer) Step(lr, norm float64) error {
 	o.steps++
 	scale := 1.0
@@ -164,7 +165,7 @@ func (o *Optimizer) Step(lr, norm float64) error {
 	o.update.Floats("c1")[0] = float32(1 - math.Pow(o.Beta1, float64(o.steps)))
 	o.update.Floats("c2")[0] = float32(1 - math.Pow(o.Beta2, float64(o.steps)))
 	if err := o.update.Run(); err != nil {
-		return err
+		return damaged(err)
 	}
 	return o.Zero()
 }
@@ -183,6 +184,9 @@ func (o *Optimizer) Save(w io.Writer) error {
 		for order := 1; order <= 2; order++ {
 			name := momentName(order, param.Name)
 			tensors = append(tensors, artifact.Tensor{Name: name, Shape: param.Shape, Read: func() ([]float32, error) {
+				if err := intact(o.model.Store, name); err != nil {
+					return nil, err
+				}
 				return compute.Values(o.model.Store, name)
 			}})
 		}

@@ -4,6 +4,7 @@ import (
 	"maps"
 
 	"github.com/seed-b72bdb6c/alma/artifact"
+	"github.com/seed-b72bdb6c/alma/compute"
 	"github.com/seed-b72bdb6c/alma/model"
 )
 
@@ -12,6 +13,12 @@ type State interface {
 	// Save returns the state's files. They are written before anything else
 	// happens to the state, so that it need not be copied.
 	Save() (artifact.Contents, error)
+	// Snapshot returns the same files with what the state is now, whatever happens
+	// to it before they are written. It may take the memory of the last snapshot,
+	// whose files are then not written any more.
+	Snapshot() (artifact.Contents, error)
+	// SnapshotSize is the memory in bytes that a snapshot takes.
+	SnapshotSize() int64
 	// Load takes the state back from a checkpoint. After an error, which ends the
 	// run, it may have taken a part.
 	Load(*artifact.Checkpoint) error
@@ -32,19 +39,68 @@ type ModelState struct {
 	// Extra files that complete the folder (the tokenizer), written as they are.
 	Extra map[string][]byte
 	Ends  []int32 // tokens that end a text
+
+	copies Copies
 }
 
 // optimizerFile holds the optimizer in a checkpoint.
 const optimizerFile = "optimizer.safetensors"
 
 // Save implements [State].
-func (s ModelState) Save() (artifact.Contents, error) {
-	files, err := s.modelFiles()
+func (s *ModelState) Save() (artifact.Contents, error) { return s.files(s.Model, s.Optimizer) }
+
+// Snapshot implements [State].
+func (s *ModelState) Snapshot() (artifact.Contents, error) {
+	m, err := s.copies.Of(s.Model, s.arrays())
+	if err != nil {
+		return nil, err
+	}
+	o := *s.Optimizer
+	o.model = m
+	return s.files(m, &o)
+}
+
+// SnapshotSize implements [State].
+func (s *ModelState) SnapshotSize() int64 { return sizeOf(s.Model, s.arrays()) }
+
+// arrays are those of the Store that the files hold.
+func (s *ModelState) arrays() []string { return append(s.weights(), s.moments()...) }
+
+func (s *ModelState) weights() []string {
+	if s.Model.Adapter != nil {
+		return names(s.Model.Trained())
+	}
+	return names(s.Model.Parameters())
+}
+
+func (s *ModelState) moments() (arrays []string) {
+	for _, p := range s.Model.Trained() {
+		arrays = append(arrays, momentName(1, p.Name), momentName(2, p.Name))
+	}
+	return arrays
+}
+
+func (s *ModelState) weightsFile() string {
+	if s.Model.Adapter != nil {
+		return model.AdapterWeightsFile
+	}
+	return model.WeightsFile
+}
+
+func names(parameters []model.Parameter) (list []string) {
+	for _, p := range parameters {
+		list = append(list, p.Name)
+	}
+	return list
+}
+
+func (s *ModelState) files(m *model.Model, o *Optimizer) (artifact.Contents, error) {
+	files, err := s.modelFiles(m)
 	if err != nil {
 		return nil, err
 	}
 	maps.Copy(files, artifact.AllBytes(s.Extra))
-	files[optimizerFile] = s.Optimizer.Save
+	files[optimizerFile] = o.Save
 	out := make(artifact.Contents, len(files))
 	for name, write := range files {
 		out[s.Prefix+name] = write
@@ -52,24 +108,65 @@ func (s ModelState) Save() (artifact.Contents, error) {
 	return out, nil
 }
 
-func (s ModelState) modelFiles() (artifact.Contents, error) {
-	if s.Model.Adapter != nil {
-		return s.Model.AdapterFiles(s.Base)
+func (s *ModelState) modelFiles(m *model.Model) (artifact.Contents, error) {
+	if m.Adapter != nil {
+		return m.AdapterFiles(s.Base)
 	}
-	return s.Model.Files(s.Ends, 1)
+	return m.Files(s.Ends, 1)
 }
 
 // Load implements [State].
-func (s ModelState) Load(c *artifact.Checkpoint) error {
-	weights, read := model.WeightsFile, s.Model.ReadWeights
+func (s *ModelState) Load(c *artifact.Checkpoint) error {
+	read := s.Model.ReadWeights
 	if s.Model.Adapter != nil {
-		weights, read = model.AdapterWeightsFile, s.Model.ReadAdapter
+		read = s.Model.ReadAdapter
 	}
-	if err := c.Read(s.Prefix+weights, read); err != nil {
+	if err := c.Read(s.Prefix+s.weightsFile(), read); err != nil {
 		return err
 	}
 	if err := c.Read(s.Prefix+optimizerFile, s.Optimizer.Load); err != nil {
 		return err
 	}
 	return s.Optimizer.Zero()
+}
+
+// Copies are what arrays of a model's Store held at one time, in a Store of their
+// own, which no Program runs against: they can be read while the model is trained.
+// The zero value is ready; its memory is kept for the next copies.
+type Copies struct{ store compute.Store }
+
+// Of copies arrays of a model, and returns the model with the copies in place of
+// its Store. Copies of before are gone.
+func (c *Copies) Of(m *model.Model, arrays []string) (*model.Model, error) {
+	if c.store == nil {
+		c.store = m.Engine.NewStore()
+	}
+	for _, name := range arrays {
+		values, err := compute.Values(m.Store, name)
+		if err != nil {
+			return nil, err
+		}
+		shape, _ := m.Store.Shape(name)
+		if err := c.store.Define(name, shape...); err != nil {
+			return nil, err
+		}
+		if err := c.store.Write(name, values); err != nil {
+			return nil, err
+		}
+		if !compute.Same(m.Store, c.store, name) {
+			return nil, damaged(compute.Changed(name))
+		}
+	}
+	then := *m
+	then.Store = c.store
+	return &then, nil
+}
+
+// sizeOf is the memory of arrays in bytes.
+func sizeOf(m *model.Model, arrays []string) (bytes int64) {
+	for _, name := range arrays {
+		shape, _ := m.Store.Shape(name)
+		bytes += 4 * int64(shape.Size())
+	}
+	return bytes
 }

@@ -16,7 +16,7 @@ import (
 )
 
 // exactState is a state whose numbers are fractions that every machine has.
-func exactState(t testing.TB, engine compute.Engine, family model.Family, adapter *model.Adapter) ModelState {
+func exactState(t testing.TB, engine compute.Engine, family model.Family, adapter *model.Adapter) *ModelState {
 	t.Helper()
 	m := newModel(t, engine, family, true)
 	if adapter != nil {
@@ -36,7 +36,7 @@ func exactState(t testing.TB, engine compute.Engine, family model.Family, adapte
 		}
 	}
 	o.steps = 3
-	return ModelState{Prefix: "p-", Base: "base", Model: m, Optimizer: o, Extra: map[string][]byte{"tokenizer.json": []byte("{}")}, Ends: []int32{2}}
+	return &ModelState{Prefix: "p-", Base: "base", Model: m, Optimizer: o, Extra: map[string][]byte{"tokenizer.json": []byte("{}")}, Ends: []int32{2}}
 }
 
 // The sums are those of files that were made in memory as a whole, before they
@@ -79,7 +79,7 @@ func TestWeightsAndMomentsHaveTheBytesThatTheyHad(t *testing.T) {
 }
 
 // checkpoint writes the state as a checkpoint and opens it.
-func (s ModelState) checkpoint(t testing.TB, folder string) *artifact.Checkpoint {
+func (s *ModelState) checkpoint(t testing.TB, folder string) *artifact.Checkpoint {
 	t.Helper()
 	files, err := s.Save()
 	if err != nil {
@@ -140,7 +140,7 @@ func TestModelStateOfAnotherModelIsRefused(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	err = ModelState{Prefix: "p-", Model: other, Optimizer: newOptimizer(t, other, AdamW{})}.Load(c)
+	err = (&ModelState{Prefix: "p-", Model: other, Optimizer: newOptimizer(t, other, AdamW{})}).Load(c)
 	if artifact.ExitCode(err) != 12 || !strings.Contains(err.Error(), "p-model.safetensors") || !strings.Contains(err.Error(), "mlp.down_proj") {
 		t.Errorf("%v, want exit code 12 with file and tensor", err)
 	}
@@ -180,7 +180,7 @@ func TestSavingAndLoadingTakeLittleMemory(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := ModelState{Model: m, Optimizer: newOptimizer(t, m, AdamW{})}
+	s := &ModelState{Model: m, Optimizer: newOptimizer(t, m, AdamW{})}
 	folder := t.TempDir()
 	s.checkpoint(t, folder) // makes the arrays that lie nowhere yet
 	size, largest := uint64(0), uint64(0)

@@ -8,6 +8,7 @@ import (
 	"math"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/seed-b72bdb6c/alma/artifact"
 	"github.com/seed-b72bdb6c/alma/compute"
@@ -84,7 +85,12 @@ type trial struct {
 	before   func(step int, m *model.Model)
 	evaluate func(ctx context.Context, step int) ([]Metric, error)
 	done     func() bool
-	every    int // CheckpointSteps
+	every    int           // CheckpointSteps
+	interval time.Duration // CheckpointEvery
+	memory   int64
+	more     []State // beside the model's
+	frozen   []compute.Post
+	state    *ModelState // of the run that began last
 	config   map[string]any
 	output   bytes.Buffer
 	model    *model.Model
@@ -110,12 +116,13 @@ func (r *trial) run(ctx context.Context) (Totals, error) {
 	o, err := NewOptimizer(m, r.optimizer.AdamW())
 	fail(err)
 	guard, schedule := r.optimizer.Guard(), r.optimizer.Schedule(r.steps)
+	r.state = &ModelState{Model: m, Optimizer: o}
 	rows := NewTextRows(r.micro, r.length)
 	loop := &Loop{
 		Stage: "trial", Folder: r.folder, Steps: r.steps, Guard: guard, CheckpointSteps: r.every, EvaluateEvery: 5, Evaluate: r.evaluate, Done: r.done,
 		Config: map[string]any{"config": r.config},
 		Log:    &progress.Log{Progress: progress.NewTo(progress.Options{Out: io.Writer(&r.output)})},
-		States: []State{ModelState{Model: m, Optimizer: o}},
+		States: append([]State{r.state}, r.more...), Frozen: r.frozen, CheckpointEvery: r.interval, Memory: r.memory,
 		Step: func(_ context.Context, step int) (StepReport, error) {
 			if r.before != nil {
 				r.before(step, m)

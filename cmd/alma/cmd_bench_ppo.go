@@ -66,7 +66,7 @@ func benchPPO(ctx context.Context, policy *model.Model, o benchOptions, epochs i
 	trial, err := ppo.NewTrial(config, policy, critic, prompts, func(ctx context.Context, texts []ppo.Text) ([]float32, error) {
 		whole := make([][]int32, len(texts))
 		for i, t := range texts {
-			whole[i] = append(append([]int32(nil), t.Prompt...), t.Response...)
+			whole[i] = t.Tokens
 		}
 		return scorer.Scores(ctx, whole)
 	})

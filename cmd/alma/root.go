@@ -353,6 +353,7 @@ func (c *call) environment(computes bool) (env stage.Environment, stop func(), e
 	if err != nil {
 		return env, nil, err
 	}
+	env.Memory = machineMemory()
 	env.Engine, env.Log.PeakFLOPS = engine, engine.MeasurePeak()*1e9
 	env.Record = map[string]string{
 		"engine": engine.Name(), "precision": string(engine.Precision()), "threads": strconv.Itoa(engine.Threads()),

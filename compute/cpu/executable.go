@@ -25,6 +25,8 @@ type Executable struct {
 	copies  []func() // outputs
 	updates []func() // variables that steps could not update in place
 	written []*array
+	// verdicts say what an optimizer found changed by itself.
+	verdicts []func() error
 
 	arena      []*storage
 	generation int // of the engine's arena that the storages point into
@@ -60,8 +62,9 @@ func (x *Executable) FLOPs() int64 { return x.flops }
 
 // Run runs the Program once. It allocates nothing and starts no goroutine. When
 // an index in the inputs is out of range it returns an error that names the
-// operator and the value, and variables are as they were.
-func (x *Executable) Run() error {
+// operator and the value, and variables are as they were. An optimizer that found
+// a variable changed since it was last written returns [compute.ErrChanged].
+func (x *Executable) Run() (err error) {
 	x.engine.mu.Lock()
 	defer x.engine.mu.Unlock()
 	for _, f := range x.prepare {
@@ -94,10 +97,15 @@ func (x *Executable) Run() error {
 	for _, f := range x.updates {
 		f()
 	}
+	for _, verdict := range x.verdicts {
+		if found := verdict(); found != nil && err == nil {
+			err = fmt.Errorf("running program %s: %w", x.program.Name, found)
+		}
+	}
 	for _, a := range x.written {
 		a.version++
 	}
-	return nil
+	return err
 }
 
 func (e *Engine) runProfiled(steps []step) {

@@ -132,15 +132,56 @@ func (c *compiler) adamW(n *compute.Node, o compute.AdamWOp) {
 		in[i], out[i] = c.in(n.Inputs[input]), c.out(n, i)
 	}
 	w, m, v := out[0], out[1], out[2]
-	c.emit(n, &job{(w.size + chunk - 1) / chunk, func(task, worker int) {
+	tasks := (w.size + chunk - 1) / chunk
+	sums := c.watch(in, out, tasks)
+	c.emit(n, &job{tasks, func(task, worker int) {
 		lo := task * chunk
 		hi := min(lo+chunk, w.size)
 		for i := range in {
 			if in[i] != out[i] && (in[i].array == nil || in[i].array != out[i].array) {
 				copy(out[i].f[lo:hi], in[i].f[lo:hi])
 			}
+			sums[i].before[task] = kernel.SumBits(out[i].f[lo:hi])
 		}
 		kernel.AdamW(w.f[lo:hi], g.at(lo, hi, engine.scratch[worker]), m.f[lo:hi], v.f[lo:hi],
 			lr.f[0], o.Beta1, o.Beta2, o.Epsilon, o.Decay, c1.f[0], c2.f[0], scale.f[0])
+		for i := range out {
+			sums[i].after[task] = kernel.SumBits(out[i].f[lo:hi])
+		}
 	}})
+}
+
+// updateSums are the sums of the bits of an array's chunks as an optimizer found
+// them and left them.
+type updateSums struct{ before, after []uint64 }
+
+// watch has the arrays that an optimizer updates in place compared with what was
+// last written there: no other step looks at all of weights and moments, and here
+// they are in the cache.
+func (c *compiler) watch(in, out [3]*storage, tasks int) [3]*updateSums {
+	var sums [3]*updateSums
+	for i := range sums {
+		s := &updateSums{make([]uint64, tasks), make([]uint64, tasks)}
+		sums[i] = s
+		a := out[i].array
+		if a == nil || in[i].array != a {
+			continue
+		}
+		c.x.verdicts = append(c.x.verdicts, func() error {
+			known, was, found := a.summed == a.version, a.sum, total(s.before)
+			a.sum, a.summed = total(s.after), a.version+1 // that of this run
+			if known && was != found {
+				return compute.Changed(a.name)
+			}
+			return nil
+		})
+	}
+	return sums
+}
+
+func total(sums []uint64) (sum uint64) {
+	for _, s := range sums {
+		sum += s
+	}
+	return sum
 }

@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/seed-b72bdb6c/alma/compute"
+	"github.com/seed-b72bdb6c/alma/compute/cpu/kernel"
 )
 
 // Store holds variables as aligned float32 arrays in main memory.
@@ -23,6 +24,8 @@ type array struct {
 	// version grows with every write, so that panels know when they are old.
 	version uint64
 	panels  []*panels
+	// sum is kernel.SumBits of what was written, if that was version summed.
+	sum, summed uint64
 	// zero says that the array counts as zeros, whatever its memory holds: the
 	// clearing of a gradient costs nothing, and the first sum after it is
 	// written in place of being added. It is settled before anyone reads.
@@ -68,7 +71,7 @@ func (s *Store) Define(name string, shape ...int) error {
 			return fmt.Errorf("defining variable %q with shape %v: a dimension is negative", name, shape)
 		}
 	}
-	s.arrays[name] = &array{name: name, shape: append(compute.Shape{}, shape...), version: 1, zero: true}
+	s.arrays[name] = &array{name: name, shape: append(compute.Shape{}, shape...), version: 1, summed: 1, zero: true}
 	s.names = append(s.names, name)
 	return nil
 }
@@ -106,10 +109,34 @@ func (s *Store) Write(name string, src []float32) error {
 	if err != nil {
 		return err
 	}
-	copy(a.join(), src)
+	dst := a.join()
 	a.zero = false
 	a.version++
+	a.sum, a.summed = 0, a.version
+	for lo := 0; lo < len(src); lo += chunk { // summed while they are in the cache
+		part := src[lo:min(lo+chunk, len(src))]
+		a.sum += kernel.SumBits(part)
+		copy(dst[lo:], part)
+	}
 	return nil
+}
+
+// WrittenSum is the sum of the bits that were last written to an array by Write
+// or an optimizer; false if something else wrote since.
+func (s *Store) WrittenSum(name string) (uint64, bool) {
+	a, ok := s.arrays[name]
+	if !ok || a.summed != a.version {
+		return 0, false
+	}
+	return a.sum, true
+}
+
+// SumOf is the sum of the bits of elements lo to hi of an array as it lies in
+// memory.
+func (s *Store) SumOf(name string, lo, hi int) uint64 {
+	a := s.arrays[name]
+	a.settle()
+	return kernel.SumBits(a.join()[lo:hi])
 }
 
 // View returns the memory of an array without a copy, nil if there is none of

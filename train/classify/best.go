@@ -6,7 +6,9 @@ import (
 	"io"
 
 	"github.com/seed-b72bdb6c/alma/artifact"
+	"github.com/seed-b72bdb6c/alma/compute"
 	"github.com/seed-b72bdb6c/alma/model"
+	"github.com/seed-b72bdb6c/alma/train"
 )
 
 // best remembers the weights with the highest macro-F1 on the held-out texts,
@@ -17,7 +19,8 @@ type best struct {
 	patience int
 
 	bestRecord
-	kept *model.Model // a copy with the best weights, nil before the first measurement
+	kept   *model.Model // a copy with the best weights, nil before the first measurement
+	copies train.Copies // of kept
 }
 
 func newBest(m *model.Model, patience int) *best {
@@ -71,14 +74,44 @@ func (b *best) restore() error {
 }
 
 // Save implements [train.State].
-func (b *best) Save() (artifact.Contents, error) {
+func (b *best) Save() (artifact.Contents, error) { return b.files(b.kept) }
+
+// Snapshot implements [train.State].
+func (b *best) Snapshot() (artifact.Contents, error) {
+	if b.Step < 0 {
+		return b.Save()
+	}
+	kept, err := b.copies.Of(b.kept, b.arrays())
+	if err != nil {
+		return nil, err
+	}
+	return b.files(kept)
+}
+
+// SnapshotSize implements [train.State].
+func (b *best) SnapshotSize() (bytes int64) {
+	for _, p := range b.model.Parameters() {
+		bytes += 4 * int64(compute.Shape(p.Shape).Size())
+	}
+	return bytes
+}
+
+// arrays are those that the files hold.
+func (b *best) arrays() (names []string) {
+	for _, p := range b.model.Parameters() {
+		names = append(names, p.Name)
+	}
+	return names
+}
+
+func (b *best) files(kept *model.Model) (artifact.Contents, error) {
 	record, err := json.Marshal(b.bestRecord)
 	if err != nil {
 		return nil, fmt.Errorf("encoding %s: %w", bestRecordFile, err)
 	}
 	weights := artifact.Bytes(nil)
 	if b.Step >= 0 {
-		weights = func(w io.Writer) error { return b.kept.WriteWeights(w, "F32") }
+		weights = func(w io.Writer) error { return kept.WriteWeights(w, "F32") }
 	}
 	return artifact.Contents{bestRecordFile: artifact.Bytes(record), bestWeightsFile: weights}, nil
 }

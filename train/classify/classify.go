@@ -8,7 +8,6 @@ import (
 	"slices"
 
 	"github.com/seed-b72bdb6c/alma/artifact"
-	"github.com/seed-b72bdb6c/alma/chat"
 	"github.com/seed-b72bdb6c/alma/dataset"
 	"github.com/seed-b72bdb6c/alma/model"
 	"github.com/seed-b72bdb6c/alma/progress"
@@ -37,140 +36,142 @@ func Run(ctx context.Context, env stage.Environment, c Config, in Inputs, out st
 	return stage.Run(ctx, env, Stage, c, in.paths(), out)
 }
 
+// training is a run of the stage.
+type training struct {
+	*train.Trainer
+	Config
+	in      Inputs
+	data    texts
+	plan    []stepPlan
+	loss    *classLoss
+	early   *best
+	measure func(ctx context.Context) (stats.Classification, error) // on the held-out texts
+}
+
 // run trains a classifier from the base model, continuing where an earlier run
 // stopped.
 func run(ctx context.Context, w *stage.Work, c Config, in Inputs) error {
-	base, tok, err := train.LoadModel(w.Engine, in.Base)
+	t, err := train.Open(w, "classify", in.Base)
 	if err != nil {
 		return err
 	}
-	if c.Context > base.Context {
-		return artifact.Errorf(artifact.ErrUsage, "configuring classify: context %d is longer than the model's, which is %d", c.Context, base.Context)
-	}
-	data, err := load(tok, c, in, base.Context)
-	if err != nil {
+	if _, err := t.Length(c.Context); err != nil {
 		return err
 	}
-	steps, err := plan(data.learned, c, data.length)
-	if err != nil {
+	f := &training{Trainer: t, Config: c, in: in}
+	if f.data, err = load(t.Tokenizer, c, in, t.Model.Context); err != nil {
 		return err
 	}
-	rates := c.Schedule(len(steps))
-	if err := rates.Validate(); err != nil {
+	if f.plan, err = plan(f.data.learned, c, f.data.length); err != nil {
 		return err
 	}
-
-	m, err := base.WithHead(model.Classes, c.Seed, data.labels...)
-	if err != nil {
+	if t.Model, err = t.Model.WithHead(model.Classes, c.Seed, f.data.labels...); err != nil {
 		return err
 	}
-	m.Recompute = c.Recompute
+	if err := t.Adapt(c.OptimizerConfig, train.LoRAConfig{}, c.Seed); err != nil {
+		return err
+	}
 	if c.FreezeBody {
-		m.Freeze(m.InBody)
+		t.Model.Freeze(t.Model.InBody)
 	}
-	classifier, err := NewClassifier(m, c.MicroRows, data.length)
+	classifier, err := NewClassifier(t.Model, c.MicroRows, f.data.length)
 	if err != nil {
 		return err
 	}
 	w.Log.Printf("classify: %d classes, %s texts to learn and %s held out (%s are cut at %d tokens), %s steps of %d texts",
-		len(data.labels), progress.Count(int64(len(data.learned.Tokens))), progress.Count(int64(len(data.held.Tokens))),
-		progress.Count(int64(data.learned.Cut+data.held.Cut)), data.limit, progress.Count(int64(len(steps))), c.BatchTexts)
-
-	measure := func(ctx context.Context) (stats.Classification, error) { return Measure(ctx, classifier, data.held) }
+		len(f.data.labels), progress.Count(int64(len(f.data.learned.Tokens))), progress.Count(int64(len(f.data.held.Tokens))),
+		progress.Count(int64(f.data.learned.Cut+f.data.held.Cut)), f.data.limit, progress.Count(int64(len(f.plan))), c.BatchTexts)
+	f.measure = func(ctx context.Context) (stats.Classification, error) { return Measure(ctx, classifier, f.data.held) }
 	var states [][]float32
 	if c.FreezeBody {
-		if states, measure, err = frozen(ctx, classifier, data); err != nil {
+		if states, f.measure, err = frozen(ctx, classifier, f.data); err != nil {
 			return err
 		}
 	}
-	loss, err := newLoss(m, steps, data.learned, states, c, data.length)
-	if err != nil {
+	if f.loss, err = newLoss(t.Model, f.plan, f.data.learned, states, c, f.data.length); err != nil {
 		return err
 	}
-	optimizer, err := train.NewOptimizer(m, c.AdamW())
-	if err != nil {
+	if err := t.Optimize(c.OptimizerConfig, len(f.plan)); err != nil {
 		return err
 	}
-	extra, err := tok.Files()
-	if err != nil {
-		return err
-	}
-	guard := c.Guard()
 	// Once most texts are told apart the norm is near 0, and one hard text a leap.
-	guard.Least = c.Clip
-	loop := &train.Loop{
-		Stage: "classify", Folder: w.Dir(), Steps: len(steps), Config: train.Identity(c, w.Stage), Guard: guard, Log: w.Log, CheckpointSteps: w.CheckpointSteps,
-		States: []train.State{train.ModelState{Model: m, Optimizer: optimizer, Extra: extra, Ends: chat.Ends(tok, nil)}},
-		Step: func(_ context.Context, step int) (train.StepReport, error) {
-			total := loss.weight(steps[step])
-			report := train.StepReport{FLOPs: optimizer.FLOPs()}
-			sum := 0.0
-			for rows := range slices.Chunk(steps[step].rows, c.MicroRows) {
-				part, tokens, flops, err := loss.accumulate(rows, total)
-				if err != nil {
-					return report, err
-				}
-				sum += part
-				report.Tokens += tokens
-				report.FLOPs += flops
-			}
-			lr := rates.At(step)
-			norm, err := guard.Apply(optimizer, lr, sum, func() string {
-				return fmt.Sprintf("the texts of lines %v of %s", steps[step].lines(data.learned), in.Texts)
-			})
-			report.Metrics = []train.Metric{{Name: "loss", Value: sum}, {Name: "grad_norm", Value: norm}, {Name: "lr", Value: lr}}
+	t.Guard.Least = c.Clip
+
+	loop := train.Loop{Steps: len(f.plan), Step: f.step, EvaluateEvery: c.EvalEvery}
+	measured := len(f.data.held.Tokens) > 0
+	if measured {
+		loop.Evaluate = f.evaluate
+	}
+	if measured && c.Patience > 0 {
+		f.early = newBest(t.Model, c.Patience)
+		loop.States, loop.Done = []train.State{f.early}, f.early.done
+	}
+	if err := t.Run(ctx, c, loop); err != nil {
+		return err
+	}
+	metrics := w.Manifest.Metrics
+	metrics["texts"], metrics["held_out"] = float64(len(f.data.learned.Tokens)), float64(len(f.data.held.Tokens))
+	metrics["classes"], metrics["cut"] = float64(len(f.data.labels)), float64(f.data.learned.Cut+f.data.held.Cut)
+	metrics["padding"] = padding(f.plan, f.data.learned, f.data.length)
+	if c.FreezeBody {
+		w.Manifest.FLOPs += float64(classifier.body.flops) // it ran before the steps
+	}
+	if f.early != nil {
+		if err := f.early.restore(); err != nil {
+			return err
+		}
+		metrics["best_step"] = float64(f.early.Step)
+	}
+	if err := f.report(ctx, measured); err != nil {
+		return err
+	}
+	return t.Save(1)
+}
+
+// step is the weighted mean loss over the step's texts.
+func (f *training) step(_ context.Context, step int) (train.StepReport, error) {
+	now := f.plan[step]
+	total := f.loss.weight(now)
+	report := train.StepReport{FLOPs: f.Optimizer.FLOPs()}
+	sum := 0.0
+	for rows := range slices.Chunk(now.rows, f.MicroRows) {
+		part, tokens, flops, err := f.loss.accumulate(rows, total)
+		if err != nil {
 			return report, err
-		},
-		EvaluateEvery: c.EvalEvery,
-	}
-	early := newBest(m, c.Patience)
-	if len(data.held.Tokens) > 0 {
-		loop.Evaluate = func(ctx context.Context, step int) ([]train.Metric, error) {
-			measures, err := measure(ctx)
-			if err == nil && c.Patience > 0 {
-				err = early.measured(measures.MacroF1, step)
-			}
-			return metrics(measures), err
 		}
-		if c.Patience > 0 {
-			loop.States, loop.Done = append(loop.States, early), early.done
-		}
+		sum += part
+		report.Tokens += tokens
+		report.FLOPs += flops
 	}
-	totals, err := loop.Run(ctx)
+	update, err := f.Update(step, sum, func() string {
+		return fmt.Sprintf("the texts of lines %v of %s", now.lines(f.data.learned), f.in.Texts)
+	})
+	report.Metrics = append([]train.Metric{{Name: "loss", Value: sum}}, update.Metrics()...)
+	return report, err
+}
+
+func (f *training) evaluate(ctx context.Context, step int) ([]train.Metric, error) {
+	measures, err := f.measure(ctx)
+	if err == nil && f.early != nil {
+		err = f.early.measured(measures.MacroF1, step)
+	}
+	return metrics(measures), err
+}
+
+// report writes what the finished model reaches on the held-out texts.
+func (f *training) report(ctx context.Context, measured bool) error {
+	if !measured {
+		f.Manifest.Notes = append(f.Manifest.Notes, "Nothing was held out, so nothing was measured; give a validation file, or a share to hold out.")
+		return nil
+	}
+	measures, err := f.measure(ctx)
 	if err != nil {
 		return err
 	}
-	if c.FreezeBody {
-		totals.FLOPs += classifier.body.flops // it ran before the steps
+	for _, metric := range metrics(measures) {
+		f.Manifest.Metrics[metric.Name] = metric.Value
 	}
-	totals.Fill(&w.Manifest)
-	w.Manifest.Metrics["texts"], w.Manifest.Metrics["held_out"] = float64(len(data.learned.Tokens)), float64(len(data.held.Tokens))
-	w.Manifest.Metrics["classes"], w.Manifest.Metrics["cut"] = float64(len(data.labels)), float64(data.learned.Cut+data.held.Cut)
-	w.Manifest.Metrics["padding"] = padding(steps, data.learned, data.length)
-	if loop.Done != nil {
-		if err := early.restore(); err != nil {
-			return err
-		}
-		w.Manifest.Metrics["best_step"] = float64(early.Step)
-	}
-	if len(data.held.Tokens) > 0 {
-		measures, err := measure(ctx)
-		if err != nil {
-			return err
-		}
-		for _, metric := range metrics(measures) {
-			w.Manifest.Metrics[metric.Name] = metric.Value
-		}
-		if err := writeMeasures(filepath.Join(w.Dir(), ValidationFile), measures); err != nil {
-			return err
-		}
-	} else {
-		w.Manifest.Notes = append(w.Manifest.Notes, "Nothing was held out, so nothing was measured; give a validation file, or a share to hold out.")
-	}
-	if err := train.SaveModel(w.Dir(), in.Base, m, tok, 1, chat.Ends(tok, nil)); err != nil {
-		return err
-	}
-	return nil
+	return writeMeasures(filepath.Join(f.Dir(), ValidationFile), measures)
 }
 
 // frozen runs a body that does not change once over all texts, and returns the

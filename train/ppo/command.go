@@ -12,7 +12,7 @@ import (
 // CommandReward scores responses with a program of the user's
 // ([preference.Program]), started once for each rollout. A resumed run gives the
 // same bits only if the program gives the same numbers.
-func CommandReward(command string, prompts []dataset.Prompt, tok *tokenizer.Tokenizer) (Reward, error) {
+func CommandReward(command string, tok *tokenizer.Tokenizer) (Reward, error) {
 	program, err := preference.NewProgram(command)
 	if err != nil {
 		return nil, err
@@ -22,9 +22,9 @@ func CommandReward(command string, prompts []dataset.Prompt, tok *tokenizer.Toke
 		for i, t := range texts {
 			text, err := tok.Text(t.Response)
 			if err != nil {
-				return nil, fmt.Errorf("rewarding a response to prompt %d: %w", t.Index, err)
+				return nil, fmt.Errorf("rewarding response %d: %w", i, err)
 			}
-			completions[i] = dataset.Completion{Prompt: prompts[t.Index], Text: text, Ended: t.Ended}
+			completions[i] = dataset.Completion{Prompt: t.Prompt, Text: text, Ended: t.Ended}
 		}
 		return program.Scores(ctx, completions)
 	}, nil

@@ -36,24 +36,23 @@ func letters(t *testing.T) *tokenizer.Tokenizer {
 	return tok
 }
 
-func answers(t *testing.T, tok *tokenizer.Tokenizer) ([]dataset.Prompt, []Text) {
+func answers(t *testing.T, tok *tokenizer.Tokenizer) []Text {
 	t.Helper()
 	end, ok := tok.TokenID(tokenizer.IMEnd)
 	if !ok {
 		t.Fatal("no end token")
 	}
-	prompts := []dataset.Prompt{dataset.UserPrompt("Name a colour.", ""), dataset.UserPrompt("Is it <red>?", "It")}
-	return prompts, []Text{
-		{Index: 1, Response: append(tok.Encode(" is red."), end), Ended: true},
-		{Index: 0, Response: tok.Encode("Bl")},
+	return []Text{
+		{Prompt: dataset.UserPrompt("Is it <red>?", "It"), Response: append(tok.Encode(" is red."), end), Ended: true},
+		{Prompt: dataset.UserPrompt("Name a colour.", ""), Response: tok.Encode("Bl")},
 	}
 }
 
 func TestARewardProgramSeesPromptCompletionAndEndAndScoresInOrder(t *testing.T) {
 	tok := letters(t)
-	prompts, texts := answers(t, tok)
+	texts := answers(t, tok)
 	seen := filepath.Join(t.TempDir(), "seen.jsonl")
-	reward, err := CommandReward(program(t, "cat > '"+seen+"'\necho 0.5\necho ' -2e1 '\n"), prompts, tok)
+	reward, err := CommandReward(program(t, "cat > '"+seen+"'\necho 0.5\necho ' -2e1 '\n"), tok)
 	if err != nil {
 		t.Fatal(err)
 	}

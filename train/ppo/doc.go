@@ -14,9 +14,10 @@
 //     with what the update needs of them.
 //   - iteration: one rollout and the optimizer steps on it.
 //
-// The files read in the order of the algorithm: ppo.go takes a run through
-// its iterations, rollout.go samples and rewards, advantage.go estimates
-// advantages, objective.go holds the losses as Programs. The comments number
-// the details that the tests are named after ("The N+ implementation details
-// of RLHF with PPO", Huang et al. 2024, in the numbering of docs/algorithms.md).
+// The files read in the order of the algorithm: setup.go makes a run ready, ppo.go
+// takes it through its iterations, rollout.go samples, measures (by train/rollout)
+// and rewards, advantage.go estimates advantages, objective.go holds the losses as
+// Programs. The comments number the details that the tests are named after ("The N+
+// implementation details of RLHF with PPO", Huang et al. 2024, in the numbering of
+// docs/algorithms.md).
 package ppo

@@ -2,84 +2,19 @@ package ppo
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"math"
 
 	"github.com/seed-b72bdb6c/alma/artifact"
-	"github.com/seed-b72bdb6c/alma/chat"
 	"github.com/seed-b72bdb6c/alma/compute"
 	"github.com/seed-b72bdb6c/alma/dataset"
-	"github.com/seed-b72bdb6c/alma/generate"
 	"github.com/seed-b72bdb6c/alma/model"
 	"github.com/seed-b72bdb6c/alma/progress"
 	"github.com/seed-b72bdb6c/alma/stage"
 	"github.com/seed-b72bdb6c/alma/stats"
 	"github.com/seed-b72bdb6c/alma/train"
+	"github.com/seed-b72bdb6c/alma/train/rollout"
 )
-
-// Config configures the stage.
-type Config struct {
-	Iterations int `yaml:"iterations" json:"iterations" doc:"rollouts" min:"1"`
-	Prompts    int `yaml:"batch_prompts" json:"batch_prompts" doc:"prompts of a rollout, each with one response" min:"1"`
-	Minibatch  int `yaml:"minibatch" json:"minibatch" doc:"responses of an optimizer step" min:"1"`
-	Epochs     int `yaml:"epochs" json:"epochs" doc:"times that the update sees a rollout" min:"1"`
-	MicroRows  int `yaml:"micro_rows" json:"micro_rows" doc:"packed rows of a micro-batch" min:"1"`
-	Context    int `yaml:"context" json:"context" doc:"tokens of a packed row, the longest prompt with its response; 0: the model's context" min:"0"`
-	Slots      int `yaml:"slots" json:"slots" doc:"responses that are sampled at one time" min:"1"`
-
-	MaxTokens   int     `yaml:"max_tokens" json:"max_tokens" doc:"longest response" min:"1"`
-	Temperature float64 `yaml:"temperature" json:"temperature" doc:"of the sampling and of all log-probabilities" above:"0"`
-
-	Beta        float64     `yaml:"beta" json:"beta" doc:"weight of the KL penalty" min:"0"`
-	TargetKL    float64     `yaml:"target_kl" json:"target_kl" doc:"nats a response that beta is adapted to; 0: beta is constant" min:"0"`
-	KLHorizon   float64     `yaml:"kl_horizon" json:"kl_horizon" doc:"episodes over which beta is adapted" above:"0"`
-	KLEstimator KLEstimator `yaml:"kl_estimator" json:"kl_estimator" doc:"of the KL at a token" enum:"k1,k2,k3"`
-
-	RewardCommand string `yaml:"reward_command" json:"reward_command,omitempty" doc:"program that scores responses in place of the reward model"`
-
-	MissingEnd        string  `yaml:"missing_end" json:"missing_end" doc:"score of a response that did not end itself: replaced by −penalty, lowered by it, or kept" enum:"replace,subtract,keep"`
-	MissingEndPenalty float64 `yaml:"missing_end_penalty" json:"missing_end_penalty" doc:"see missing_end" min:"0"`
-	ClipScore         float64 `yaml:"clip_score" json:"clip_score" doc:"scores are clipped to ± this; 0 does not clip" min:"0"`
-	WhitenRewards     bool    `yaml:"whiten_rewards" json:"whiten_rewards" doc:"divide the rewards of a rollout by their standard deviation"`
-
-	Gamma     float64 `yaml:"gamma" json:"gamma" doc:"discount of a token" min:"0" max:"1"`
-	Lambda    float64 `yaml:"lambda" json:"lambda" doc:"of the advantage estimate" min:"0" max:"1"`
-	Clip      float64 `yaml:"clip_ratio" json:"clip_ratio" doc:"range of the probability ratio" above:"0"`
-	ClipValue float64 `yaml:"clip_value" json:"clip_value" doc:"range of the value's change" above:"0"`
-	ValueCoef float64 `yaml:"value_coefficient" json:"value_coefficient" doc:"weight of the value loss" above:"0"`
-
-	PretrainCoef float64 `yaml:"pretrain_coefficient" json:"pretrain_coefficient" doc:"γ: weight of the loss on pretraining text; 0: none" min:"0"`
-	PretrainRows int     `yaml:"pretrain_rows" json:"pretrain_rows" doc:"rows of pretraining text in each optimizer step" min:"1"`
-
-	train.OptimizerConfig `yaml:",inline"`
-	train.LoRAConfig      `yaml:",inline"`
-	CriticLR              float64 `yaml:"critic_lr" json:"critic_lr" doc:"peak learning rate of the critic" above:"0"`
-
-	Seed uint64 `yaml:"seed" json:"seed" doc:"of the order of the prompts and of sampling"`
-}
-
-// Defaults suit a model of a few million parameters (InstructGPT: β .02,
-// batches of 512 in minibatches of 64, γ 27.8, rate 9e-6 for the critic).
-func Defaults() Config {
-	c := Config{
-		Iterations: 24, Prompts: 128, Minibatch: 32, Epochs: 1, MicroRows: 3, Slots: 64,
-		MaxTokens: 64, Temperature: 1, Beta: .1, KLHorizon: 10000, KLEstimator: K1,
-		MissingEnd: "replace", MissingEndPenalty: 1, WhitenRewards: true,
-		Gamma: 1, Lambda: .95, Clip: .2, ClipValue: .2, ValueCoef: .1,
-		PretrainCoef: .1, PretrainRows: 4,
-		OptimizerConfig: train.DefaultOptimizer(3e-4), LoRAConfig: train.DefaultLoRA(), CriticLR: 5e-4,
-	}
-	// Adam's epsilon as in PPO's first implementations (detail 4); the rate
-	// anneals to 0 (detail 5).
-	c.Epsilon, c.Decay, c.WeightDecay = 1e-5, "linear", 0
-	return c
-}
-
-// minibatches is the number of optimizer steps of an iteration.
-func (c Config) minibatches() int {
-	return c.Epochs * ((c.Prompts + c.Minibatch - 1) / c.Minibatch)
-}
 
 // Inputs are the artifacts that the stage reads.
 type Inputs struct {
@@ -90,135 +25,8 @@ type Inputs struct {
 	// RewardModel is the folder of what Reward scores with, if it is neither
 	// Critic nor the configuration's RewardCommand; it is recorded as an input.
 	RewardModel string
-	// Reward scores the responses; Texts' Index counts the prompts that fit, in
-	// the order of the file. It is made from the prompts that were kept.
-	Reward func(prompts []dataset.Prompt) (Reward, error)
-}
-
-// run is the state of a stage while it runs.
-type run struct {
-	config  Config
-	prompts [][]int32
-	stop    []int32
-	shape   shape
-	reward  Reward
-
-	policy    passes
-	reference passes
-	critic    passes
-	generator *generate.Generator
-	lm        *train.LanguageModel
-	stream    *dataset.Stream
-	text      *dataset.Packed
-
-	order []int // of the prompts in this epoch
-	epoch int
-	flops int64
-
-	rollout rollout
-}
-
-// rollout is the part of the state that lives between the optimizer steps of
-// an iteration (detail 34).
-type rollout struct {
-	Iteration  int         `json:"iteration"` // −1 before the first
-	Controller controller  `json:"controller"`
-	Sequences  []*sequence `json:"sequences"`
-}
-
-// Save implements train.State.
-func (r *run) Save() (artifact.Contents, error) {
-	data, err := json.Marshal(r.rollout)
-	if err != nil {
-		return nil, fmt.Errorf("encoding rollout: %w", err)
-	}
-	return artifact.Contents{"rollout.json": artifact.Bytes(data)}, nil
-}
-
-// Load implements train.State.
-func (r *run) Load(c *artifact.Checkpoint) error {
-	data, err := c.ReadFile("rollout.json")
-	if err != nil {
-		return err
-	}
-	var loaded rollout
-	if err := json.Unmarshal(data, &loaded); err != nil {
-		return artifact.Mark(artifact.ErrCorrupt, fmt.Errorf("reading rollout.json: %w", err))
-	}
-	loaded.Controller.target, loaded.Controller.horizon = r.rollout.Controller.target, r.rollout.Controller.horizon
-	r.rollout = loaded
-	return nil
-}
-
-// newRun returns a run of rows of so many tokens before its first rollout.
-func newRun(c Config, length int) *run {
-	return &run{
-		config:  c,
-		epoch:   -1,
-		shape:   shape{B: c.MicroRows, T: length},
-		rollout: rollout{Iteration: -1, Controller: controller{Beta: c.Beta, target: c.TargetKL, horizon: c.KLHorizon}},
-	}
-}
-
-// compile prepares the Programs of a run for its models; the pretraining mix
-// is a part of it if there is a stream of text.
-func (r *run) compile(policy, reference, critic *model.Model) (err error) {
-	c := r.config
-	if r.policy, err = policyPasses(policy, r.shape, c.Temperature, c.Clip, true); err != nil {
-		return err
-	}
-	if r.reference, err = policyPasses(reference, r.shape, c.Temperature, c.Clip, false); err != nil {
-		return err
-	}
-	if r.critic, err = criticPasses(critic, r.shape, c.ClipValue, c.ValueCoef); err != nil {
-		return err
-	}
-	if r.stream != nil {
-		if r.lm, err = train.NewLanguageModel(policy, c.PretrainRows, policy.Context); err != nil {
-			return err
-		}
-		r.text = train.NewTextRows(c.PretrainRows, policy.Context)
-	}
-	r.generator, err = generate.New(policy, c.Slots, r.shape.T)
-	return err
-}
-
-// addAdapters puts the adapters that are asked for on the policy and the critic
-// and returns the frozen reference: a copy of the policy or, where an adapter
-// holds all that is trained, the policy's own body without it.
-func (c Config) addAdapters(policy, critic *model.Model) (reference *model.Model, err error) {
-	if c.LoRAConfig.Rank == 0 {
-		return policy.Clone()
-	}
-	if err := c.LoRAConfig.AddTo(policy, c.Seed); err != nil {
-		return nil, err
-	}
-	if err := c.LoRAConfig.AddTo(critic, c.Seed); err != nil {
-		return nil, err
-	}
-	return policy.WithoutAdapter(), nil
-}
-
-// prepare makes a run ready for its first step: adapters, Programs and
-// optimizers. It returns the frozen reference.
-func (r *run) prepare(policy, critic *model.Model) (reference *model.Model, u *updater, err error) {
-	c := r.config
-	if reference, err = c.addAdapters(policy, critic); err != nil {
-		return nil, nil, err
-	}
-	if err := r.compile(policy, reference, critic); err != nil {
-		return nil, nil, err
-	}
-	policyOptimizer, err := train.NewOptimizer(policy, c.AdamW())
-	if err != nil {
-		return nil, nil, err
-	}
-	criticOptimizer, err := train.NewOptimizer(critic, c.AdamW())
-	if err != nil {
-		return nil, nil, err
-	}
-	u, err = newUpdater(c, c.Iterations*c.minibatches(), policyOptimizer, criticOptimizer)
-	return reference, u, err
+	// Reward, if set, scores the responses in place of a model or a program.
+	Reward Reward
 }
 
 // Run runs the stage in the folder out, continuing where an earlier run stopped.
@@ -232,125 +40,91 @@ func runStage(ctx context.Context, w *stage.Work, c Config, in Inputs) error {
 	if c.PretrainCoef > 0 && in.Text == "" {
 		return errNoText(c)
 	}
-	policy, tok, err := train.LoadModel(w.Engine, in.Policy)
+	t, err := train.Open(w, "ppo", in.Policy)
 	if err != nil {
 		return err
 	}
-	if policy.Head != model.LanguageModel {
-		return artifact.Errorf(artifact.ErrUsage, "configuring ppo: the policy %s has a %q head; give a language model", in.Policy, policy.Head)
+	if t.Model.Head != model.LanguageModel {
+		return artifact.Errorf(artifact.ErrUsage, "configuring ppo: the policy %s has a %q head; give a language model", in.Policy, t.Model.Head)
 	}
-	critic, err := model.Load(w.Engine, in.Critic)
+	critic, err := openCritic(t, c, in)
 	if err != nil {
 		return err
 	}
-	if critic.Vocabulary != policy.Vocabulary {
-		return artifact.Errorf(artifact.ErrUsage, "configuring ppo: the critic %s has %d tokens and the policy %s has %d; both must have one tokenizer", in.Critic, critic.Vocabulary, in.Policy, policy.Vocabulary)
+	length, err := c.length(t.Model, critic)
+	if err != nil {
+		return err
 	}
-	for _, folder := range []string{in.Critic, in.RewardModel} {
-		if folder == "" {
-			continue
-		}
-		if err := sameTokenizer(tok, in.Policy, folder); err != nil {
-			return err
-		}
-	}
-	if critic.Head != model.Scalar {
-		if critic, err = critic.WithHead(model.Scalar, c.Seed); err != nil {
-			return err
-		}
-	}
-	policy.Recompute, critic.Recompute = c.Recompute, c.Recompute
-	longest := min(policy.Context, critic.Context)
-	length := c.Context
-	if length == 0 {
-		length = longest
-	}
-	if length > longest {
-		return artifact.Errorf(artifact.ErrUsage, "configuring ppo: context %d is longer than the models', which is %d", length, longest)
+	if err := t.Converse(); err != nil {
+		return err
 	}
 	r := newRun(c, length)
-	template, err := chat.For(tok)
-	if err != nil {
-		return fmt.Errorf("%s: %w", in.Policy, err)
-	}
-	ends := chat.Ends(tok, template)
-	r.stop = ends
-
-	prompts, err := dataset.ReadPrompts(in.Prompts)
+	r.sampler.Stop = t.Ends
+	prompts, dropped, err := rollout.ReadPrompts(t.Template, in.Prompts, length-c.MaxTokens)
 	if err != nil {
 		return err
 	}
-	ids, kept, err := dataset.TokenizePrompts(template, prompts, r.shape.T-c.MaxTokens)
-	if err != nil {
-		return fmt.Errorf("%s: %w", in.Prompts, err)
+	if len(prompts) == 0 {
+		return artifact.Errorf(artifact.ErrUsage, "reading prompts %s: none of %d leaves room for %d tokens in a context of %d", in.Prompts, dropped, c.MaxTokens, length)
 	}
-	if len(ids) == 0 {
-		return artifact.Errorf(artifact.ErrUsage, "reading prompts %s: none of %d leaves room for %d tokens in a context of %d", in.Prompts, len(prompts), c.MaxTokens, r.shape.T)
-	}
-	r.prompts = ids
-	keptPrompts := make([]dataset.Prompt, len(kept))
-	for i, k := range kept {
-		keptPrompts[i] = prompts[k]
-	}
-	if r.reward, err = in.reward(w.Environment, c, tok, keptPrompts); err != nil {
+	r.sampler.Prompts = prompts
+	var judge *model.Model
+	if r.sampler.Reward, judge, err = in.reward(w.Environment, c, t.Tokenizer); err != nil {
 		return err
 	}
 	if c.PretrainCoef > 0 {
-		shards, err := openText(w, in.Text, tok)
+		shards, err := openText(ctx, w, in.Text, t.Tokenizer)
 		if err != nil {
 			return err
 		}
 		defer shards.Close()
-		if shards.Info.VocabSize > policy.Vocabulary {
-			return artifact.Errorf(artifact.ErrUsage, "configuring ppo: the pretraining text %s is of %d tokens and the policy %s has %d; both must have one tokenizer", in.Text, shards.Info.VocabSize, in.Policy, policy.Vocabulary)
+		if shards.Info.VocabSize > t.Model.Vocabulary {
+			return artifact.Errorf(artifact.ErrUsage, "configuring ppo: the pretraining text %s is of %d tokens and the policy %s has %d; both must have one tokenizer", in.Text, shards.Info.VocabSize, in.Policy, t.Model.Vocabulary)
 		}
-		if r.stream, err = dataset.NewStream(shards, dataset.StreamOptions{T: policy.Context, Seed: c.Seed, Shuffle: true}); err != nil {
+		if r.stream, err = dataset.NewStream(shards, dataset.StreamOptions{T: t.Model.Context, Seed: c.Seed, Shuffle: true}); err != nil {
 			return err
 		}
 	}
-	reference, u, err := r.prepare(policy, critic)
+	t.Model.Recompute, critic.Recompute = c.Recompute, c.Recompute
+	reference, err := r.prepare(t.Model, critic)
 	if err != nil {
 		return err
 	}
-	frozen, err := reference.Digest()
+	t.Optimizer, t.Guard = r.updater.policyOptimizer, r.updater.policyGuard
+	digest, err := reference.Digest()
 	if err != nil {
 		return err
 	}
-
-	steps := c.Iterations * c.minibatches()
 	w.Log.Printf("ppo: %s prompts (%s do not fit), %s iterations of %d responses, %d steps each",
-		progress.Count(int64(len(ids))), progress.Count(int64(len(prompts)-len(ids))), progress.Count(int64(c.Iterations)), c.Prompts, c.minibatches())
-	extra, err := tok.Files()
-	if err != nil {
-		return err
+		progress.Count(int64(len(prompts))), progress.Count(int64(dropped)), progress.Count(int64(c.Iterations)), c.Prompts, c.minibatches())
+	frozen := []compute.Post{train.Frozen("the critic", critic)}
+	if reference.Store != t.Model.Store { // else the policy's body, which the Trainer has looked at
+		frozen = append(frozen, train.Frozen("the reference", reference))
 	}
-	loop := &train.Loop{
-		Stage: "ppo", Folder: w.Dir(), Steps: steps, Config: train.Identity(c, w.Stage), Guard: u.policyGuard, Log: w.Log, CheckpointSteps: w.CheckpointSteps,
-		States: []train.State{
-			train.ModelState{Base: in.Policy, Model: policy, Optimizer: u.policyOptimizer, Extra: extra, Ends: ends},
-			train.ModelState{Prefix: "critic-", Base: in.Critic, Model: critic, Optimizer: u.criticOptimizer},
-			r,
-		},
-		Step: func(ctx context.Context, step int) (train.StepReport, error) {
-			return r.step(ctx, step, func(sum *minibatchSum, batch func() string) error { return u.apply(step, sum, batch) })
-		},
+	if judge != nil {
+		frozen = append(frozen, train.Frozen("the reward model", judge))
 	}
-	totals, err := loop.Run(ctx)
-	if err != nil {
+	if err := t.Run(ctx, c, train.Loop{
+		Frozen: frozen,
+		Steps:  c.Iterations * c.minibatches(),
+		Step:   r.update,
+		States: []train.State{&train.ModelState{Prefix: "critic-", Base: in.Critic, Model: critic, Optimizer: r.updater.criticOptimizer}, r},
+	}); err != nil {
 		return err
 	}
 	after, err := reference.Digest()
 	if err != nil {
 		return err
 	}
-	if after != frozen {
+	if after != digest {
 		return fmt.Errorf("finishing ppo: the frozen reference changed while the policy was trained; this is a fault in alma")
 	}
-	if err := train.SaveModel(w.Dir(), in.Policy, policy, tok, c.Temperature, ends); err != nil {
-		return err
-	}
-	totals.Fill(&w.Manifest)
-	return nil
+	return t.Save(c.Temperature)
+}
+
+// update takes an optimizer step.
+func (r *run) update(ctx context.Context, step int) (train.StepReport, error) {
+	return r.step(ctx, step, func(sum *minibatchSum, batch func() string) error { return r.updater.apply(step, sum, batch) })
 }
 
 // minibatchSum sums what a minibatch tells.
@@ -440,11 +214,11 @@ func (r *run) accumulate(step int, which []int, s *minibatchSum) error {
 		s.tokens += len(r.rollout.Sequences[x].Response)
 	}
 	weight := float32(1 / float64(s.tokens))
-	batches, err := split(r.rollout.Sequences, which, r.shape)
+	sequences := r.rollout.Sequences
+	batches, err := rollout.Split(sequences, which, r.shape)
 	if err != nil {
 		return err
 	}
-	rollout := r.rollout.Sequences
 	for _, b := range batches {
 		x := r.policy.step
 		// What an earlier batch left where there is no response token could
@@ -452,17 +226,17 @@ func (r *run) accumulate(step int, which []int, s *minibatchSum) error {
 		for _, name := range []string{"old_log_probs", "advantages", "weights"} {
 			clear(x.Floats(name))
 		}
-		b.fill(x, rollout, r.shape, true)
-		b.each(rollout, r.shape, func(seq *sequence, t, i int) {
+		x.Fill(b, sequences)
+		x.Each(b, sequences, func(seq *sequence, t, i int) {
 			x.Floats("old_log_probs")[i], x.Floats("advantages")[i], x.Floats("weights")[i] = seq.OldLogProbs[t], seq.Advantages[t], weight
 		})
-		flops, err := r.policy.run(x, b, r.shape)
+		flops, err := x.RunOn(b)
 		if err != nil {
 			return err
 		}
 		s.flops += flops
 		s.policyLoss += float64(x.Floats("loss")[0])
-		b.each(rollout, r.shape, func(seq *sequence, t, i int) {
+		x.Each(b, sequences, func(seq *sequence, t, i int) {
 			d := float64(x.Floats("log_probs")[i]) - float64(seq.OldLogProbs[t])
 			ratio := math.Exp(d)
 			s.approxKL += d * d / 2
@@ -477,16 +251,16 @@ func (r *run) accumulate(step int, which []int, s *minibatchSum) error {
 		for _, name := range []string{"old_values", "returns", "weights"} {
 			clear(y.Floats(name))
 		}
-		b.fill(y, rollout, r.shape, false)
-		b.each(rollout, r.shape, func(seq *sequence, t, i int) {
+		y.Fill(b, sequences)
+		y.Each(b, sequences, func(seq *sequence, t, i int) {
 			y.Floats("old_values")[i], y.Floats("returns")[i], y.Floats("weights")[i] = seq.OldValues[t], seq.Returns[t], weight
 		})
-		if flops, err = r.critic.run(y, b, r.shape); err != nil {
+		if flops, err = y.RunOn(b); err != nil {
 			return err
 		}
 		s.flops += flops
 		s.valueLoss += float64(y.Floats("loss")[0])
-		b.each(rollout, r.shape, func(seq *sequence, t, i int) {
+		y.Each(b, sequences, func(seq *sequence, t, i int) {
 			if math.Abs(float64(y.Floats("values")[i]-seq.OldValues[t])) > c.ClipValue {
 				s.valueClipped++
 			}

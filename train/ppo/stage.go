@@ -6,6 +6,7 @@ import (
 
 	"github.com/seed-b72bdb6c/alma/artifact"
 	"github.com/seed-b72bdb6c/alma/dataset"
+	"github.com/seed-b72bdb6c/alma/model"
 	"github.com/seed-b72bdb6c/alma/progress"
 	"github.com/seed-b72bdb6c/alma/stage"
 	"github.com/seed-b72bdb6c/alma/tokenizer"
@@ -18,7 +19,7 @@ var Stage = define(nil)
 
 // define declares the stage with a reward of the caller's; nil: that of the
 // configuration and the inputs.
-func define(reward func(prompts []dataset.Prompt) (Reward, error)) *stage.Stage {
+func define(reward Reward) *stage.Stage {
 	return stage.Define(stage.Definition[Config]{
 		Kind: "ppo", Title: "PPO",
 		Does:     "Trains a fine-tuned model against a reward minus β times the KL divergence from where it began, with a critic and a share of pretraining loss in every step.",
@@ -27,7 +28,7 @@ func define(reward func(prompts []dataset.Prompt) (Reward, error)) *stage.Stage 
 			{Name: "policy", Kinds: stage.Of(stage.Model), Required: true, Doc: "the fine-tuned model to start from, which is also the frozen reference"},
 			{Name: "reward", Kinds: stage.Of(stage.RewardModel), Doc: "the reward model; without it reward_command scores"},
 			{Name: "critic", Kinds: stage.Of(stage.RewardModel, stage.Model), Doc: "the model that the critic begins as; by default the reward model, or the policy"},
-			{Name: "prompts", Kinds: stage.Of(stage.Prompts, stage.Dialogues), Required: true, Doc: "prompts to answer, JSONL"},
+			{Name: "prompts", Kinds: stage.Of(stage.Prompts, stage.Dialogues), Required: true, Doc: "prompts to answer, or dialogues whose last turns are left out, JSONL"},
 			{Name: "text", Kinds: stage.Of(stage.Shards, stage.PlainText), Doc: "token shards or a file of text for the pretraining mix"},
 		},
 		Outputs:  []stage.Output{{Kind: stage.Model, Doc: "the policy"}},
@@ -39,7 +40,7 @@ func define(reward func(prompts []dataset.Prompt) (Reward, error)) *stage.Stage 
 			if c.PretrainCoef > 0 && in.Path("text") == "" {
 				return errNoText(c)
 			}
-			return stage.CheckFiles(in, func(path string) error { _, err := dataset.ReadPrompts(path); return err }, "prompts")
+			return stage.CheckFiles(in, func(path string) error { _, err := dataset.ReadAsked(path); return err }, "prompts")
 		},
 		Run: func(ctx context.Context, w *stage.Work, c Config) error {
 			in := Inputs{
@@ -141,29 +142,30 @@ func complete(_ Config, in stage.Inputs) (stage.Inputs, error) {
 	return in, nil
 }
 
-// reward is what scores the responses to prompts.
-func (in Inputs) reward(env stage.Environment, c Config, tok *tokenizer.Tokenizer, prompts []dataset.Prompt) (Reward, error) {
+// reward is what scores the responses, and the model that does, if it is one.
+func (in Inputs) reward(env stage.Environment, c Config, tok *tokenizer.Tokenizer) (Reward, *model.Model, error) {
 	switch {
 	case in.Reward != nil:
-		return in.Reward(prompts)
+		return in.Reward, nil, nil
 	case c.RewardCommand != "":
-		return CommandReward(c.RewardCommand, prompts, tok)
+		reward, err := CommandReward(c.RewardCommand, tok)
+		return reward, nil, err
 	}
 	m, _, err := train.LoadModel(env.Engine, in.RewardModel)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	scorer, err := preference.NewScorer(m, scoreRows, m.Context)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	return func(ctx context.Context, texts []Text) ([]float32, error) {
 		ids := make([][]int32, len(texts))
 		for i, t := range texts {
-			ids[i] = append(append([]int32{}, t.Prompt...), t.Response...)
+			ids[i] = t.Tokens
 		}
 		return scorer.Scores(ctx, ids)
-	}, nil
+	}, m, nil
 }
 
 // scoreRows is how many packed rows the reward model sees at one time. It changes

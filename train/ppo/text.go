@@ -2,7 +2,7 @@ package ppo
 
 import (
 	"bytes"
-	"crypto/sha256"
+	"context"
 	"fmt"
 	"io"
 	"os"
@@ -22,7 +22,7 @@ const maxText = 256 << 20
 // openText opens the pretraining text: a folder of token shards, or a file of
 // text, one document, which is tokenised into the stage's folder unless an
 // earlier run did.
-func openText(w *stage.Work, path string, tok *tokenizer.Tokenizer) (*dataset.Shards, error) {
+func openText(ctx context.Context, w *stage.Work, path string, tok *tokenizer.Tokenizer) (*dataset.Shards, error) {
 	info, err := os.Stat(path)
 	if err != nil {
 		return nil, fmt.Errorf("opening pretraining text: %w", err)
@@ -30,39 +30,10 @@ func openText(w *stage.Work, path string, tok *tokenizer.Tokenizer) (*dataset.Sh
 	if info.IsDir() {
 		return dataset.OpenShards(path)
 	}
-	folder := w.Path("text")
-	files, err := tok.Files()
-	if err != nil {
-		return nil, err
-	}
-	source := fmt.Sprintf("text %s, tokenizer %x", w.Manifest.Inputs["text"].SHA256, sha256.Sum256(files[tokenizer.TokenizerFile]))
-	shards, damage, err := dataset.ReuseShards(folder, source)
-	if shards != nil || err != nil {
-		return shards, err
-	}
-	if damage != nil {
-		w.Log.Warn(fmt.Errorf("%w; tokenising again", damage))
-	}
-	text, err := readText(path)
-	if err != nil {
-		return nil, err
-	}
-	end, ok := tok.TokenID(tokenizer.EndOfText)
-	if !ok {
-		return nil, artifact.Errorf(artifact.ErrUsage, "tokenising %s: the policy's tokenizer has no %s, which ends documents; give token shards", path, tokenizer.EndOfText)
-	}
-	shardWriter, err := dataset.NewShardWriter(folder, dataset.ShardOptions{VocabSize: tok.VocabSize(), EndToken: end, Source: source})
-	if err != nil {
-		return nil, err
-	}
-	defer shardWriter.Abort()
-	if err := shardWriter.Append(tok.Encode(text)); err != nil {
-		return nil, err
-	}
-	if _, err := shardWriter.Close(); err != nil {
-		return nil, err
-	}
-	return dataset.OpenShards(folder)
+	return dataset.MakeShards(ctx, w.Path("text"), dataset.Source{
+		Name: path, ID: "text " + w.Manifest.Inputs["text"].SHA256, Tokenizer: tok, Damaged: w.Log.Warn,
+		Documents: func(yield func(string, error) bool) { yield(readText(path)) },
+	})
 }
 
 // readText reads a file of at most maxText bytes of UTF-8.

@@ -5,14 +5,14 @@ import (
 
 	"github.com/seed-b72bdb6c/alma/artifact"
 	"github.com/seed-b72bdb6c/alma/model"
+	"github.com/seed-b72bdb6c/alma/train/rollout"
 )
 
 // Trial takes PPO's iterations on models in memory, without a folder, a
 // tokenizer or checkpoints: what an iteration costs can be measured with it.
 type Trial struct {
-	run     *run
-	updater *updater
-	steps   int // optimizer steps so far
+	run   *run
+	steps int // optimizer steps so far
 }
 
 // NewTrial prepares Config.Iterations of them on prompts of token ids. The
@@ -23,9 +23,12 @@ func NewTrial(c Config, policy, critic *model.Model, prompts [][]int32, reward R
 		return nil, artifact.Errorf(artifact.ErrUsage, "preparing a trial of ppo: pretrain_coefficient is %g, and a trial has no pretraining text; set it to 0", c.PretrainCoef)
 	}
 	t := &Trial{run: newRun(c, c.Context)}
-	t.run.prompts, t.run.reward = prompts, reward
+	t.run.sampler.Reward = reward
+	for _, tokens := range prompts {
+		t.run.sampler.Prompts = append(t.run.sampler.Prompts, rollout.Prompt{Tokens: tokens})
+	}
 	var err error
-	_, t.updater, err = t.run.prepare(policy, critic)
+	_, err = t.run.prepare(policy, critic)
 	return t, err
 }
 
@@ -33,8 +36,7 @@ func NewTrial(c Config, policy, critic *model.Model, prompts [][]int32, reward R
 // returns the FLOPs that it took, those of the reward apart.
 func (t *Trial) Iterate(ctx context.Context) (flops int64, err error) {
 	for range t.run.config.minibatches() {
-		step := t.steps
-		report, err := t.run.step(ctx, step, func(sum *minibatchSum, batch func() string) error { return t.updater.apply(step, sum, batch) })
+		report, err := t.run.update(ctx, t.steps)
 		if err != nil {
 			return flops, err
 		}

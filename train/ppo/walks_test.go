@@ -9,6 +9,7 @@ import (
 	"github.com/seed-b72bdb6c/alma/dataset"
 	"github.com/seed-b72bdb6c/alma/model"
 	"github.com/seed-b72bdb6c/alma/train"
+	"github.com/seed-b72bdb6c/alma/train/rollout"
 )
 
 // Random walks (the task of trlx's example of that name): on a random graph a
@@ -111,14 +112,14 @@ func TestPPOLearnsTheShortestWalks(t *testing.T) {
 		c.PretrainCoef, c.MissingEnd, c.Beta, c.Seed, c.WhitenRewards = 0, "keep", .01, seed, false
 		c.LR, c.CriticLR = 3e-3, 3e-3
 		l := &lab{t: t, run: newRun(c, config.Context), policy: policy, reference: reference, critic: critic}
-		l.stop = []int32{goal}
+		l.sampler.Stop = []int32{goal}
 		for node := int32(1); node < nodes; node++ {
-			l.prompts = append(l.prompts, []int32{node})
+			l.sampler.Prompts = append(l.sampler.Prompts, rollout.Prompt{Tokens: []int32{node}})
 		}
-		l.reward = func(_ context.Context, texts []Text) ([]float32, error) {
+		l.sampler.Reward = func(_ context.Context, texts []Text) ([]float32, error) {
 			scores := make([]float32, len(texts))
 			for i, x := range texts {
-				scores[i] = g.optimality(x.Prompt[0], x.Response)
+				scores[i] = g.optimality(x.Tokens[0], x.Response)
 			}
 			return scores, nil
 		}

@@ -12,14 +12,12 @@ package pretrain
 
 import (
 	"context"
-	"crypto/sha256"
 	"fmt"
 	"math"
 	"path/filepath"
 	"strings"
 
 	"github.com/seed-b72bdb6c/alma/artifact"
-	"github.com/seed-b72bdb6c/alma/chat"
 	"github.com/seed-b72bdb6c/alma/corpus"
 	"github.com/seed-b72bdb6c/alma/dataset"
 	"github.com/seed-b72bdb6c/alma/model"
@@ -143,6 +141,19 @@ func Run(ctx context.Context, env stage.Environment, c Config, in Inputs, out st
 	return stage.Run(ctx, env, Stage, c, in.paths(), out)
 }
 
+// pretraining is a run of the stage.
+type pretraining struct {
+	*train.Trainer
+	Config
+	in         Inputs
+	rows       int // of a step
+	reader     *reader
+	batch      *dataset.Packed // a micro-batch
+	lengths    []int32         // bytes of each token
+	lm         *train.LanguageModel
+	evaluation *Evaluation
+}
+
 // run trains a model, continuing where an earlier run stopped.
 func run(ctx context.Context, w *stage.Work, c Config, in Inputs) error {
 	rows, err := c.rowsPerStep()
@@ -172,106 +183,89 @@ func run(ctx context.Context, w *stage.Work, c Config, in Inputs) error {
 		return err
 	}
 	defer validation.Close()
-	reader, err := c.newReader(training, tok, true)
-	if err != nil {
-		return err
-	}
 
-	m, err := model.New(w.Engine, config, c.Seed)
-	if err != nil {
-		return err
-	}
-	m.Recompute = c.Recompute
-	lm, err := train.NewLanguageModel(m, c.MicroRows, c.Context)
-	if err != nil {
-		return err
-	}
-	optimizer, err := train.NewOptimizer(m, c.AdamW())
-	if err != nil {
+	p := &pretraining{Config: c, in: in, rows: rows, batch: train.NewTextRows(c.MicroRows, c.Context), lengths: tok.ByteLengths()}
+	if p.reader, err = c.newReader(training, tok, true); err != nil {
 		return err
 	}
 	held, err := c.newReader(validation, tok, false)
 	if err != nil {
 		return err
 	}
-	evaluation := newEvaluation(lm, held, tok)
+	if p.Trainer, err = train.Begin(w, "pretrain", config, tok, c.Seed); err != nil {
+		return err
+	}
+	if err := p.Adapt(c.OptimizerConfig, train.LoRAConfig{}, c.Seed); err != nil {
+		return err
+	}
+	if p.lm, err = train.NewLanguageModel(p.Trainer.Model, c.MicroRows, c.Context); err != nil {
+		return err
+	}
+	if err := p.Optimize(c.OptimizerConfig, c.Steps); err != nil {
+		return err
+	}
+	p.evaluation = newEvaluation(p.lm, held, tok)
 	w.Log.Printf("pretrain: %s parameters, %s tokens of training text, %s of validation text, %s a step × %s steps",
 		progress.Count(config.ParameterCount()), progress.Count(training.Tokens()), progress.Count(validation.Tokens()),
 		progress.Count(int64(c.BatchTokens)), progress.Count(int64(c.Steps)))
-
-	guard := c.Guard()
-	schedule := c.Schedule(c.Steps)
-	if err := schedule.Validate(); err != nil {
+	if err := p.Run(ctx, c, train.Loop{Steps: c.Steps, Step: p.step, Evaluate: p.evaluate, EvaluateEvery: c.EvalEvery}); err != nil {
 		return err
 	}
-	batch := train.NewTextRows(c.MicroRows, c.Context)
-	lengths := tok.ByteLengths()
-	extra, err := tok.Files()
-	if err != nil {
-		return err
-	}
-	loop := &train.Loop{
-		Stage: "pretrain", Folder: w.Dir(), Steps: c.Steps, Config: train.Identity(c, w.Stage), Guard: guard, Log: w.Log, CheckpointSteps: w.CheckpointSteps,
-		States: []train.State{train.ModelState{Model: m, Optimizer: optimizer, Extra: extra, Ends: chat.Ends(tok, nil)}},
-		Step: func(_ context.Context, step int) (train.StepReport, error) {
-			first := uint64(step) * uint64(rows)
-			targets, err := reader.targets(first, rows, batch)
-			if err != nil {
-				return train.StepReport{}, err
-			}
-			report := train.StepReport{Tokens: int64(c.BatchTokens), FLOPs: optimizer.FLOPs()}
-			var loss float64
-			var bytes int64
-			for micro := 0; micro < rows; micro += c.MicroRows {
-				if _, err := reader.fill(first+uint64(micro), batch); err != nil {
-					return report, err
-				}
-				part, err := lm.Accumulate(batch, 1/float64(max(1, targets)))
-				if err != nil {
-					return report, err
-				}
-				loss += part
-				bytes += dataset.CountBytes(batch.Targets, lengths)
-				report.FLOPs += lm.FLOPsOf(batch)
-			}
-			lr := schedule.At(step)
-			norm, err := guard.Apply(optimizer, lr, loss, func() string {
-				return fmt.Sprintf("rows %d to %d of the training text (epoch %d), cut from %s",
-					first, first+uint64(rows)-1, first/uint64(reader.stream.RowsPerEpoch()), documentNames(in.Corpus, reader.stream, first, rows))
-			})
-			report.Metrics = []train.Metric{{Name: "loss", Value: loss}}
-			if c.Objective == MLM {
-				report.Metrics = append(report.Metrics, train.Metric{Name: "masked_tokens", Value: float64(targets)})
-			} else {
-				report.Metrics = append(report.Metrics, train.Metric{Name: "bits_per_byte", Value: loss * float64(targets) / math.Ln2 / float64(max(1, bytes))})
-			}
-			report.Metrics = append(report.Metrics, train.Metric{Name: "grad_norm", Value: norm}, train.Metric{Name: "lr", Value: lr})
-			return report, err
-		},
-		EvaluateEvery: c.EvalEvery,
-		Evaluate: func(ctx context.Context, step int) ([]train.Metric, error) {
-			limit := c.EvalRows
-			if step == c.Steps {
-				limit = 0
-			}
-			loss, bpb, err := evaluation.Run(ctx, limit)
-			metrics := []train.Metric{{Name: "validation/loss", Value: loss}}
-			if c.Objective == Causal {
-				metrics = append(metrics, train.Metric{Name: "validation/bits_per_byte", Value: bpb})
-			}
-			return metrics, err
-		},
-	}
-	totals, err := loop.Run(ctx)
-	if err != nil {
-		return err
-	}
-	if err := train.SaveModel(w.Dir(), "", m, tok, 1, chat.Ends(tok, nil)); err != nil {
-		return err
-	}
-	totals.Fill(&w.Manifest)
 	w.Manifest.Metrics["parameters"] = float64(config.ParameterCount())
-	return nil
+	return p.Save(1)
+}
+
+// step is the mean loss over the targets of the step's rows.
+func (p *pretraining) step(_ context.Context, step int) (train.StepReport, error) {
+	first := uint64(step) * uint64(p.rows)
+	report := train.StepReport{Tokens: int64(p.BatchTokens), FLOPs: p.Optimizer.FLOPs()}
+	targets, err := p.reader.targets(first, p.rows, p.batch)
+	if err != nil {
+		return report, err
+	}
+	var loss float64
+	var bytes int64
+	for micro := 0; micro < p.rows; micro += p.MicroRows {
+		if _, err := p.reader.fill(first+uint64(micro), p.batch); err != nil {
+			return report, err
+		}
+		part, err := p.lm.Accumulate(p.batch, 1/float64(max(1, targets)))
+		if err != nil {
+			return report, err
+		}
+		loss += part
+		bytes += dataset.CountBytes(p.batch.Targets, p.lengths)
+		report.FLOPs += p.lm.FLOPsOf(p.batch)
+	}
+	update, err := p.Update(step, loss, func() string { return p.name(first) })
+	report.Metrics = []train.Metric{{Name: "loss", Value: loss}}
+	if p.Objective == MLM {
+		report.Metrics = append(report.Metrics, train.Metric{Name: "masked_tokens", Value: float64(targets)})
+	} else {
+		report.Metrics = append(report.Metrics, train.Metric{Name: "bits_per_byte", Value: loss * float64(targets) / math.Ln2 / float64(max(1, bytes))})
+	}
+	report.Metrics = append(report.Metrics, update.Metrics()...)
+	return report, err
+}
+
+// evaluate measures on some of the validation text, and at the end on all of it.
+func (p *pretraining) evaluate(ctx context.Context, step int) ([]train.Metric, error) {
+	limit := p.EvalRows
+	if step == p.Steps {
+		limit = 0
+	}
+	loss, bpb, err := p.evaluation.Run(ctx, limit)
+	metrics := []train.Metric{{Name: "validation/loss", Value: loss}}
+	if p.Objective == Causal {
+		metrics = append(metrics, train.Metric{Name: "validation/bits_per_byte", Value: bpb})
+	}
+	return metrics, err
+}
+
+// name names the rows of a step, from number first on.
+func (p *pretraining) name(first uint64) string {
+	return fmt.Sprintf("rows %d to %d of the training text (epoch %d), cut from %s",
+		first, first+uint64(p.rows)-1, first/uint64(p.reader.stream.RowsPerEpoch()), documentNames(p.in.Corpus, p.reader.stream, first, p.rows))
 }
 
 // maxNamed is how many documents of a batch are named.
@@ -306,69 +300,34 @@ func documentNames(from string, stream *dataset.Stream, first uint64, rows int) 
 	return strings.Join(names, ", ")
 }
 
-// openShards tokenises a split of the corpus into shards, unless an earlier
-// run of the stage did so from the same text with the same tokenizer.
-func openShards(ctx context.Context, work *stage.Work, from, to string, split corpus.Split, tok *tokenizer.Tokenizer) (*dataset.Shards, error) {
-	end, ok := tok.TokenID(tokenizer.EndOfText)
-	if !ok {
-		return nil, artifact.Errorf(artifact.ErrUsage, "tokenising the corpus: the tokenizer has no %s, which ends documents", tokenizer.EndOfText)
-	}
+// openShards opens the shards of a split of the corpus, which are made from it
+// unless they are there.
+func openShards(ctx context.Context, w *stage.Work, from, to string, split corpus.Split, tok *tokenizer.Tokenizer) (*dataset.Shards, error) {
 	report, err := corpus.ReadReport(from)
 	if err != nil {
 		return nil, err
 	}
-	if report.Of(split).Documents == 0 {
+	total := int64(report.Of(split).Documents)
+	if total == 0 {
 		return nil, artifact.Errorf(artifact.ErrUsage, "tokenising the corpus %s: its %s split is empty; make the corpus again with more documents, or with another share of them held out", from, split)
 	}
 	documents := filepath.Join(from, report.Of(split).File)
-	source, err := shardSource(documents, tok)
+	_, sum, err := artifact.HashFile(documents)
 	if err != nil {
 		return nil, err
 	}
-	shards, damage, err := dataset.ReuseShards(to, source)
-	if shards != nil || err != nil {
-		return shards, err
-	}
-	if damage != nil {
-		work.Log.Warn(fmt.Errorf("%w; tokenising again", damage))
-	}
-	w, err := dataset.NewShardWriter(to, dataset.ShardOptions{VocabSize: tok.VocabSize(), EndToken: end, Source: source})
-	if err != nil {
-		return nil, err
-	}
-	var ids []int32
-	var n int64
-	for doc, err := range corpus.Documents(documents) {
-		if err == nil && ctx.Err() != nil {
-			err = context.Cause(ctx)
-		}
-		if err == nil {
-			ids = tok.AppendEncode(ids[:0], doc.Text)
-			err = w.Append(ids)
-		}
-		if err != nil {
-			w.Abort()
-			return nil, err
-		}
-		n++
-		work.Log.Progress.Show(progress.Line{Label: "tokenising " + string(split) + " documents", Done: n, Total: int64(report.Of(split).Documents)})
-	}
-	work.Log.Progress.Done()
-	if _, err := w.Close(); err != nil {
-		return nil, err
-	}
-	return dataset.OpenShards(to)
-}
-
-// shardSource says what shards are made from.
-func shardSource(documents string, tok *tokenizer.Tokenizer) (string, error) {
-	_, text, err := artifact.HashFile(documents)
-	if err != nil {
-		return "", err
-	}
-	files, err := tok.Files()
-	if err != nil {
-		return "", err
-	}
-	return fmt.Sprintf("documents %s, tokenizer %x", text, sha256.Sum256(files[tokenizer.TokenizerFile])), nil
+	defer w.Log.Progress.Done()
+	return dataset.MakeShards(ctx, to, dataset.Source{
+		Name: "the corpus " + from, ID: "documents " + sum, Tokenizer: tok, Damaged: w.Log.Warn,
+		Documents: func(yield func(string, error) bool) {
+			for doc, err := range corpus.Documents(documents) {
+				if !yield(doc.Text, err) {
+					return
+				}
+			}
+		},
+		Shown: func(done int64) {
+			w.Log.Progress.Show(progress.Line{Label: "tokenising " + string(split) + " documents", Done: done, Total: total})
+		},
+	})
 }

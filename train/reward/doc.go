@@ -5,7 +5,7 @@
 // Terms:
 //
 //   - ranking: K completions of one prompt, put in order by an annotator.
-//   - text: prompt and completion as tokens, see [Render].
+//   - text: prompt and completion as tokens, see [preference.Render].
 //   - reward r(x, y): the head's output at the last token of a text.
 //   - pair: two completions y_w and y_l of one prompt with y_w ranked above
 //     y_l. Completions that share a rank are no pair.
@@ -16,11 +16,11 @@
 //     mean reward of the demonstrations is the zero of the scale, because
 //     differences alone leave it open.
 //
-// [Run] is the stage, [Scorer] what PPO and the evaluation ask for rewards:
+// [Run] is the stage, [preference.Scorer] what PPO and the evaluation ask for rewards:
 //
 //	m, tok, err := train.LoadModel(engine, "runs/a/reward")
-//	s, err := reward.NewScorer(m, 8, 256)
-//	text, err := reward.Render(tok, prompt, " adds two numbers.", true)
+//	s, err := preference.NewScorer(m, 8, 256)
+//	text, err := preference.Render(tok, prompt, " adds two numbers.", true)
 //	rewards, err := s.Scores(ctx, [][]int32{text})
 //
 // It is not the place where rewards meet a policy (train/ppo) nor where a

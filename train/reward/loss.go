@@ -8,6 +8,7 @@ import (
 	"github.com/seed-b72bdb6c/alma/model"
 	"github.com/seed-b72bdb6c/alma/stats"
 	"github.com/seed-b72bdb6c/alma/train"
+	"github.com/seed-b72bdb6c/alma/train/preference"
 )
 
 // rankingLoss is the loss of Ouyang et al. 2022, equation 1, of one prompt x
@@ -48,7 +49,7 @@ type stepSum struct {
 
 // newLoss compiles the loss for every number of rows that the steps have.
 // Gradients are accumulated in the model's Store.
-func newLoss(m *model.Model, steps []stepPlan, rankings []ranking, c Config, length int) (*rankingLoss, error) {
+func newLoss(m *model.Model, steps []preference.Step, rankings []preference.Ranking, c Config, length int) (*rankingLoss, error) {
 	texts, pairs, rows := capacities(steps, rankings)
 	l := &rankingLoss{programs: make(map[int]*lossProgram), model: m}
 	for _, n := range rows {
@@ -63,16 +64,16 @@ func newLoss(m *model.Model, steps []stepPlan, rankings []ranking, c Config, len
 
 // capacities returns the most texts and pairs of a micro-batch, and the
 // numbers of rows that occur.
-func capacities(steps []stepPlan, rankings []ranking) (texts, pairs int, rows []int) {
+func capacities(steps []preference.Step, rankings []preference.Ranking) (texts, pairs int, rows []int) {
 	for _, s := range steps {
-		for _, m := range s.micros {
+		for _, m := range s.Micros {
 			k, n := 0, 0
-			for _, x := range m.prompts {
-				k += len(rankings[x].texts)
-				n += len(rankings[x].pairs)
+			for _, x := range m.Prompts {
+				k += len(rankings[x].Texts)
+				n += len(rankings[x].Pairs)
 			}
 			texts, pairs = max(texts, k), max(pairs, n)
-			rows = append(rows, len(m.rows))
+			rows = append(rows, len(m.Rows))
 		}
 	}
 	slices.Sort(rows)
@@ -119,8 +120,8 @@ func head(p *compute.Program, m *model.Model, hidden *compute.Tensor, centering 
 
 // accumulate adds the gradients of a micro-batch of a step of so many prompts
 // to the model's, and what it tells to sum.
-func (l *rankingLoss) accumulate(sum *stepSum, rankings []ranking, micro microBatch, prompts int) error {
-	program := l.programs[len(micro.rows)]
+func (l *rankingLoss) accumulate(sum *stepSum, rankings []preference.Ranking, micro preference.MicroBatch, prompts int) error {
+	program := l.programs[len(micro.Rows)]
 	x := program.x
 	last, winners, losers, weights := x.Ints("last"), x.Ints("winners"), x.Ints("losers"), x.Floats("weights")
 	for _, free := range [][]int32{last, winners, losers} {
@@ -132,20 +133,20 @@ func (l *rankingLoss) accumulate(sum *stepSum, rankings []ranking, micro microBa
 
 	var texts [][]int32
 	pairs := 0
-	for _, r := range micro.prompts {
-		for _, pair := range rankings[r].pairs {
+	for _, r := range micro.Prompts {
+		for _, pair := range rankings[r].Pairs {
 			winners[pairs], losers[pairs] = int32(len(texts)+pair[0]), int32(len(texts)+pair[1])
-			weights[pairs] = float32(1 / (float64(len(rankings[r].pairs)) * float64(prompts)))
+			weights[pairs] = float32(1 / (float64(len(rankings[r].Pairs)) * float64(prompts)))
 			pairs++
 		}
-		texts = append(texts, rankings[r].texts...)
+		texts = append(texts, rankings[r].Texts...)
 	}
-	if err := program.packed.FillTexts(micro.rows, texts, int32(max(l.model.Pad, 0))); err != nil {
+	if err := program.packed.FillTexts(micro.Rows, texts, int32(max(l.model.Pad, 0))); err != nil {
 		return err
 	}
 	program.packed.Feed(x)
 	ends := l.model.ReadAt(program.packed.Segments, program.packed.T)
-	for _, row := range micro.rows {
+	for _, row := range micro.Rows {
 		for _, i := range row {
 			last[i], ends = ends[0], ends[1:]
 			sum.tokens += int64(len(texts[i]))

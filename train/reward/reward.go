@@ -8,7 +8,7 @@ import (
 	"strings"
 
 	"github.com/seed-b72bdb6c/alma/artifact"
-	"github.com/seed-b72bdb6c/alma/chat"
+	"github.com/seed-b72bdb6c/alma/dataset"
 	"github.com/seed-b72bdb6c/alma/model"
 	"github.com/seed-b72bdb6c/alma/progress"
 	"github.com/seed-b72bdb6c/alma/stage"
@@ -62,155 +62,159 @@ func Run(ctx context.Context, env stage.Environment, c Config, in Inputs, out st
 	return stage.Run(ctx, env, Stage, c, in.paths(), out)
 }
 
+// modelling is a run of the stage.
+type modelling struct {
+	*train.Trainer
+	Config
+	rankings []preference.Ranking
+	held     []preference.Ranking // to measure on
+	plan     []preference.Step
+	loss     *rankingLoss
+	scorer   *preference.Scorer
+
+	validation Validation // after validated steps
+	validated  int
+}
+
 // run trains a reward model from the base model, continuing where an earlier run
 // stopped.
 func run(ctx context.Context, w *stage.Work, c Config, in Inputs) error {
-	base, tok, err := train.LoadModel(w.Engine, in.Base)
+	t, err := train.Open(w, "reward", in.Base)
 	if err != nil {
 		return err
 	}
-	if base.Family.Encoder() {
-		return artifact.Errorf(artifact.ErrUsage, "configuring reward: the base %s is an encoder (%s), and rewards are read from a decoder, which writes what is rewarded; give a fine-tuned language model", in.Base, base.Family)
+	if t.Model.Family.Encoder() {
+		return artifact.Errorf(artifact.ErrUsage, "configuring reward: the base %s is an encoder (%s), and rewards are read from a decoder, which writes what is rewarded; give a fine-tuned language model", in.Base, t.Model.Family)
 	}
-	length := c.Context
-	if length == 0 {
-		length = base.Context
-	}
-	if length > base.Context {
-		return artifact.Errorf(artifact.ErrUsage, "configuring reward: context %d is longer than the model's, which is %d", length, base.Context)
-	}
-	template, err := chat.For(tok)
-	if err != nil {
-		return fmt.Errorf("%s: %w", in.Base, err)
-	}
-	ends := chat.Ends(tok, template)
-	file, err := load(template, in.Rankings, c.MicroRows, length)
+	length, err := t.Length(c.Context)
 	if err != nil {
 		return err
 	}
-	rankings := file.rankings
-	var held []ranking
+	if err := t.Converse(); err != nil {
+		return err
+	}
+	r := &modelling{Trainer: t, Config: c, validated: -1}
+	file, err := preference.Load(t.Template, in.Rankings, c.MicroRows, length)
+	if err != nil {
+		return err
+	}
+	r.rankings = file.Rankings
 	if in.Validation != "" {
-		f, err := load(template, in.Validation, c.MicroRows, length)
+		held, err := preference.Load(t.Template, in.Validation, c.MicroRows, length)
 		if err != nil {
 			return err
 		}
-		held = f.rankings
+		r.held = held.Rankings
 	}
 	var demonstrations [][]int32
 	if in.Demonstrations != "" {
-		if demonstrations, err = loadDemonstrations(template, in.Demonstrations, c, length); err != nil {
+		if demonstrations, err = loadDemonstrations(t.Template, in.Demonstrations, c, length); err != nil {
 			return err
 		}
 	}
-	steps, err := plan(rankings, c, length)
-	if err != nil {
+	if r.plan, err = plan(r.rankings, c, length); err != nil {
 		return err
 	}
-	rates := c.Schedule(len(steps))
-	if err := rates.Validate(); err != nil {
+	if t.Model, err = t.Model.WithHead(model.Scalar, c.Seed); err != nil {
 		return err
 	}
-
-	m, err := base.WithHead(model.Scalar, c.Seed)
-	if err != nil {
+	if err := t.Adapt(c.OptimizerConfig, c.LoRAConfig, c.Seed); err != nil {
 		return err
 	}
-	m.Recompute = c.Recompute
-	if err := c.LoRAConfig.AddTo(m, c.Seed); err != nil {
+	if r.loss, err = newLoss(t.Model, r.plan, r.rankings, c, length); err != nil {
 		return err
 	}
-	loss, err := newLoss(m, steps, rankings, c, length)
-	if err != nil {
+	if err := t.Optimize(c.OptimizerConfig, len(r.plan)); err != nil {
 		return err
 	}
-	optimizer, err := train.NewOptimizer(m, c.AdamW())
-	if err != nil {
-		return err
-	}
-	scorer, err := preference.NewScorer(m, c.MicroRows, length)
-	if err != nil {
+	if r.scorer, err = preference.NewScorer(t.Model, c.MicroRows, length); err != nil {
 		return err
 	}
 	w.Log.Printf("reward: %s prompts (%s do not fit into %d rows of %d tokens, %s have ties only), %s steps of %d prompts",
-		progress.Count(int64(len(rankings))), progress.Count(int64(file.long)), c.MicroRows, length,
-		progress.Count(int64(file.tied)), progress.Count(int64(len(steps))), c.BatchPrompts)
-
-	extra, err := tok.Files()
-	if err != nil {
+		progress.Count(int64(len(r.rankings))), progress.Count(int64(file.Long)), c.MicroRows, length,
+		progress.Count(int64(file.Tied)), progress.Count(int64(len(r.plan))), c.BatchPrompts)
+	loop := train.Loop{Steps: len(r.plan), Step: r.step, EvaluateEvery: c.EvalEvery}
+	if len(r.held) > 0 {
+		loop.Evaluate = r.evaluate
+	}
+	if err := t.Run(ctx, c, loop); err != nil {
 		return err
 	}
-	guard := c.Guard()
-	loop := &train.Loop{
-		Stage: "reward", Folder: w.Dir(), Steps: len(steps), Config: train.Identity(c, w.Stage), Guard: guard, Log: w.Log, CheckpointSteps: w.CheckpointSteps,
-		States: []train.State{train.ModelState{Base: in.Base, Model: m, Optimizer: optimizer, Extra: extra, Ends: ends}},
-		Step: func(_ context.Context, step int) (train.StepReport, error) {
-			var sum stepSum
-			for _, micro := range steps[step].micros {
-				if err := loss.accumulate(&sum, rankings, micro, steps[step].prompts()); err != nil {
-					return train.StepReport{}, err
-				}
-			}
-			lr := rates.At(step)
-			norm, err := guard.Apply(optimizer, lr, sum.loss, func() string { return "rankings " + steps[step].lines(rankings) })
-			return train.StepReport{
-				Metrics: []train.Metric{
-					{Name: "loss", Value: sum.loss}, {Name: "grad_norm", Value: norm}, {Name: "lr", Value: lr},
-					{Name: "accuracy", Value: sum.right / float64(sum.pairs)}, {Name: "lead", Value: sum.lead / float64(sum.pairs)},
-				},
-				Tokens: sum.tokens,
-				FLOPs:  sum.flops + optimizer.FLOPs(),
-				Fields: []string{fmt.Sprintf("acc %.3f", sum.right/float64(sum.pairs))},
-			}, err
-		},
-		EvaluateEvery: c.EvalEvery,
-	}
-	var validation Validation // after validated steps
-	validated := -1
-	if len(held) > 0 {
-		loop.Evaluate = func(ctx context.Context, step int) ([]train.Metric, error) {
-			v, err := validate(ctx, scorer, held)
-			validation, validated = v, step
-			return v.metrics(), err
-		}
-	}
-	totals, err := loop.Run(ctx)
-	if err != nil {
-		return err
-	}
-	totals.Fill(&w.Manifest)
 	metrics := w.Manifest.Metrics
-	metrics["rankings"], metrics["dropped_long"], metrics["dropped_tied"] = float64(len(rankings)), float64(file.long), float64(file.tied)
-	if len(file.annotators) > 0 {
-		w.Manifest.Extra = map[string]string{"annotators": strings.Join(file.annotators, ", ")}
+	metrics["rankings"], metrics["dropped_long"], metrics["dropped_tied"] = float64(len(r.rankings)), float64(file.Long), float64(file.Tied)
+	if len(file.Annotators) > 0 {
+		w.Manifest.Extra = map[string]string{"annotators": strings.Join(file.Annotators, ", ")}
 	}
-	if len(held) > 0 {
-		if validated != len(steps) { // the steps were done in an earlier run
-			if validation, err = validate(ctx, scorer, held); err != nil {
-				return err
-			}
-		}
-		for _, metric := range validation.metrics() {
-			metrics[metric.Name] = metric.Value
-		}
-		if err := validation.write(filepath.Join(w.Dir(), ValidationFile)); err != nil {
-			return err
-		}
-	}
-	if len(demonstrations) == 0 {
-		w.Manifest.Notes = append(w.Manifest.Notes, "No demonstrations were given, so the bias of the head was not set: only differences of rewards mean something.")
-	} else {
-		w.Log.Printf("reward: setting the bias by %s demonstrations", progress.Count(int64(len(demonstrations))))
-		bias, err := setBias(ctx, m, scorer, demonstrations)
-		if err != nil {
-			return err
-		}
-		metrics["bias"], metrics["demonstrations"] = bias, float64(len(demonstrations))
-	}
-	if err := train.SaveModel(w.Dir(), in.Base, m, tok, 1, ends); err != nil {
+	if err := r.validate(ctx); err != nil {
 		return err
 	}
-	return nil
+	if err := r.center(ctx, demonstrations); err != nil {
+		return err
+	}
+	return t.Save(1)
+}
+
+// step is the mean ranking loss over the step's prompts.
+func (r *modelling) step(_ context.Context, step int) (train.StepReport, error) {
+	var sum stepSum
+	for _, micro := range r.plan[step].Micros {
+		if err := r.loss.accumulate(&sum, r.rankings, micro, r.plan[step].Prompts()); err != nil {
+			return train.StepReport{}, err
+		}
+	}
+	update, err := r.Update(step, sum.loss, func() string { return "rankings " + r.plan[step].Lines(r.rankings) })
+	accuracy, lead := sum.right/float64(sum.pairs), sum.lead/float64(sum.pairs)
+	metrics := append([]train.Metric{{Name: "loss", Value: sum.loss}}, update.Metrics()...)
+	return train.StepReport{
+		Metrics: append(metrics, train.Metric{Name: "accuracy", Value: accuracy}, train.Metric{Name: "lead", Value: lead}),
+		Tokens:  sum.tokens,
+		FLOPs:   sum.flops + r.Optimizer.FLOPs(),
+		Fields:  []string{fmt.Sprintf("acc %.3f", accuracy)},
+	}, err
+}
+
+func (r *modelling) evaluate(ctx context.Context, step int) ([]train.Metric, error) {
+	v, err := validate(ctx, r.scorer, r.held)
+	r.validation, r.validated = v, step
+	return v.metrics(), err
+}
+
+// validate writes what the finished model reaches on the validation rankings.
+func (r *modelling) validate(ctx context.Context) error {
+	if len(r.held) == 0 {
+		return nil
+	}
+	if r.validated != len(r.plan) { // the steps were done in an earlier run
+		if _, err := r.evaluate(ctx, len(r.plan)); err != nil {
+			return err
+		}
+	}
+	for _, metric := range r.validation.metrics() {
+		r.Manifest.Metrics[metric.Name] = metric.Value
+	}
+	return r.validation.write(filepath.Join(r.Dir(), ValidationFile))
+}
+
+// center sets the bias by demonstrations, if there are any.
+func (r *modelling) center(ctx context.Context, demonstrations [][]int32) error {
+	if len(demonstrations) == 0 {
+		r.Manifest.Notes = append(r.Manifest.Notes, "No demonstrations were given, so the bias of the head was not set: only differences of rewards mean something.")
+		return nil
+	}
+	r.Log.Printf("reward: setting the bias by %s demonstrations", progress.Count(int64(len(demonstrations))))
+	bias, err := setBias(ctx, r.Model, r.scorer, demonstrations)
+	r.Manifest.Metrics["bias"], r.Manifest.Metrics["demonstrations"] = bias, float64(len(demonstrations))
+	return err
+}
+
+// Render is [preference.Render].
+func Render(r dataset.Renderer, prompt dataset.Prompt, completion string, ended bool) ([]int32, error) {
+	return preference.Render(r, prompt, completion, ended)
+}
+
+// plan lists the steps.
+func plan(rankings []preference.Ranking, c Config, length int) ([]preference.Step, error) {
+	return preference.Plan(rankings, preference.PlanOptions{Epochs: c.Epochs, Prompts: c.BatchPrompts, Rows: c.MicroRows, Length: length, Seed: c.Seed})
 }
 
 // setBias moves the head's bias so that the texts' mean reward is 0, and
@@ -237,10 +241,10 @@ func mean(rewards []float32) float64 {
 }
 
 // validate measures the rewards of rankings against their order.
-func validate(ctx context.Context, s *preference.Scorer, rankings []ranking) (Validation, error) {
+func validate(ctx context.Context, s *preference.Scorer, rankings []preference.Ranking) (Validation, error) {
 	var texts [][]int32
 	for _, r := range rankings {
-		texts = append(texts, r.texts...)
+		texts = append(texts, r.Texts...)
 	}
 	rewards, err := s.Scores(ctx, texts)
 	if err != nil {
@@ -248,8 +252,8 @@ func validate(ctx context.Context, s *preference.Scorer, rankings []ranking) (Va
 	}
 	scored := make([]Scored, len(rankings))
 	for i, r := range rankings {
-		k := len(r.texts)
-		scored[i] = Scored{Rewards: rewards[:k], Ranks: r.ranks}
+		k := len(r.Texts)
+		scored[i] = Scored{Rewards: rewards[:k], Ranks: r.Ranks}
 		rewards = rewards[k:]
 	}
 	return Measure(scored), nil

@@ -9,7 +9,6 @@ import (
 	"slices"
 
 	"github.com/seed-b72bdb6c/alma/artifact"
-	"github.com/seed-b72bdb6c/alma/chat"
 	"github.com/seed-b72bdb6c/alma/dataset"
 	"github.com/seed-b72bdb6c/alma/model"
 	"github.com/seed-b72bdb6c/alma/progress"
@@ -60,122 +59,111 @@ func Run(ctx context.Context, env stage.Environment, c Config, in Inputs, out st
 	return stage.Run(ctx, env, Stage, c, in.paths(), out)
 }
 
+// tuning is a run of the stage.
+type tuning struct {
+	*train.Trainer
+	Config
+	in       Inputs
+	examples []dataset.Example
+	kept     []int             // the number of each example in the file, counted from 1
+	held     []dataset.Example // to measure on
+	plan     [][][]int         // packed rows of each step
+	lm       *train.LanguageModel
+	micro    *dataset.Packed
+	pad      int32
+}
+
 // run fine-tunes the base model, continuing where an earlier run stopped.
 func run(ctx context.Context, w *stage.Work, c Config, in Inputs) error {
-	m, tok, err := train.LoadModel(w.Engine, in.Base)
+	t, err := train.Open(w, "sft", in.Base)
 	if err != nil {
 		return err
 	}
-	m.Recompute = c.Recompute
-	if m.Head != model.LanguageModel {
-		return artifact.Errorf(artifact.ErrUsage, "configuring sft: the base %s has a %q head; give a language model", in.Base, m.Head)
+	if t.Model.Head != model.LanguageModel {
+		return artifact.Errorf(artifact.ErrUsage, "configuring sft: the base %s has a %q head; give a language model", in.Base, t.Model.Head)
 	}
-	length := c.Context
-	if length == 0 {
-		length = m.Context
-	}
-	if length > m.Context {
-		return artifact.Errorf(artifact.ErrUsage, "configuring sft: context %d is longer than the model's, which is %d", length, m.Context)
-	}
-	template, err := chat.For(tok)
-	if err != nil {
-		return fmt.Errorf("%s: %w", in.Base, err)
-	}
-	ends := chat.Ends(tok, template)
-	examples, kept, dropped, err := load(template, in.Train, length)
+	length, err := t.Length(c.Context)
 	if err != nil {
 		return err
 	}
-	var held []dataset.Example
+	if err := t.Converse(); err != nil {
+		return err
+	}
+	f := &tuning{Trainer: t, Config: c, in: in, micro: dataset.NewPacked(c.MicroRows, length)}
+	f.pad, _ = t.Tokenizer.Pad()
+	var dropped int
+	if f.examples, f.kept, dropped, err = load(t.Template, in.Train, length); err != nil {
+		return err
+	}
 	if in.Validation != "" {
-		if held, _, _, err = load(template, in.Validation, length); err != nil {
+		if f.held, _, _, err = load(t.Template, in.Validation, length); err != nil {
 			return err
 		}
 	}
-	schedule, err := plan(examples, c, length)
-	if err != nil {
+	if f.plan, err = plan(f.examples, c, length); err != nil {
 		return err
 	}
-	pad, _ := tok.Pad()
-
-	if err := c.LoRAConfig.AddTo(m, c.Seed); err != nil {
+	if err := t.Adapt(c.OptimizerConfig, c.LoRAConfig, c.Seed); err != nil {
 		return err
 	}
-	lm, err := train.NewLanguageModel(m, c.MicroRows, length)
-	if err != nil {
+	if f.lm, err = train.NewLanguageModel(t.Model, c.MicroRows, length); err != nil {
 		return err
 	}
-	optimizer, err := train.NewOptimizer(m, c.AdamW())
-	if err != nil {
+	if err := t.Optimize(c.OptimizerConfig, len(f.plan)); err != nil {
 		return err
 	}
 	w.Log.Printf("sft: %s dialogues (%s do not fit in %d tokens), %s steps of %d rows",
-		progress.Count(int64(len(examples))), progress.Count(int64(dropped)), length, progress.Count(int64(len(schedule))), c.BatchRows)
+		progress.Count(int64(len(f.examples))), progress.Count(int64(dropped)), length, progress.Count(int64(len(f.plan))), c.BatchRows)
+	loop := train.Loop{Steps: len(f.plan), Step: f.step, EvaluateEvery: c.EvalEvery}
+	if len(f.held) > 0 {
+		loop.Evaluate = f.evaluate
+	}
+	if err := t.Run(ctx, c, loop); err != nil {
+		return err
+	}
+	w.Manifest.Metrics["dialogues"], w.Manifest.Metrics["dropped"] = float64(len(f.examples)), float64(dropped)
+	return t.Save(1)
+}
 
-	guard, rates := c.Guard(), c.Schedule(len(schedule))
-	if err := rates.Validate(); err != nil {
-		return err
+// step is the mean loss over the assistant's tokens of the step's rows.
+func (f *tuning) step(_ context.Context, step int) (train.StepReport, error) {
+	rows := f.plan[step]
+	targets := learned(rows, f.examples)
+	report := train.StepReport{FLOPs: f.Optimizer.FLOPs()}
+	var loss float64
+	for at := 0; at < len(rows); at += f.MicroRows {
+		if err := f.micro.Fill(rows[at:min(at+f.MicroRows, len(rows))], f.examples, f.pad); err != nil {
+			return report, err
+		}
+		part, err := f.lm.Accumulate(f.micro, 1/float64(targets))
+		if err != nil {
+			return report, err
+		}
+		loss += part
+		report.FLOPs += f.lm.FLOPsOf(f.micro)
+		report.Tokens += int64(used(f.micro))
 	}
-	micro := dataset.NewPacked(c.MicroRows, length)
-	extra, err := tok.Files()
-	if err != nil {
-		return err
-	}
-	loop := &train.Loop{
-		Stage: "sft", Folder: w.Dir(), Steps: len(schedule), Config: train.Identity(c, w.Stage), Guard: guard, Log: w.Log, CheckpointSteps: w.CheckpointSteps,
-		States: []train.State{train.ModelState{Base: in.Base, Model: m, Optimizer: optimizer, Extra: extra, Ends: ends}},
-		Step: func(_ context.Context, step int) (train.StepReport, error) {
-			rows := schedule[step]
-			targets := learned(rows, examples)
-			var loss float64
-			var tokens, flops int64
-			for at := 0; at < len(rows); at += c.MicroRows {
-				if err := micro.Fill(rows[at:min(at+c.MicroRows, len(rows))], examples, pad); err != nil {
-					return train.StepReport{}, err
-				}
-				part, err := lm.Accumulate(micro, 1/float64(targets))
-				if err != nil {
-					return train.StepReport{}, err
-				}
-				loss += part
-				flops += lm.FLOPsOf(micro)
-				tokens += int64(used(micro))
-			}
-			lr := rates.At(step)
-			norm, err := guard.Apply(optimizer, lr, loss, func() string {
-				var dialogues []int
-				for _, row := range rows {
-					for _, x := range row {
-						dialogues = append(dialogues, kept[x])
-					}
-				}
-				return fmt.Sprintf("the rows of dialogues %v, counted from 1, of %s", dialogues, in.Train)
-			})
-			return train.StepReport{
-				Metrics: []train.Metric{{Name: "loss", Value: loss}, {Name: "grad_norm", Value: norm}, {Name: "lr", Value: lr}, {Name: "learned_tokens", Value: float64(targets)}},
-				Tokens:  tokens,
-				FLOPs:   flops + optimizer.FLOPs(),
-			}, err
-		},
-		EvaluateEvery: c.EvalEvery,
-	}
-	if len(held) > 0 {
-		loop.Evaluate = func(ctx context.Context, _ int) ([]train.Metric, error) {
-			loss, err := Loss(ctx, lm, held)
-			return []train.Metric{{Name: "validation/loss", Value: loss}}, err
+	update, err := f.Update(step, loss, func() string {
+		return fmt.Sprintf("the rows of dialogues %v, counted from 1, of %s", f.dialogues(rows), f.in.Train)
+	})
+	report.Metrics = append([]train.Metric{{Name: "loss", Value: loss}}, update.Metrics()...)
+	report.Metrics = append(report.Metrics, train.Metric{Name: "learned_tokens", Value: float64(targets)})
+	return report, err
+}
+
+func (f *tuning) evaluate(ctx context.Context, _ int) ([]train.Metric, error) {
+	loss, err := Loss(ctx, f.lm, f.held)
+	return []train.Metric{{Name: "validation/loss", Value: loss}}, err
+}
+
+// dialogues are the numbers of the dialogues in rows.
+func (f *tuning) dialogues(rows [][]int) (numbers []int) {
+	for _, row := range rows {
+		for _, x := range row {
+			numbers = append(numbers, f.kept[x])
 		}
 	}
-	totals, err := loop.Run(ctx)
-	if err != nil {
-		return err
-	}
-	if err := train.SaveModel(w.Dir(), in.Base, m, tok, 1, ends); err != nil {
-		return err
-	}
-	totals.Fill(&w.Manifest)
-	w.Manifest.Metrics["dialogues"] = float64(len(examples))
-	w.Manifest.Metrics["dropped"] = float64(dropped)
-	return nil
+	return numbers
 }
 
 // load reads the dialogues that fit into length tokens. kept holds the number

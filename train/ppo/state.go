@@ -1,0 +1,46 @@
+package ppo
+
+import (
+	"encoding/json"
+	"fmt"
+
+	"github.com/seed-b72bdb6c/alma/artifact"
+)
+
+// iteration is the part of the state that lives between the optimizer steps of
+// an iteration (detail 34).
+type iteration struct {
+	Iteration  int         `json:"iteration"` // −1 before the first
+	Controller controller  `json:"controller"`
+	Sequences  []*sequence `json:"sequences"`
+}
+
+// Save implements train.State.
+func (r *run) Save() (artifact.Contents, error) {
+	data, err := json.Marshal(r.rollout)
+	if err != nil {
+		return nil, fmt.Errorf("encoding rollout: %w", err)
+	}
+	return artifact.Contents{"rollout.json": artifact.Bytes(data)}, nil
+}
+
+// Snapshot implements train.State: Save encodes at once.
+func (r *run) Snapshot() (artifact.Contents, error) { return r.Save() }
+
+// SnapshotSize implements train.State.
+func (r *run) SnapshotSize() int64 { return 0 } // little beside the models
+
+// Load implements train.State.
+func (r *run) Load(c *artifact.Checkpoint) error {
+	data, err := c.ReadFile("rollout.json")
+	if err != nil {
+		return err
+	}
+	var loaded iteration
+	if err := json.Unmarshal(data, &loaded); err != nil {
+		return artifact.Mark(artifact.ErrCorrupt, fmt.Errorf("reading rollout.json: %w", err))
+	}
+	loaded.Controller.target, loaded.Controller.horizon = r.rollout.Controller.target, r.rollout.Controller.horizon
+	r.rollout = loaded
+	return nil
+}

@@ -1,0 +1,195 @@
+package preference
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/seed-b72bdb6c/alma/artifact"
+	"github.com/seed-b72bdb6c/alma/compute"
+	"github.com/seed-b72bdb6c/alma/dataset"
+)
+
+// Render returns the tokens of a prompt with one completion: what the reward
+// model reads, and at whose last token it gives the reward. A completion that
+// its writer ended is followed by the end token; one that was cut off is not.
+// The prompt's tokens are those that a model completes
+// (RenderPrompt).
+func Render(r dataset.Renderer, prompt dataset.Prompt, completion string, ended bool) ([]int32, error) {
+	ids, err := r.RenderAnswer(prompt.Messages, prompt.Prefill, completion, ended)
+	if err != nil {
+		return nil, artifact.Mark(artifact.ErrUsage, fmt.Errorf("rendering a prompt for the reward model: %w", err))
+	}
+	return ids, nil
+}
+
+// Ranking is one prompt's completions as tokens.
+type Ranking struct {
+	Index int       // in the file, counted from 0
+	Texts [][]int32 // [K], prompt and completion
+	Begin int       // where the completion begins in each text: tokens of the prompt
+	Ranks []int     // [K]
+	Pairs [][2]int  // winner and loser, indices into Texts; at least one
+}
+
+// File is what a file of rankings gives.
+type File struct {
+	Rankings   []Ranking
+	Long       int      // prompts left out: a completion does not fit into a row, or all together not into a micro-batch
+	Tied       int      // prompts left out: no completion is ranked above another
+	Annotators []string // who ranked, by name
+}
+
+// Load reads the rankings of which every completion fits into a row of length
+// tokens, and all of a prompt together into a micro-batch of so many rows.
+func Load(renderer dataset.Renderer, path string, rows, length int) (File, error) {
+	all, err := dataset.ReadRankings(path)
+	if err != nil {
+		return File{}, err
+	}
+	var f File
+	for i, r := range all {
+		one, err := tokens(renderer, r)
+		if err != nil {
+			return File{}, fmt.Errorf("reading rankings %s: ranking %d: %w", path, i, err)
+		}
+		one.Index = i
+		switch {
+		case len(one.Pairs) == 0:
+			f.Tied++
+		case !fits(one.Texts, rows, length):
+			f.Long++
+		default:
+			f.Rankings = append(f.Rankings, one)
+		}
+		if r.Annotator != "" && !slices.Contains(f.Annotators, r.Annotator) {
+			f.Annotators = append(f.Annotators, r.Annotator)
+		}
+	}
+	slices.Sort(f.Annotators)
+	if len(f.Rankings) == 0 {
+		return File{}, artifact.Errorf(artifact.ErrUsage,
+			"reading rankings %s: none of %d prompts can be used: %d do not fit into %d rows of %d tokens, %d have ties only; give a longer context or more micro_rows, or completions that differ in rank",
+			path, len(all), f.Long, rows, length, f.Tied)
+	}
+	return f, nil
+}
+
+func tokens(renderer dataset.Renderer, r dataset.Ranking) (Ranking, error) {
+	one := Ranking{Ranks: r.Ranks, Pairs: dataset.Pairs(r.Ranks)}
+	prompt, err := renderer.RenderPrompt(r.Prompt.Messages, r.Prompt.Prefill)
+	if err != nil {
+		return one, artifact.Mark(artifact.ErrUsage, fmt.Errorf("rendering a prompt for the reward model: %w", err))
+	}
+	one.Begin = len(prompt)
+	for k, completion := range r.Completions {
+		text, err := Render(renderer, r.Prompt, completion, r.EndedAt(k))
+		if err != nil {
+			return one, err
+		}
+		one.Texts = append(one.Texts, text)
+	}
+	return one, nil
+}
+
+func fits(texts [][]int32, rows, length int) bool {
+	for _, t := range texts {
+		if len(t) > length {
+			return false
+		}
+	}
+	packed, err := dataset.Pack(lengths(texts), length)
+	return err == nil && len(packed) <= rows
+}
+
+func lengths(texts [][]int32) []int {
+	out := make([]int, len(texts))
+	for i, t := range texts {
+		out[i] = len(t)
+	}
+	return out
+}
+
+// MicroBatch is a part of a step that goes through the engine at once: whole
+// prompts, each with all its completions.
+type MicroBatch struct {
+	Prompts []int   // indices into the rankings
+	Rows    [][]int // for each packed row the texts in it, numbered through all prompts
+}
+
+// Step is a step's prompts in its micro-batches.
+type Step struct{ Micros []MicroBatch }
+
+// Prompts counts the prompts of the step.
+func (s Step) Prompts() int {
+	n := 0
+	for _, m := range s.Micros {
+		n += len(m.Prompts)
+	}
+	return n
+}
+
+// Lines names the step's rankings by their place in the file.
+func (s Step) Lines(rankings []Ranking) string {
+	var names []string
+	for _, m := range s.Micros {
+		for _, x := range m.Prompts {
+			names = append(names, strconv.Itoa(rankings[x].Index))
+		}
+	}
+	return strings.Join(names, ", ")
+}
+
+// PlanOptions says how rankings are put into steps.
+type PlanOptions struct {
+	Epochs  float64
+	Prompts int // of a step
+	Rows    int // most packed rows of a micro-batch
+	Length  int // tokens of a row
+	Seed    uint64
+}
+
+// Plan lists the steps: whole epochs in orders of their own, one after the
+// other, and the share of a last one.
+func Plan(rankings []Ranking, o PlanOptions) ([]Step, error) {
+	var steps []Step
+	for epoch := 0; float64(epoch) < o.Epochs; epoch++ {
+		order := compute.Permutation(o.Seed, compute.Stream("rankings")+uint64(epoch), len(rankings))
+		if share := o.Epochs - float64(epoch); share < 1 {
+			order = order[:max(1, int(share*float64(len(order))))]
+		}
+		for at := 0; at < len(order); at += o.Prompts {
+			micros, err := split(rankings, order[at:min(at+o.Prompts, len(order))], o.Rows, o.Length)
+			if err != nil {
+				return nil, err
+			}
+			steps = append(steps, Step{micros})
+		}
+	}
+	return steps, nil
+}
+
+// split puts prompts into micro-batches of at most so many rows, in order,
+// each as full as it becomes without cutting a prompt apart.
+func split(rankings []Ranking, prompts []int, rows, length int) ([]MicroBatch, error) {
+	var micros []MicroBatch
+	var open MicroBatch
+	var texts [][]int32
+	for _, x := range prompts {
+		grown := append(texts[:len(texts):len(texts)], rankings[x].Texts...)
+		packed, err := dataset.Pack(lengths(grown), length)
+		if err != nil {
+			return nil, err
+		}
+		if len(packed) > rows {
+			micros = append(micros, open)
+			open, grown = MicroBatch{}, rankings[x].Texts
+			if packed, err = dataset.Pack(lengths(grown), length); err != nil {
+				return nil, err
+			}
+		}
+		open.Prompts, open.Rows, texts = append(open.Prompts, x), packed, grown
+	}
+	return append(micros, open), nil
+}
