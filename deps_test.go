@@ -61,6 +61,8 @@ var floors = map[string]int{
 
 	"recipe":     5,
 	"recipe/...": 5,
+	"bench":      5,
+	"diagnose":   5,
 
 	"cmd/alma": 6,
 }
