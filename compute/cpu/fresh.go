@@ -140,8 +140,7 @@ func (f fresh) next(task, k0 int, w []float32) kernel.Fetch {
 // trains tells whether a Program computes gradients of weights.
 func trains(nodes []*compute.Node) bool {
 	for _, n := range nodes {
-		switch n.Op.(type) {
-		case compute.LinearWeightGradOp, compute.LinearCrossEntropyGradOp, compute.TokenLogProbGradOp:
+		if operatorOf(n.Op).traits.has(weightGradient) {
 			return true
 		}
 	}

@@ -46,11 +46,8 @@ func (c *compiler) keep(n *compute.Node, h head) (kept, bool) {
 	lse := n.Outputs[len(n.Outputs)-1]
 	last := -1
 	for i, reader := range c.nodes {
-		switch reader.Op.(type) {
-		case compute.LinearCrossEntropyGradOp, compute.TokenLogProbGradOp:
-			if reader.Inputs[3] == lse {
-				last = i
-			}
+		if operatorOf(reader.Op).traits.has(logitsGradient) && reader.Inputs[3] == lse {
+			last = i
 		}
 	}
 	if last < 0 {
