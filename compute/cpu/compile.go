@@ -30,10 +30,10 @@ type compiler struct {
 	scratch  int                      // floats that each worker needs
 	updated  map[*array]bool          // arrays of all updates
 	sums     map[*compute.Tensor]addends
-	fused    map[*compute.Node]bool   // nodes that run with the product that they read
-	views    map[*compute.Tensor]view // tensors that are columns of another's storage
-	trains   bool                     // the Program computes gradients of weights
-	kept     map[*compute.Tensor]kept // what a vocabulary operator leaves to its gradient, by its log-sum-exps
+	fused    map[*compute.Node]bool    // nodes that run with the product that they read
+	views    map[*compute.Tensor]view  // tensors that are columns of another's storage
+	trains   bool                      // the Program computes gradients of weights
+	kept     map[*compute.Tensor]*head // of vocabulary operators that leave their logits to a gradient, by the log-sum-exps
 }
 
 // Compile prepares a Program to run against the variables of a Store that
@@ -64,7 +64,7 @@ func (e *Engine) Compile(p *compute.Program, s compute.Store) (compute.Executabl
 		values:   map[*compute.Tensor]int{},
 		placed:   map[*compute.Tensor]placement{},
 		trains:   trains(p.Live()),
-		kept:     map[*compute.Tensor]kept{},
+		kept:     map[*compute.Tensor]*head{},
 		updated:  map[*array]bool{},
 		sums:     map[*compute.Tensor]addends{},
 		fused:    map[*compute.Node]bool{},

@@ -22,7 +22,7 @@ type array struct {
 	rows *rowForm
 	// version grows with every write, so that panels know when they are old.
 	version uint64
-	panels  []*panels
+	panels  []*keptPanels
 	// zero says that the array counts as zeros, whatever its memory holds: the
 	// clearing of a gradient costs nothing, and the first sum after it is
 	// written in place of being added. It is settled before anyone reads.
