@@ -43,7 +43,7 @@ type products struct {
 	// blocks of kernel.KC steps and of 96 rows they stay in a second-level cache.
 	together int
 	scratch  int // floats that multiply and multiplyAT need of each worker
-	// multiply is kernel.GemmFetch, c = a·b: an area of c, which is added to what
+	// multiply is kernel.Gemm, c = a·b: an area of c, which is added to what
 	// is there if add. It may fetch what is read after it.
 	multiply func(c, a matrix, b panels, at area, add bool, scratch []float32, ahead kernel.Ahead)
 	// multiplyAT is kernel.GemmAT, c = aᵀ·b; next is the next product's a.
@@ -83,7 +83,7 @@ func productsOf(p Precision) products {
 		together: 12,
 		scratch:  kernel.GemmATScratch(),
 		multiply: func(c, a matrix, b panels, at area, add bool, _ []float32, ahead kernel.Ahead) {
-			kernel.GemmFetch(c.data, c.stride, a.data, a.stride, b.data, b.k, b.n, at.m0, at.m1, at.p0, at.p1, add, ahead)
+			kernel.Gemm(c.data, c.stride, a.data, a.stride, b.data, b.k, b.n, at.m0, at.m1, at.p0, at.p1, add, ahead)
 		},
 		multiplyAT: func(c, a matrix, b panels, at area, add bool, scratch, next []float32) {
 			kernel.GemmAT(c.data, c.stride, a.data, a.stride, b.data, b.k, b.n, at.m0, at.m1, at.p0, at.p1, add, scratch, next)
