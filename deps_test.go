@@ -70,6 +70,8 @@ var floors = map[string]int{
 
 	"examples/...": 5,
 	"recipes":      5,
+	"bench":        5,
+	"diagnose":     5,
 
 	"recipe": 6,
 

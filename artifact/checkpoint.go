@@ -93,23 +93,14 @@ func parseCheckpointName(name string) (step int, aside, ok bool) {
 // WriteCheckpoint writes the checkpoint of a step into the folder of that step
 // (see [CheckpointName]) in dir, which is created if missing. Each file's
 // content comes from its function. Once the checkpoint is durable, older ones
-// beyond the keep newest whole ones are removed; see [PruneCheckpoints]. The
+// are removed, until only the keep newest whole ones are left, at least two: a
+// damaged one counts for nothing and goes when it is older than those. The
 // folder gets its name only when it is complete and durable: until then it is a
 // temporary, and a failure or a crash leaves the checkpoints that were there
 // before. A whole checkpoint of the same step is kept if its files are the same
 // and replaced if not.
 func WriteCheckpoint(dir string, step int, files Contents, keep int) error {
 	return disk.WriteCheckpoint(dir, step, files, keep)
-}
-
-// WriteCheckpointBytes is [WriteCheckpoint] for contents in memory.
-func WriteCheckpointBytes(dir string, step int, files map[string][]byte, keep int) error {
-	return disk.WriteCheckpointBytes(dir, step, files, keep)
-}
-
-// WriteCheckpointBytes is [WriteCheckpointBytes] on d.
-func (d Disk) WriteCheckpointBytes(dir string, step int, files map[string][]byte, keep int) error {
-	return d.WriteCheckpoint(dir, step, AllBytes(files), keep)
 }
 
 // WriteCheckpoint is [WriteCheckpoint] on d.
@@ -375,21 +366,11 @@ func (d Disk) listCheckpoints(dir string) ([]string, error) {
 	return paths, nil
 }
 
-// PruneCheckpoints removes old checkpoints from dir until only the keep newest
+// pruneCheckpoints removes old checkpoints from dir until only the keep newest
 // whole ones are left, at least two, and returns the removed folders. A
 // damaged checkpoint counts for nothing and goes when it is older than those
-// kept.
-func PruneCheckpoints(dir string, keep int) ([]string, error) {
-	return disk.PruneCheckpoints(dir, keep)
-}
-
-// PruneCheckpoints is [PruneCheckpoints] on d.
-func (d Disk) PruneCheckpoints(dir string, keep int) ([]string, error) {
-	return d.pruneCheckpoints(dir, keep, "")
-}
-
-// pruneCheckpoints does not read the checkpoint written, if that is not "": every
-// byte of it was hashed as it was written, a moment ago.
+// kept. The checkpoint written, if that is not "", is not read: every byte of it
+// was hashed as it was written, a moment ago.
 func (d Disk) pruneCheckpoints(dir string, keep int, written string) ([]string, error) {
 	paths, err := d.listCheckpoints(dir)
 	if err != nil {

@@ -17,7 +17,7 @@ import (
 func oneFile(t *testing.T, data []byte) *artifact.Checkpoint {
 	t.Helper()
 	dir := t.TempDir()
-	if err := artifact.WriteCheckpointBytes(dir, 1, map[string][]byte{"state": data}, 2); err != nil {
+	if err := artifact.WriteCheckpoint(dir, 1, artifact.AllBytes(map[string][]byte{"state": data}), 2); err != nil {
 		t.Fatal(err)
 	}
 	c, _, err := artifact.LatestCheckpoint(dir)

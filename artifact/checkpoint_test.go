@@ -16,7 +16,7 @@ import (
 func writeCheckpoints(t *testing.T, dir string, steps ...int) {
 	t.Helper()
 	for _, step := range steps {
-		if err := artifact.WriteCheckpointBytes(dir, step, checkpointFiles(step), 100); err != nil {
+		if err := artifact.WriteCheckpoint(dir, step, artifact.AllBytes(checkpointFiles(step)), 100); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -135,7 +135,7 @@ func TestPruningKeepsWholeCheckpoints(t *testing.T) {
 
 func TestCheckpointRefusesNamesThatAreNoFiles(t *testing.T) {
 	for _, name := range []string{"", ".", "..", "a/b", "../x", "checkpoint.json", ".alma-tmp-1-1-x"} {
-		if err := artifact.WriteCheckpointBytes(t.TempDir(), 1, map[string][]byte{name: nil}, 2); err == nil {
+		if err := artifact.WriteCheckpoint(t.TempDir(), 1, artifact.AllBytes(map[string][]byte{name: nil}), 2); err == nil {
 			t.Errorf("%q was taken", name)
 		}
 	}

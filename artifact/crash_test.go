@@ -116,7 +116,7 @@ func TestPowerLossNeverLosesACheckpoint(t *testing.T) {
 	var steps []int
 	write := func(step int, files map[string][]byte) {
 		path := "run/sft/" + artifact.CheckpointName(step)
-		if err := d.WriteCheckpointBytes("run/sft", step, files, 2); err != nil {
+		if err := d.WriteCheckpoint("run/sft", step, artifact.AllBytes(files), 2); err != nil {
 			t.Fatal(err)
 		}
 		contents[path] = append(contents[path], files)
@@ -170,12 +170,12 @@ func TestPowerLossTwiceInARowKeepsTheCheckpoint(t *testing.T) {
 	memory := faultfs.NewMemory()
 	d := artifact.Disk{FS: memory}
 	for step := 1; step <= 2; step++ {
-		if err := d.WriteCheckpointBytes("run", step, checkpointFiles(step), 2); err != nil {
+		if err := d.WriteCheckpoint("run", step, artifact.AllBytes(checkpointFiles(step)), 2); err != nil {
 			t.Fatal(err)
 		}
 	}
 	from := memory.Operations()
-	if err := d.WriteCheckpointBytes("run", 3, checkpointFiles(3), 2); err != nil {
+	if err := d.WriteCheckpoint("run", 3, artifact.AllBytes(checkpointFiles(3)), 2); err != nil {
 		t.Fatal(err)
 	}
 	for operations := from; operations <= memory.Operations(); operations++ {
@@ -185,7 +185,7 @@ func TestPowerLossTwiceInARowKeepsTheCheckpoint(t *testing.T) {
 		if _, err := again.CleanTemporaries("run"); err != nil {
 			t.Fatal(err)
 		}
-		if err := again.WriteCheckpointBytes("run", 3, checkpointFiles(3), 2); err != nil {
+		if err := again.WriteCheckpoint("run", 3, artifact.AllBytes(checkpointFiles(3)), 2); err != nil {
 			t.Fatal(err)
 		}
 		for second := begun; second <= first.Operations(); second++ {
@@ -310,10 +310,10 @@ func TestEveryCallThatFailsLeavesTheOldAndNamesFileAndBytes(t *testing.T) {
 		{
 			name: "checkpoint",
 			prepare: func(d artifact.Disk) error {
-				return d.WriteCheckpointBytes("run", 1, checkpointFiles(1), 2)
+				return d.WriteCheckpoint("run", 1, artifact.AllBytes(checkpointFiles(1)), 2)
 			},
 			write: func(d artifact.Disk) error {
-				return d.WriteCheckpointBytes("run", 2, checkpointFiles(2), 2)
+				return d.WriteCheckpoint("run", 2, artifact.AllBytes(checkpointFiles(2)), 2)
 			},
 			check: func(t *testing.T, d artifact.Disk, memory *faultfs.Memory, failed bool) {
 				latest, damaged, err := d.LatestCheckpoint("run")
@@ -326,10 +326,10 @@ func TestEveryCallThatFailsLeavesTheOldAndNamesFileAndBytes(t *testing.T) {
 		{
 			name: "checkpoint of the same step",
 			prepare: func(d artifact.Disk) error {
-				return d.WriteCheckpointBytes("run", 1, checkpointFiles(1), 2)
+				return d.WriteCheckpoint("run", 1, artifact.AllBytes(checkpointFiles(1)), 2)
 			},
 			write: func(d artifact.Disk) error {
-				return d.WriteCheckpointBytes("run", 1, checkpointFiles(2), 2)
+				return d.WriteCheckpoint("run", 1, artifact.AllBytes(checkpointFiles(2)), 2)
 			},
 			check: func(t *testing.T, d artifact.Disk, memory *faultfs.Memory, failed bool) {
 				latest, damaged, err := d.LatestCheckpoint("run")

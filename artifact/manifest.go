@@ -23,23 +23,22 @@ const manifestFormat = 1
 
 // A Manifest is the content of a stage folder's artifact.json.
 type Manifest struct {
-	Format        int               `json:"format"`            // version of this layout, 1
-	Kind          string            `json:"kind"`              // what stage wrote the folder: "tokenizer", "sft", …
-	Version       int               `json:"version,omitempty"` // of the stage's code; absent: 1
-	Alma          string            `json:"alma"`              // version of the program
-	Created       time.Time         `json:"created"`           // when the stage ended, UTC
-	Fingerprint   string            `json:"fingerprint"`       // of kind, configuration and inputs; see [Fingerprint]
-	Config        json.RawMessage   `json:"config"`            // the resolved configuration
-	Inputs        map[string]Input  `json:"inputs"`            // by the name of their role: "base", "tokenizer"
-	Files         []FileEntry       `json:"files"`             // the stage's own files, by name
-	Tokens        int64             `json:"tokens,omitempty"`
-	FLOPs         float64           `json:"flops,omitempty"`
-	WallSeconds   float64           `json:"wall_seconds"`
-	DeviceSeconds float64           `json:"device_seconds,omitempty"` // time that the engine was computing
-	Environment   map[string]string `json:"environment,omitempty"`    // engine, kernels, precision, threads
-	Metrics       Metrics           `json:"metrics,omitempty"`        // final values
-	Notes         []string          `json:"notes,omitempty"`          // what a reader of the report should know
-	Extra         map[string]string `json:"extra,omitempty"`          // facts of one kind of stage
+	Format      int               `json:"format"`            // version of this layout, 1
+	Kind        string            `json:"kind"`              // what stage wrote the folder: "tokenizer", "sft", …
+	Version     int               `json:"version,omitempty"` // of the stage's code; absent: 1
+	Alma        string            `json:"alma"`              // version of the program
+	Created     time.Time         `json:"created"`           // when the stage ended, UTC
+	Fingerprint string            `json:"fingerprint"`       // of kind, configuration and inputs; see [Fingerprint]
+	Config      json.RawMessage   `json:"config"`            // the resolved configuration
+	Inputs      map[string]Input  `json:"inputs"`            // by the name of their role: "base", "tokenizer"
+	Files       []FileEntry       `json:"files"`             // the stage's own files, by name
+	Tokens      int64             `json:"tokens,omitempty"`
+	FLOPs       float64           `json:"flops,omitempty"`
+	WallSeconds float64           `json:"wall_seconds"`
+	Environment map[string]string `json:"environment,omitempty"` // engine, kernels, precision, threads
+	Metrics     Metrics           `json:"metrics,omitempty"`     // final values
+	Notes       []string          `json:"notes,omitempty"`       // what a reader of the report should know
+	Extra       map[string]string `json:"extra,omitempty"`       // facts of one kind of stage
 }
 
 // An Input is something that a stage read.

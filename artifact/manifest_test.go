@@ -41,7 +41,7 @@ func writeStage(t *testing.T, dir string) *artifact.Manifest {
 	if err := artifact.WriteFile(stage.Path("samples/a.txt"), []byte("a")); err != nil {
 		t.Fatal(err)
 	}
-	if err := artifact.WriteCheckpointBytes(stage.Dir(), 7, map[string][]byte{"x": nil}, 2); err != nil {
+	if err := artifact.WriteCheckpoint(stage.Dir(), 7, artifact.AllBytes(map[string][]byte{"x": nil}), 2); err != nil {
 		t.Fatal(err)
 	}
 	stage.Manifest.Tokens = 1234

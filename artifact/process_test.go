@@ -102,7 +102,7 @@ func trainAndFinish(run string) error {
 		for i := range 2000 {
 			state = append(state[:min(len(state), 60_000)], byte(step*i), state[i%len(state)]+1)
 		}
-		if err := artifact.WriteCheckpointBytes(dir, step, map[string][]byte{"state": state, "trainer.json": fmt.Append(nil, step)}, 2); err != nil {
+		if err := artifact.WriteCheckpoint(dir, step, artifact.AllBytes(map[string][]byte{"state": state, "trainer.json": fmt.Append(nil, step)}), 2); err != nil {
 			return err
 		}
 		fmt.Println(step)
@@ -309,7 +309,7 @@ func fillDisk(dir string) error {
 		return err
 	}
 	for step := 1; step < 1000; step++ {
-		if err := artifact.WriteCheckpointBytes(dir, step, map[string][]byte{"state": pattern(step, 100_000)}, 100); err != nil {
+		if err := artifact.WriteCheckpoint(dir, step, artifact.AllBytes(map[string][]byte{"state": pattern(step, 100_000)}), 100); err != nil {
 			return err
 		}
 	}

@@ -58,15 +58,6 @@ func Int32Tensor(name string, shape []int, values []int32) Tensor {
 	return Tensor{Name: name, DType: "I32", Shape: shape, Raw: raw}
 }
 
-// Int64Tensor returns a tensor of type I64.
-func Int64Tensor(name string, shape []int, values []int64) Tensor {
-	raw := make([]byte, 0, 8*len(values))
-	for _, v := range values {
-		raw = binary.LittleEndian.AppendUint64(raw, uint64(v))
-	}
-	return Tensor{Name: name, DType: "I64", Shape: shape, Raw: raw}
-}
-
 // WriteSafetensors writes tensors as one safetensors file. The bytes depend
 // only on the tensors and meta, not on their order: tensors stand in the
 // order of falling element size, then of name, so that each is aligned to its

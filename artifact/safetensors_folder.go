@@ -163,11 +163,6 @@ func (s *SafetensorsFolder) Info(name string) (info TensorInfo, ok bool) {
 	return s.files[i].Info(name)
 }
 
-// Float32 reads a tensor as [SafetensorsFile.Float32] does.
-func (s *SafetensorsFolder) Float32(name string) ([]float32, error) {
-	return s.AppendFloat32(nil, name)
-}
-
 // AppendFloat32 reads a tensor as [SafetensorsFile.AppendFloat32] does.
 func (s *SafetensorsFolder) AppendFloat32(values []float32, name string) ([]float32, error) {
 	i, ok := s.at[name]

@@ -56,12 +56,12 @@ func TestSafetensorsFolderReadsOneFileOrShards(t *testing.T) {
 		}
 		for _, tensor := range s.Names() {
 			info, ok := s.Info(tensor)
-			values, err := s.Float32(tensor)
+			values, err := s.AppendFloat32(nil, tensor)
 			if !ok || !slices.Equal(info.Shape, []int{1}) || err != nil || len(values) != 1 {
 				t.Errorf("%s: tensor %s is %v, %v, %v", name, tensor, info, values, err)
 			}
 		}
-		if _, err := s.Float32("d"); !errors.Is(err, artifact.ErrNotFound) {
+		if _, err := s.AppendFloat32(nil, "d"); !errors.Is(err, artifact.ErrNotFound) {
 			t.Errorf("%s: a tensor that is not there gives %v", name, err)
 		}
 		if err := s.Close(); err != nil {
@@ -126,7 +126,7 @@ func TestSafetensorsFileThatIsCutWhileItIsOpenIsAnError(t *testing.T) {
 	if err := os.Truncate(path, 4096); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.Float32("a"); !errors.Is(err, io.ErrUnexpectedEOF) || !strings.Contains(err.Error(), path) {
+	if _, err := s.AppendFloat32(nil, "a"); !errors.Is(err, io.ErrUnexpectedEOF) || !strings.Contains(err.Error(), path) {
 		t.Errorf("reading gives %v, want an unexpected end of %s", err, path)
 	}
 	if _, err := s.Raw("a"); !errors.Is(err, io.ErrUnexpectedEOF) {

@@ -4,8 +4,8 @@ package compute
 // cross_entropy.
 const IgnoreTarget = -100
 
-// LinearCrossEntropyOp is −log softmax(hidden·W (+ bias))[target] for each row,
-// in blocks of rows, so that the logits [N, V] never exist as a whole.
+// LinearCrossEntropyOp is −log softmax(hidden·W (+ bias))[target] for each row. It
+// is one operator so that the logits [N, V] need not exist as a whole.
 // W is [V, D] with OutIn (a tied embedding, torch's Linear), else [D, V].
 // Outputs: the losses [N] (0 where the target is negative) and the
 // log-sum-exp of each row's logits [N].
@@ -59,10 +59,9 @@ func (o LinearCrossEntropyOp) FLOPs(n *Node) int64 { return headFLOPs(n) }
 // that in dbias row by row.
 type LinearCrossEntropyGradOp LinearCrossEntropyOp
 
-// HeadBlock is the largest number of rows whose logits the vocabulary operators
-// hold at one time, and the length of a block in the sum over rows of dw. No
-// block holds rows of two sequences: so the sum does not depend on how many
-// sequences a micro-batch has when it is accumulated.
+// HeadBlock is the most rows of a block in the sum over rows of dw, for which an
+// engine need hold logits at one time. No block holds rows of two sequences: so the
+// sum does not depend on how many sequences a micro-batch has when it is accumulated.
 const HeadBlock = 256
 
 func (LinearCrossEntropyGradOp) Kind() string { return "linear_cross_entropy.grad" }

@@ -121,14 +121,6 @@ func (p Prompt) Check() error {
 	return nil
 }
 
-// Dialogue is the prompt answered: prefill and completion make the assistant's
-// turn.
-func (p Prompt) Dialogue(completion string) tokenizer.Chat {
-	messages := append(p.Messages[:len(p.Messages):len(p.Messages)],
-		tokenizer.Message{Role: tokenizer.Assistant, Content: p.Prefill + completion, Prefill: p.Prefill})
-	return tokenizer.Chat{Messages: messages}
-}
-
 // turns is a prompt on a JSON line: a string, the user's turn alone, or an array
 // of messages.
 type turns []tokenizer.Message

@@ -33,6 +33,8 @@ func (bert) check(c Config) error {
 			c.Heads, c.HeadDim, c.Heads*c.HeadDim, c.Width, c.KVHeads)
 	case c.Types < 1 || c.Types > maxSize:
 		return fmt.Errorf("token types are %d, want 1 to %d", c.Types, maxSize)
+	case c.Window != 0:
+		return fmt.Errorf("bert has no window, and the configuration gives one of %d", c.Window)
 	case c.Head == Classes && !c.Pooler:
 		return fmt.Errorf("bert's classes are read from its pooler, which the configuration leaves out")
 	}

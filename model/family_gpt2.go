@@ -24,9 +24,12 @@ func (gpt2) names() map[Head]string {
 func (gpt2) complete(*Config) {}
 
 func (gpt2) check(c Config) error {
-	if c.KVHeads != c.Heads || c.Heads*c.HeadDim != c.Width {
+	switch {
+	case c.KVHeads != c.Heads || c.Heads*c.HeadDim != c.Width:
 		return fmt.Errorf("gpt2 wants heads × head size = width and as many key-value heads, got %d × %d = %d against width %d and %d",
 			c.Heads, c.HeadDim, c.Heads*c.HeadDim, c.Width, c.KVHeads)
+	case c.Window != 0:
+		return fmt.Errorf("gpt2 has no window, and the configuration gives one of %d", c.Window)
 	}
 	return nil
 }

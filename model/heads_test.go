@@ -212,7 +212,7 @@ func TestBERTsOldCheckpointsOpen(t *testing.T) {
 			tensors[i].Name = strings.Replace(name, "LayerNorm.bias", "LayerNorm.beta", 1)
 		}
 		return append(tensors,
-			artifact.Int64Tensor("bert.embeddings.position_ids", []int{1, 2}, []int64{0, 1}),
+			artifact.Tensor{Name: "bert.embeddings.position_ids", DType: "I64", Shape: []int{1, 2}, Raw: []byte{8: 1, 15: 0}},
 			artifact.Tensor{Name: "bert.pooler.dense.weight", Shape: []int{16, 16}, Data: make([]float32, 256)},
 			artifact.Tensor{Name: "bert.pooler.dense.bias", Shape: []int{16}, Data: make([]float32, 16)},
 			artifact.Tensor{Name: "cls.predictions.decoder.weight", Shape: []int{23, 16}, Data: make([]float32, 23*16)},

@@ -166,6 +166,8 @@ func TestConfigurationsAreRefusedWithTheSizeAtFault(t *testing.T) {
 		{func(c *Config) { c.Window = 4 }, "window of 4"},
 		{func(c *Config) { c.Window, c.Windowed = 4, []bool{true} }, "1 windowed layers for 2 layers"},
 		{func(c *Config) { c.Window, c.Windowed = 4, []bool{true, true} }, "llama has no window"},
+		{func(c *Config) { *c = tiny(GPT2); c.Window, c.Windowed = 4, []bool{true, true} }, "gpt2 has no window"},
+		{func(c *Config) { *c = tiny(BERT); c.Window, c.Windowed = 4, []bool{true, true} }, "bert has no window"},
 		{func(c *Config) { c.Family, c.Window, c.Windowed = Mistral, 4, []bool{true, false} }, "in every layer or in none"},
 		{func(c *Config) { c.Family, c.AttentionBias = Mistral, true }, "mistral has no biases"},
 		{func(c *Config) { c.Family, c.FeedForwardBias = Qwen3, true }, "qwen3 has no biases"},

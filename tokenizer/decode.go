@@ -59,11 +59,6 @@ type Decoder struct {
 // NewDecoder returns a Decoder at the beginning of a text.
 func (t *Tokenizer) NewDecoder() *Decoder { return &Decoder{t: t} }
 
-// ContinueDecoder returns a Decoder for ids that continue a text: it keeps the
-// space before their first word, which a vocabulary of SentencePiece gives to the
-// beginning of a text and NewDecoder leaves out.
-func (t *Tokenizer) ContinueDecoder() *Decoder { return &Decoder{t: t, begun: true} }
-
 // Next returns the text that id completes, "" while it completes none. An id
 // outside the vocabulary is an error and changes nothing.
 func (d *Decoder) Next(id int32) (string, error) {

@@ -23,7 +23,7 @@ type Tensor struct {
 
 // Write writes a GGUF file of version 3 with alignment 32: metadata and
 // tensors in the order given. Values are rounded to the type of the tensor
-// (float16 and bfloat16 to the nearest, ties to even; Q8_0 as [QuantizeQ8_0]);
+// (float16 and bfloat16 to the nearest, ties to even; Q8_0 as ggml does);
 // one that is finite and becomes infinite is an [artifact.ErrUsage].
 func Write(w io.Writer, metadata []Entry, tensors []Tensor) error {
 	header, err := appendHeader(nil, metadata, tensors)
@@ -234,17 +234,10 @@ func appendElements(b []byte, t Type, values []float32) ([]byte, error) {
 	return b, nil
 }
 
-// QuantizeQ8_0 returns the Q8_0 blocks of values, a multiple of 32: the scale d
+// appendQ8_0 appends the Q8_0 blocks of values, a multiple of 32: the scale d
 // is the largest magnitude of a block by 127, and each element the nearest
 // multiple of d, ties away from zero. d is rounded to float16 only afterwards,
 // as ggml's reference does.
-func QuantizeQ8_0(values []float32) ([]byte, error) {
-	if len(values)%32 != 0 {
-		return nil, fmt.Errorf("quantising to Q8_0: %d values are no multiple of 32", len(values))
-	}
-	return appendQ8_0(make([]byte, 0, len(values)/32*34), values)
-}
-
 func appendQ8_0(b []byte, values []float32) ([]byte, error) {
 	for ; len(values) > 0; values = values[32:] {
 		largest := float32(0)

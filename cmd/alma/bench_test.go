@@ -2,7 +2,6 @@ package main
 
 import (
 	"encoding/json"
-	"path/filepath"
 	"runtime"
 	"testing"
 )
@@ -38,37 +37,6 @@ func TestBenchmarksReportTheirMeasures(t *testing.T) {
 				t.Errorf("the operators took %v s of a step", spent)
 			}
 		})
-	}
-}
-
-func TestBenchmarkedModels(t *testing.T) {
-	f := fixtures(t)
-	for _, c := range []struct {
-		model  string
-		layers int
-		width  int
-		heads  int
-		count  int64
-	}{
-		{"gpt2-124m", 12, 768, 12, 124439808}, // as in Hugging Face's checkpoint
-		{"6x384", 6, 384, 6, 0},
-		{"4x128", 4, 128, 4, 0},
-		{"llama:12x768", 12, 768, 12, 0},
-		{f.base, 0, 0, 0, 0},
-		{filepath.Join(f.base, "config.json"), 0, 0, 0, 0},
-	} {
-		o := benchOptions{Model: c.model, Batch: 1, Seq: 8, Steps: 1}
-		got, err := o.config()
-		if err != nil {
-			t.Errorf("%s: %v", c.model, err)
-			continue
-		}
-		if c.layers > 0 && (got.Layers != c.layers || got.Width != c.width || got.Heads != c.heads) {
-			t.Errorf("%s: %d layers of width %d with %d heads", c.model, got.Layers, got.Width, got.Heads)
-		}
-		if c.count > 0 && got.ParameterCount() != c.count {
-			t.Errorf("%s: %d parameters, want %d", c.model, got.ParameterCount(), c.count)
-		}
 	}
 }
 

@@ -1,92 +1,138 @@
 package main
 
 import (
-	"os"
-	"slices"
+	"context"
+	"fmt"
 	"strconv"
-	"strings"
 
-	"github.com/seed-b72bdb6c/alma/artifact"
-	"github.com/seed-b72bdb6c/alma/model"
+	"github.com/spf13/cobra"
+
+	"github.com/seed-b72bdb6c/alma/bench"
+	"github.com/seed-b72bdb6c/alma/progress"
 )
 
-// shapeVocabulary is the vocabulary of a model that is given as a shape.
-const shapeVocabulary = 2048
-
-// config is the model that is timed, with a context that holds its tokens.
-func (o benchOptions) config() (model.Config, error) {
-	refuse := func(format string, args ...any) (model.Config, error) {
-		return model.Config{}, artifact.Errorf(artifact.ErrUsage, "choosing what to time: "+format, args...)
+func newBenchTrainCommand(c *call) *cobra.Command {
+	o := bench.Options{Model: "llama:4x192", Batch: 8, Seq: 256, Steps: 10}
+	cmd := &cobra.Command{
+		Use:   "train",
+		Short: "Time training steps",
+		Long: `Time steps of training on batches of random tokens: the forward and backward
+pass, the gradients' norm and their clipping, and AdamW.`,
+		Example: examples("alma bench train", "alma bench train --model gpt2-124m --batch 4 --seq 256 --json"),
+		Args:    arguments(0, 0),
+		RunE:    func(cmd *cobra.Command, _ []string) error { return c.benchModel(cmd.Context(), o, bench.Train) },
 	}
-	for _, size := range []struct {
-		flag  string
-		value int
-		least int
-	}{{"--batch", o.Batch, 1}, {"--seq", o.Seq, 2}, {"--new", o.New, 0}, {"--vocab", o.Vocab, 0}, {"--steps", o.Steps, 1}} {
-		if size.value < size.least {
-			return refuse("%s is %d, want %d or more", size.flag, size.value, size.least)
-		}
-	}
-	c, err := modelNamed(o.Model)
-	if err != nil {
-		return model.Config{}, err
-	}
-	if o.Vocab > 0 {
-		// Ids of a larger vocabulary would not be tokens of this one.
-		c.Vocabulary, c.BOS, c.EOS, c.Pad = o.Vocab, -1, -1, -1
-	}
-	c.Context = max(c.Context, o.Seq+o.New)
-	return c, c.Validate()
+	cmd.Flags().IntVar(&o.Seq, "seq", o.Seq, "tokens of a sequence")
+	c.benchModelFlags(cmd, &o)
+	return cmd
 }
 
-// modelNamed is the configuration of gpt2-124m, of LAYERSxWIDTH with or without
-// FAMILY: before it, or of a config.json or the folder that holds one.
-func modelNamed(name string) (model.Config, error) {
-	if name == "gpt2-124m" {
-		c, err := modelOfShape(model.GPT2, 12, 768)
-		c.Vocabulary, c.Context, c.BOS, c.EOS = 50257, 1024, 50256, 50256
-		return c, err
+func newBenchDecodeCommand(c *call) *cobra.Command {
+	o := bench.Options{Model: "llama:4x192", Batch: 1, Seq: 64, New: 64, Steps: 5}
+	cmd := &cobra.Command{
+		Use:   "decode",
+		Short: "Time generation with a KV cache",
+		Long: `Time generation: a batch of sequences grows side by side from prompts, and each
+time the most likely token is taken. What is timed runs from the first new token
+to the last; a step of the result is one token more for every sequence. Reading
+the prompts is what prefill times.`,
+		Example: examples("alma bench decode", "alma bench decode --model gpt2-124m --batch 16 --json"),
+		Args:    arguments(0, 0),
+		RunE:    func(cmd *cobra.Command, _ []string) error { return c.benchModel(cmd.Context(), o, bench.Decode) },
 	}
-	family, shape := model.GPT2, name
-	if f, rest, ok := strings.Cut(name, ":"); ok && slices.Contains(model.Families, model.Family(f)) {
-		family, shape = model.Family(f), rest
-	}
-	l, w, _ := strings.Cut(shape, "x")
-	layers, err1 := strconv.Atoi(l)
-	width, err2 := strconv.Atoi(w)
-	if err1 == nil && err2 == nil {
-		return modelOfShape(family, layers, width)
-	}
-	path := name
-	info, err := os.Stat(path)
-	if err == nil && info.IsDir() {
-		path = strings.TrimSuffix(path, "/") + "/config.json"
-	}
-	data, err := os.ReadFile(path)
-	if err != nil {
-		return model.Config{}, artifact.Errorf(artifact.ErrUsage, "choosing what to time: --model %q is neither gpt2-124m, nor LAYERSxWIDTH such as 6x384 or llama:12x768, nor a config.json: %w", name, err)
-	}
-	return model.ParseConfig(path, data)
+	cmd.Flags().IntVar(&o.Seq, "seq", o.Seq, "tokens of a prompt")
+	cmd.Flags().IntVar(&o.New, "new", o.New, "tokens that are generated")
+	c.benchModelFlags(cmd, &o)
+	return cmd
 }
 
-// modelOfShape is a model whose heads have 64 dimensions, or 32 up to a width
-// of 256.
-func modelOfShape(family model.Family, layers, width int) (model.Config, error) {
-	head := 64
-	if width <= 256 {
-		head = 32
+func newBenchPrefillCommand(c *call) *cobra.Command {
+	o := bench.Options{Model: "llama:4x192", Batch: 1, Seq: 512, New: 1, Steps: 5}
+	cmd := &cobra.Command{
+		Use:     "prefill",
+		Short:   "Time reading prompts",
+		Long:    `Time how long a batch of prompts takes until the first new token of the last.`,
+		Example: examples("alma bench prefill", "alma bench prefill --model gpt2-124m --json"),
+		Args:    arguments(0, 0),
+		RunE:    func(cmd *cobra.Command, _ []string) error { return c.benchModel(cmd.Context(), o, bench.Prefill) },
 	}
-	if layers < 1 || width < head || width%head != 0 {
-		return model.Config{}, artifact.Errorf(artifact.ErrUsage, "choosing what to time: --model has %d layers of width %d, want a layer or more and a multiple of the head's %d dimensions", layers, width, head)
+	cmd.Flags().IntVar(&o.Seq, "seq", o.Seq, "tokens of a prompt")
+	c.benchModelFlags(cmd, &o)
+	return cmd
+}
+
+func newBenchPPOCommand(c *call) *cobra.Command {
+	o := bench.Options{Model: "6x384", Batch: 32, Seq: 16, New: 48, Vocab: 4096, Steps: 3}
+	epochs := 4
+	cmd := &cobra.Command{
+		Use:   "ppo",
+		Short: "Time iterations of PPO",
+		Long: `Time iterations of PPO: the policy samples a response to each prompt of a batch,
+a reward model scores them, the frozen reference and the critic read them, and
+policy and critic are updated, the whole batch in one optimizer step an epoch.
+Reward model and critic are as large as the policy. A step of the result is an
+iteration; its FLOPs are without the reward model's.`,
+		Example: examples("alma bench ppo", "alma bench ppo --model 4x192 --batch 64 --epochs 1 --json"),
+		Args:    arguments(0, 0),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return c.benchModel(cmd.Context(), o, func(ctx context.Context, s bench.Setup, o bench.Options) (bench.Result, error) {
+				return bench.PPO(ctx, s, o, epochs)
+			})
+		},
 	}
-	c := model.Config{
-		Family: family, Head: model.LanguageModel, Vocabulary: shapeVocabulary,
-		Width: width, Layers: layers, Heads: width / head, KVHeads: width / head, HeadDim: head,
-		FeedForward: 4 * width, Epsilon: 1e-5, Tied: true, InitRange: .02, BOS: -1, EOS: -1, Pad: -1,
+	cmd.Flags().IntVar(&o.Seq, "seq", o.Seq, "tokens of a prompt")
+	cmd.Flags().IntVar(&o.New, "new", o.New, "tokens of a response")
+	cmd.Flags().IntVar(&epochs, "epochs", epochs, "times that the update sees a rollout")
+	c.benchModelFlags(cmd, &o)
+	return cmd
+}
+
+// benchModelFlags are those of every benchmark on a model. A vocabulary of 0 is the
+// model's own.
+func (c *call) benchModelFlags(cmd *cobra.Command, o *bench.Options) {
+	cmd.Flags().StringVar(&o.Model, "model", o.Model, "what is timed: `MODEL` is gpt2-124m, LAYERSxWIDTH, FAMILY:LAYERSxWIDTH or a config.json; the family is gpt2, llama or qwen3")
+	cmd.Flags().IntVar(&o.Batch, "batch", o.Batch, "sequences")
+	cmd.Flags().IntVar(&o.Vocab, "vocab", o.Vocab, "tokens of the vocabulary; 0: the model's, for a shape 2048")
+	cmd.Flags().IntVar(&o.Steps, "steps", o.Steps, "steps that are timed, after one to warm up")
+	c.seedFlag(cmd, "seed of the weights and tokens")
+	c.engineFlags(cmd)
+	c.jsonFlag(cmd)
+}
+
+// benchModel writes what a benchmark measures.
+func (c *call) benchModel(ctx context.Context, o bench.Options, benchmark func(context.Context, bench.Setup, bench.Options) (bench.Result, error)) error {
+	setup, err := c.benchSetup()
+	if err != nil {
+		return err
 	}
-	if family != model.GPT2 {
-		// As many weights in three matrices as GPT-2 has in two.
-		c.RoPETheta, c.FeedForward = 10000, (8*width/3+63)/64*64
+	r, err := benchmark(ctx, setup, o)
+	if err != nil {
+		return err
 	}
-	return c, nil
+	if c.json {
+		return c.printJSON(r)
+	}
+	c.printBench(r)
+	return nil
+}
+
+// shownOperators is how many of the dearest operators are printed.
+const shownOperators = 8
+
+func (c *call) printBench(r bench.Result) {
+	length := strconv.Itoa(r.Seq)
+	if r.New > 0 {
+		length += fmt.Sprintf(" + %d", r.New)
+	}
+	c.printf("%s %s %s, %s parameters, %d × %s tokens, vocabulary %d; %s, %d threads\n",
+		r.Benchmark, r.Model, r.Precision, progress.Count(r.Parameters), r.Batch, length, r.Vocab, r.Engine, r.Threads)
+	c.printf("  median %.4f s a step, best %.4f s\n", r.MedianSeconds, r.BestSeconds)
+	c.printf("  %s tokens/s, %.1f GFLOP/s, %.0f%% of the peak of %.1f; memory reads %.1f GB/s\n",
+		progress.Count(int64(r.TokensPerSecond)), r.GFLOPS, r.PercentOfPeak, r.PeakGFLOPS, r.Bandwidth)
+	if r.PeakRSSMB > 0 {
+		c.printf("  %.0f MB of memory at most\n", r.PeakRSSMB)
+	}
+	for _, o := range r.Operators[:min(shownOperators, len(r.Operators))] {
+		c.printf("  %5.1f%%  %9.3f ms  %5d × %-28s %6.1f GFLOP/s\n", o.Percent, 1e3*o.Seconds, o.Count, o.Kind, o.GFLOPS)
+	}
 }

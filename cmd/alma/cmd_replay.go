@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"math"
 
 	"github.com/spf13/cobra"
 
@@ -62,7 +63,9 @@ tolerance the exit code is 1, once all folders have been compared.`,
 func (c *call) printComparison(folder string, r evaluate.Comparison) {
 	if c.json {
 		ok := r.OK()
-		r.Error = orLargest(r.Error)
+		if math.IsNaN(r.Error) || math.IsInf(r.Error, 0) {
+			r.Error = math.MaxFloat64 // JSON holds neither
+		}
 		c.printJSON(struct {
 			Folder string `json:"folder"`
 			evaluate.Comparison

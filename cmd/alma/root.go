@@ -286,25 +286,30 @@ func (c *call) engineFlags(cmd *cobra.Command) {
 }
 
 // newEngine starts the engine that the flags ask for. The caller closes it.
-func (c *call) newEngine() (*cpu.Engine, error) { return c.newEngineWith(cpu.Options{}) }
+func (c *call) newEngine() (*cpu.Engine, error) {
+	options, err := c.engineOptions()
+	if err != nil {
+		return nil, err
+	}
+	return cpu.New(options), nil
+}
 
-// newEngineWith is newEngine with options beside the flags'.
-func (c *call) newEngineWith(options cpu.Options) (*cpu.Engine, error) {
+// engineOptions are those of the engine that the flags ask for.
+func (c *call) engineOptions() (cpu.Options, error) {
 	if c.engine != "cpu" {
-		return nil, artifact.Errorf(artifact.ErrUsage, "choosing engine %q: this program has one engine, cpu", c.engine)
+		return cpu.Options{}, artifact.Errorf(artifact.ErrUsage, "choosing engine %q: this program has one engine, cpu", c.engine)
 	}
 	if c.threads < 0 {
-		return nil, artifact.Errorf(artifact.ErrUsage, "choosing threads: --threads is %d, want 0 (as many as processors) or more", c.threads)
+		return cpu.Options{}, artifact.Errorf(artifact.ErrUsage, "choosing threads: --threads is %d, want 0 (as many as processors) or more", c.threads)
 	}
 	if err := kernel.SelectError(); err != nil {
-		return nil, artifact.Mark(artifact.ErrUsage, err)
+		return cpu.Options{}, artifact.Mark(artifact.ErrUsage, err)
 	}
 	precision, err := cpu.ParsePrecision(c.precision)
 	if err != nil {
-		return nil, artifact.Mark(artifact.ErrUsage, err)
+		return cpu.Options{}, artifact.Mark(artifact.ErrUsage, err)
 	}
-	options.Threads, options.Precision, options.Memory = c.threads, precision, machineMemory()
-	return cpu.New(options), nil
+	return cpu.Options{Threads: c.threads, Precision: precision, Memory: cpu.MemoryBound()}, nil
 }
 
 // openModel opens a model folder, or a GGUF file, with its tokenizer. If it is a
@@ -353,7 +358,7 @@ func (c *call) environment(computes bool) (env stage.Environment, stop func(), e
 	if err != nil {
 		return env, nil, err
 	}
-	env.Memory = machineMemory()
+	env.Memory = cpu.MemoryBound()
 	env.Engine, env.Log.PeakFLOPS = engine, engine.MeasurePeak()*1e9
 	env.Record = map[string]string{
 		"engine": engine.Name(), "precision": string(engine.Precision()), "threads": strconv.Itoa(engine.Threads()),

@@ -43,12 +43,12 @@ func (c *compiler) attention(n *compute.Node, o compute.AttentionOp) {
 
 // attentionGrad has one task for each key head of each row: the query heads
 // that share it add to the same dk and dv.
-func (c *compiler) attentionGrad(n *compute.Node, o compute.AttentionOp) {
+func (c *compiler) attentionGrad(n *compute.Node, o compute.AttentionGradOp) {
 	in, jobs := c.attentionInputs(n.Inputs[0], n.Inputs[1], n.Inputs[2], n.Inputs[5])
 	jobs = c.sameStride(&in[1], &in[2], n.Inputs[1].Shape, jobs)
 	q, k, v, do := in[0], in[1], in[2], in[3]
 	out, lse, segments := c.in(n.Inputs[3]), c.in(n.Inputs[4]), c.segmentsOf(n, 6)
-	at := attentionOf(o, n.Inputs[0].Shape, n.Inputs[1].Shape)
+	at := attentionOf(compute.AttentionOp(o), n.Inputs[0].Shape, n.Inputs[1].Shape)
 	c.needScratch(at.BackwardScratch())
 	engine := c.engine
 	if at.Window > 0 && !at.Causal {

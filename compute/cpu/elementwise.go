@@ -73,38 +73,7 @@ func each(f func(float64) float64) func(dst, x []float32) {
 	}
 }
 
-func (c *compiler) gelu(n *compute.Node, o compute.GELUOp) {
-	x, y := c.in(n.Inputs[0]), c.out(n, 0)
-	f := kernel.GELU
-	if o.Exact {
-		f = kernel.GELUExact
-	}
-	c.emit(n, chunked(y.size, func(lo, hi int) { f(y.f[lo:hi], x.f[lo:hi]) }))
-}
-
-func (c *compiler) geluGrad(n *compute.Node, o compute.GELUGradOp) {
-	x, dy, dx := c.in(n.Inputs[0]), c.in(n.Inputs[1]), c.out(n, 0)
-	f := kernel.GELUGrad
-	if o.Exact {
-		f = kernel.GELUExactGrad
-	}
-	c.emit(n, chunked(dx.size, func(lo, hi int) { f(dx.f[lo:hi], x.f[lo:hi], dy.f[lo:hi]) }))
-}
-
-func (c *compiler) swiGLU(n *compute.Node) {
-	gate, up, y := c.in(n.Inputs[0]), c.in(n.Inputs[1]), c.out(n, 0)
-	c.emit(n, chunked(y.size, func(lo, hi int) { kernel.SiLUMul(y.f[lo:hi], gate.f[lo:hi], up.f[lo:hi]) }))
-}
-
-func (c *compiler) swiGLUGrad(n *compute.Node) {
-	gate, up, dy := c.in(n.Inputs[0]), c.in(n.Inputs[1]), c.in(n.Inputs[2])
-	dgate, dup := c.out(n, 0), c.out(n, 1)
-	c.emit(n, chunked(dgate.size, func(lo, hi int) {
-		kernel.SiLUMulGrad(dgate.f[lo:hi], dup.f[lo:hi], gate.f[lo:hi], up.f[lo:hi], dy.f[lo:hi])
-	}))
-}
-
-func (c *compiler) selectOp(n *compute.Node) {
+func (c *compiler) selectOp(n *compute.Node, _ compute.SelectOp) {
 	condition, a, b, y := c.in(n.Inputs[0]), c.in(n.Inputs[1]), c.in(n.Inputs[2]), c.out(n, 0)
 	c.emit(n, chunked(y.size, func(lo, hi int) {
 		for i := lo; i < hi; i++ {
@@ -145,6 +114,9 @@ func scalarFunction(kind compute.BinaryKind) func(a, b float32) float32 {
 }
 
 func (c *compiler) binary(n *compute.Node, o compute.BinaryOp) error {
+	if c.sumLater(n) {
+		return nil
+	}
 	f := scalarFunction(o.Function)
 	if f == nil {
 		return fmt.Errorf("the cpu engine does not know function %q", o.Function)
@@ -243,7 +215,7 @@ func (s steps) source(i int) int {
 
 // sumTo adds, for each output element, the inputs over the repeated
 // dimensions in row order, in float64.
-func (c *compiler) sumTo(n *compute.Node) {
+func (c *compiler) sumTo(n *compute.Node, _ compute.SumToOp) {
 	x, y := c.in(n.Inputs[0]), c.out(n, 0)
 	full, target := n.Inputs[0].Shape, n.Outputs[0].Shape
 	if y.size == 1 {

@@ -88,20 +88,21 @@ func (f fresh) part(task, m int) (lo, hi, m0, m1 int) {
 }
 
 // run computes a task's part of y = a·w.
-func (f fresh) run(task int, y []float32, ldy int, a []float32, lda, m int, w, scratch []float32, done done) {
+func (f fresh) run(task int, y, a matrix, m int, w, scratch []float32, done done) {
 	lo, hi, first, m := f.part(task, m)
 	if first >= m {
 		return
 	}
-	width, panels := hi-lo, panelCount(hi-lo)
+	width, count := hi-lo, panelCount(hi-lo)
 	packed, rest := split(scratch, f.packedSize())
 	whole := first + max(0, (m-first)/taskRows-1)*taskRows // the last block of taskRows
 	for k0 := 0; k0 < f.k; k0 += kernel.KC {
 		kc := min(kernel.KC, f.k-k0)
+		part := panels{packed, kc, width}
 		if f.transposed {
-			f.products.packBT(packed, w[lo*f.k+k0:], f.k, kc, width, 0, panels)
+			f.products.pack(part, matrix{w, f.k}.from(lo, k0), true, 0, count)
 		} else {
-			f.products.packB(packed, w[k0*f.n+lo:], f.n, kc, width, 0, panels)
+			f.products.pack(part, matrix{w, f.n}.from(k0, lo), false, 0, count)
 		}
 		last := k0+kc == f.k
 		for m0 := first; m0 < m; m0 += taskRows {
@@ -111,9 +112,9 @@ func (f fresh) run(task int, y []float32, ldy int, a []float32, lda, m int, w, s
 				ahead[0] = f.next(task, k0, w)
 			}
 			if last && done.beside != nil {
-				ahead[1] = kernel.FetchRows(done.beside.f[m0*ldy+lo:], ldy, m1-m0, kc)
+				ahead[1] = kernel.FetchRows(done.beside.f[m0*y.stride+lo:], y.stride, m1-m0, kc)
 			}
-			f.products.gemm(y[m0*ldy+lo:], ldy, a[m0*lda+k0:], lda, packed, kc, width, 0, m1-m0, 0, panels, k0 > 0, rest, ahead)
+			f.products.multiply(y.from(m0, lo), a.from(m0, k0), part, all(m1-m0, width), k0 > 0, rest, ahead)
 			if last && done.apply != nil {
 				done.apply(m0, m1, lo, hi)
 			}
@@ -140,67 +141,9 @@ func (f fresh) next(task, k0 int, w []float32) kernel.Fetch {
 // trains tells whether a Program computes gradients of weights.
 func trains(nodes []*compute.Node) bool {
 	for _, n := range nodes {
-		switch n.Op.(type) {
-		case compute.LinearWeightGradOp, compute.LinearCrossEntropyGradOp, compute.TokenLogProbGradOp:
+		if operatorOf(n.Op).traits.has(weightGradient) {
 			return true
 		}
 	}
 	return false
-}
-
-// done is what follows a product, range by range.
-type done struct {
-	// apply, if not nil, is told of each range of rows whose columns lo to hi are
-	// complete, while they are in the cache.
-	apply func(m0, m1, lo, hi int)
-	// beside, if not nil, is an array of the product's shape that apply reads.
-	beside *storage
-}
-
-// product is y [m, n] = a [m, k]·w for a number of rows that each run chooses.
-type product struct {
-	pool *pool
-	job  *job
-	// ready returns the packed weight, or the weight itself where tasks pack it.
-	ready func() []float32
-
-	// The run's operands.
-	y, a, w     []float32
-	ldy, lda, m int
-}
-
-// productOf prepares products of at most m rows with the weight of a node's
-// input, [k, n] or, transposed, [n, k].
-func (c *compiler) productOf(w *compute.Tensor, m, k, n int, transposed bool, done done) *product {
-	p, engine := &product{pool: c.pool}, c.engine
-	if f, ok := c.freshOf(m, k, n, transposed); ok {
-		source := c.in(w)
-		p.ready = func() []float32 { return source.f }
-		p.job = &job{f.tasks, func(task, worker int) {
-			f.run(task, p.y, p.ldy, p.a, p.lda, p.m, p.w, engine.scratch[worker], done)
-		}}
-		return p
-	}
-	weight := c.weightOf(w, k, n, transposed)
-	tiles := c.pool.tile(m, n)
-	p.ready = func() []float32 { return weight.ready(p.pool) }
-	p.job = &job{tiles.tasks, func(task, worker int) {
-		m0, m1, p0, p1 := tiles.at(task)
-		m1 = min(m1, p.m)
-		if m0 >= m1 {
-			return
-		}
-		engine.products.blocks(p.y, p.ldy, p.a, p.lda, p.w, k, n, m0, m1, p0, p1, engine.scratch[worker])
-		if done.apply != nil {
-			done.apply(m0, m1, p0*kernel.NR, min(p1*kernel.NR, n))
-		}
-	}}
-	return p
-}
-
-// do computes m rows of y, ldy floats apart, from those of a, lda apart.
-func (p *product) do(y []float32, ldy int, a []float32, lda, m int) {
-	p.w = p.ready()
-	p.y, p.ldy, p.a, p.lda, p.m = y, ldy, a, lda, m
-	p.pool.do(p.job)
 }

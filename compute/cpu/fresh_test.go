@@ -16,14 +16,14 @@ func TestAProductPackedAsItGoesHasTheBitsOfOnePackedWhole(t *testing.T) {
 			for _, transposed := range []bool{false, true} {
 				a, w := numbers(s.m*s.k, 1), numbers(s.k*s.n, 2)
 				x := productsOf(precision)
-				pack, ldw := x.packB, s.n
+				weight := matrix{w, s.n}
 				if transposed {
-					pack, ldw = x.packBT, s.k
+					weight.stride = s.k
 				}
-				packed := make([]float32, x.packedSize(s.k, s.n))
-				pack(packed, w, ldw, s.k, s.n, 0, panelCount(s.n))
+				packed := panels{make([]float32, x.packedSize(s.k, s.n)), s.k, s.n}
+				x.pack(packed, weight, transposed, 0, panelCount(s.n))
 				want := make([]float32, s.m*s.n)
-				x.gemm(want, s.n, a, s.k, packed, s.k, s.n, 0, s.m, 0, panelCount(s.n), false, make([]float32, x.scratch), kernel.Ahead{})
+				x.multiply(matrix{want, s.n}, matrix{a, s.k}, packed, all(s.m, s.n), false, make([]float32, x.scratch), kernel.Ahead{})
 
 				for workers := 1; workers <= 4; workers++ {
 					name := fmt.Sprintf("%s %v transposed %v workers %d", precision, s, transposed, workers)
@@ -35,7 +35,7 @@ func TestAProductPackedAsItGoesHasTheBitsOfOnePackedWhole(t *testing.T) {
 					for _, m := range []int{s.m, s.m / 2, 1} {
 						got, told := make([]float32, s.m*s.n), make([]int, s.m*s.n)
 						for task := range f.tasks {
-							f.run(task, got, s.n, a, s.k, m, w, make([]float32, f.packedSize()+x.scratch), done{beside: &storage{f: want}, apply: func(m0, m1, lo, hi int) {
+							f.run(task, matrix{got, s.n}, matrix{a, s.k}, m, w, make([]float32, f.packedSize()+x.scratch), done{beside: &storage{f: want}, apply: func(m0, m1, lo, hi int) {
 								for i := m0; i < m1; i++ {
 									for j := lo; j < hi; j++ {
 										told[i*s.n+j]++

@@ -1,9 +1,6 @@
 package cpu
 
-import (
-	"github.com/seed-b72bdb6c/alma/compute"
-	"github.com/seed-b72bdb6c/alma/compute/cpu/kernel"
-)
+import "github.com/seed-b72bdb6c/alma/compute"
 
 // epilogue is an elementwise operator on a product, which is applied to each
 // part of the product while it is in the cache. It computes what the operator
@@ -52,13 +49,7 @@ func (c *compiler) fuse(y *compute.Tensor) (epilogue, bool) {
 
 // fusable tells whether a node can run as soon as its input y is there.
 func (c *compiler) fusable(n *compute.Node, y *compute.Tensor, step int) bool {
-	switch o := n.Op.(type) {
-	case compute.GELUOp, compute.SwiGLUOp, compute.SwiGLUGradOp, compute.GELUGradOp:
-	case compute.BinaryOp:
-		if o.Function != compute.BinaryAdd || c.sumsForOptimizer(n) {
-			return false
-		}
-	default:
+	if o, ok := n.Op.(compute.BinaryOp); ok && o.Function != compute.BinaryAdd || operatorOf(n.Op).part == nil || c.sumsForOptimizer(n) {
 		return false
 	}
 	if c.readers[n.ID] < 0 || len(c.adds[step]) > 0 || c.fused[n] {
@@ -93,26 +84,5 @@ func (c *compiler) epilogueOf(n *compute.Node, y *compute.Tensor, product *stora
 			in[i] = product
 		}
 	}
-	switch o := n.Op.(type) {
-	case compute.GELUOp:
-		f := kernel.GELU
-		if o.Exact {
-			f = kernel.GELUExact
-		}
-		return func(lo, hi int) { f(outs[0].f[lo:hi], in[0].f[lo:hi]) }
-	case compute.GELUGradOp:
-		f := kernel.GELUGrad
-		if o.Exact {
-			f = kernel.GELUExactGrad
-		}
-		return func(lo, hi int) { f(outs[0].f[lo:hi], in[0].f[lo:hi], in[1].f[lo:hi]) }
-	case compute.SwiGLUOp:
-		return func(lo, hi int) { kernel.SiLUMul(outs[0].f[lo:hi], in[0].f[lo:hi], in[1].f[lo:hi]) }
-	case compute.SwiGLUGradOp:
-		return func(lo, hi int) {
-			kernel.SiLUMulGrad(outs[0].f[lo:hi], outs[1].f[lo:hi], in[0].f[lo:hi], in[1].f[lo:hi], in[2].f[lo:hi])
-		}
-	default: // a sum
-		return func(lo, hi int) { kernel.Add(outs[0].f[lo:hi], in[0].f[lo:hi], in[1].f[lo:hi]) }
-	}
+	return operatorOf(n.Op).part(n.Op, in, outs)
 }

@@ -60,3 +60,25 @@ func TestLogitsThatAreKeptGiveTheBitsOfLogitsComputedAgain(t *testing.T) {
 		}
 	}
 }
+
+// Two gradients of the same losses cannot both turn the logits into gradients.
+func TestLogitsAreComputedAgainForEachOfTwoGradients(t *testing.T) {
+	const n, d, v = 9, 5, 40
+	e := cpu.New(cpu.Options{Threads: 1})
+	defer e.Close()
+	p := compute.NewProgram("head")
+	hidden, w := p.Variable("hidden", n, d), p.Variable("w", v, d)
+	losses := compute.LinearCrossEntropy(hidden, w, p.Input("targets", compute.Int32, n), true)
+	p.Output("one", compute.Gradient(compute.Sum(losses), hidden)[0])
+	p.Output("two", compute.Gradient(compute.Sum(losses), hidden)[0])
+	x := compile(t, e, e.NewStore(), p)
+	for i := range x.Ints("targets") {
+		x.Ints("targets")[i] = int32(i)
+	}
+	if err := x.Run(); err != nil {
+		t.Fatal(err)
+	}
+	if !slices.Equal(x.Floats("one"), x.Floats("two")) {
+		t.Errorf("the first gradient is %v, the second %v", x.Floats("one"), x.Floats("two"))
+	}
+}

@@ -39,14 +39,11 @@ func (c *compiler) sumsForOptimizer(n *compute.Node) bool {
 		!n.Inputs[0].Shape.Equal(y.Shape) || !n.Inputs[1].Shape.Equal(y.Shape) || !c.constant(n.Inputs[1]) {
 		return false
 	}
-	switch reader := c.nodes[u.steps[0]]; reader.Op.(type) {
-	case compute.GlobalNormOp:
-		return true
-	case compute.AdamWOp:
-		return reader.Inputs[1] == y
-	default:
-		return reader.Inputs[0] == y && c.sumsForOptimizer(reader)
+	reader := c.nodes[u.steps[0]]
+	if sums := operatorOf(reader.Op).sums; sums != noInput {
+		return sums.has(slices.Index(reader.Inputs, y))
 	}
+	return reader.Inputs[0] == y && c.sumsForOptimizer(reader)
 }
 
 // constant tells whether a tensor is a variable that the Program does not
@@ -98,7 +95,7 @@ func (a addends) at(lo, hi int, scratch []float32) []float32 {
 }
 
 // globalNorm sums chunks of every input on their own, then the sums in order.
-func (c *compiler) globalNorm(n *compute.Node) {
+func (c *compiler) globalNorm(n *compute.Node, _ compute.GlobalNormOp) {
 	type piece struct {
 		x      addends
 		lo, hi int

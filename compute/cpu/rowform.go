@@ -116,16 +116,16 @@ func (c *compiler) forOptimizer(t *compute.Tensor) bool {
 		return true
 	}
 	for _, step := range u.steps {
-		switch n := c.nodes[step]; n.Op.(type) {
-		case compute.GlobalNormOp:
-		case compute.AdamWOp:
-			for i, in := range n.Inputs {
-				if i != 1 && root(in) == t {
-					return false
-				}
-			}
-		default:
+		n := c.nodes[step]
+		sums := operatorOf(n.Op).sums
+		if sums == noInput {
 			if !c.sumsForOptimizer(n) || !c.constant(t) {
+				return false
+			}
+			continue
+		}
+		for i, in := range n.Inputs {
+			if !sums.has(i) && root(in) == t {
 				return false
 			}
 		}

@@ -9,7 +9,7 @@ import (
 	"github.com/seed-b72bdb6c/alma/compute/cpu/kernel"
 )
 
-func (c *compiler) embedding(n *compute.Node) {
+func (c *compiler) embedding(n *compute.Node, _ compute.EmbeddingOp) {
 	table, ids, y := c.in(n.Inputs[0]), c.in(n.Inputs[1]), c.out(n, 0)
 	rows := n.Inputs[0].Shape[0]
 	width := n.Inputs[0].Shape[1:].Size()
@@ -42,7 +42,7 @@ func (c *compiler) checkBelow(n *compute.Node, what string, ids *storage, limit 
 // belongs to task r mod embeddingTasks, which spreads frequent ids.
 const embeddingTasks = 16
 
-func (c *compiler) embeddingGrad(n *compute.Node) {
+func (c *compiler) embeddingGrad(n *compute.Node, _ compute.EmbeddingGradOp) {
 	ids, dy, dtable := c.in(n.Inputs[0]), c.in(n.Inputs[1]), c.out(n, 0)
 	rows := n.Outputs[0].Shape[0]
 	width := dtable.size / rows
@@ -126,7 +126,7 @@ func (c *compiler) total(n *compute.Node, output int, sums *storage) *job {
 	}}
 }
 
-func (c *compiler) sumRows(n *compute.Node) {
+func (c *compiler) sumRows(n *compute.Node, _ compute.SumRowsOp) {
 	x := c.in(n.Inputs[0])
 	width := n.Inputs[0].Shape.Last()
 	chunks := chunksOf(n.Inputs[0].Shape)
@@ -148,7 +148,7 @@ func (c *compiler) layerNorm(n *compute.Node, o compute.LayerNormOp) {
 	}))
 }
 
-func (c *compiler) layerNormGrad(n *compute.Node) {
+func (c *compiler) layerNormGrad(n *compute.Node, _ compute.LayerNormGradOp) {
 	x, gamma, mean := c.in(n.Inputs[0]), c.in(n.Inputs[1]), c.in(n.Inputs[2])
 	rstd, dy := c.in(n.Inputs[3]), c.in(n.Inputs[4])
 	dx := c.out(n, 0)
@@ -173,7 +173,7 @@ func (c *compiler) rmsNorm(n *compute.Node, o compute.RMSNormOp) {
 	}))
 }
 
-func (c *compiler) rmsNormGrad(n *compute.Node) {
+func (c *compiler) rmsNormGrad(n *compute.Node, _ compute.RMSNormGradOp) {
 	x, gamma, rstd, dy := c.in(n.Inputs[0]), c.in(n.Inputs[1]), c.in(n.Inputs[2]), c.in(n.Inputs[3])
 	dx := c.out(n, 0)
 	d := gamma.size

@@ -48,9 +48,9 @@ func TestProductTasksCoverTheOutputOnce(t *testing.T) {
 		tiles := p.tile(shape[0], shape[1])
 		seen := make([]int, shape[0]*panelCount(shape[1]))
 		for task := range tiles.tasks {
-			m0, m1, p0, p1 := tiles.at(task)
-			for i := m0; i < m1; i++ {
-				for j := p0; j < p1; j++ {
+			at := tiles.at(task)
+			for i := at.m0; i < at.m1; i++ {
+				for j := at.p0; j < at.p1; j++ {
 					seen[i*tiles.panels+j]++
 				}
 			}

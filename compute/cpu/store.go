@@ -23,7 +23,7 @@ type array struct {
 	rows *rowForm
 	// version grows with every write, so that panels know when they are old.
 	version uint64
-	panels  []*panels
+	panels  []*keptPanels
 	// sum is kernel.SumBits of what was written, if that was version summed.
 	sum, summed uint64
 	// zero says that the array counts as zeros, whatever its memory holds: the

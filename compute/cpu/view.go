@@ -34,7 +34,7 @@ func (c *compiler) sliceInPlace(n *compute.Node, o compute.SliceOp) bool {
 		return false
 	}
 	for _, step := range u.steps {
-		if !c.attends(c.nodes[step], y) {
+		if !readsColumns(c.nodes[step], y) {
 			return false
 		}
 	}
@@ -43,23 +43,16 @@ func (c *compiler) sliceInPlace(n *compute.Node, o compute.SliceOp) bool {
 	return true
 }
 
-// attends tells whether a node is attention, and reads a tensor as nothing but
-// queries, keys or values.
-func (c *compiler) attends(n *compute.Node, t *compute.Tensor) bool {
-	switch o := n.Op.(type) {
-	case compute.AttentionOp:
-		if o.Window > 0 && !o.Causal {
-			return false
-		}
-	case compute.AttentionGradOp:
-		if o.Window > 0 && !o.Causal {
-			return false
-		}
-	default:
+// readsColumns tells whether a node, which is attention, reads a tensor as nothing
+// but queries, keys or values.
+func readsColumns(n *compute.Node, t *compute.Tensor) bool {
+	columns := operatorOf(n.Op).columns
+	if columns == nil {
 		return false
 	}
+	first := columns(n.Op)
 	for i, in := range n.Inputs {
-		if root(in) == t && (i > 2 || in.Shape[2]*in.Shape[3] != t.Shape.Last()) {
+		if root(in) == t && (i >= first || in.Shape[2]*in.Shape[3] != t.Shape.Last()) {
 			return false
 		}
 	}

@@ -37,7 +37,7 @@ func TestReward10RenderEndsWithTheLastRealToken(t *testing.T) {
 		t.Errorf("cut off %v does not end with the completion %v", cut, want)
 	}
 	// What the language model was fine-tuned on for the same answer.
-	chat, mask, err := tok.RenderChat(prompt.Dialogue(" it up").Messages, false)
+	chat, mask, err := tok.RenderChat(answered(prompt, " it up").Messages, false)
 	if err != nil {
 		t.Fatal(err)
 	}

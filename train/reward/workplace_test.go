@@ -5,6 +5,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -86,7 +87,7 @@ func newWorkplace(t testing.TB, n int) workplace {
 	var chats []tokenizer.Chat
 	for i := range 30 {
 		text, _ := words(3, uint64(i))
-		chats = append(chats, dataset.UserPrompt("say it", "say").Dialogue(text))
+		chats = append(chats, answered(dataset.UserPrompt("say it", "say"), text))
 	}
 	if err := dataset.WriteDialogues(w.inputs.Demonstrations, chats); err != nil {
 		t.Fatal(err)
@@ -127,4 +128,10 @@ func weights(t testing.TB, folder string) []byte {
 		t.Fatal(err)
 	}
 	return data
+}
+
+// answered is the dialogue of a prompt and an answer to it.
+func answered(p dataset.Prompt, answer string) tokenizer.Chat {
+	last := tokenizer.Message{Role: tokenizer.Assistant, Content: p.Prefill + answer, Prefill: p.Prefill}
+	return tokenizer.Chat{Messages: append(slices.Clip(p.Messages), last)}
 }

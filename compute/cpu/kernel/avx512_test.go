@@ -75,7 +75,7 @@ func TestAVX512GivesTheBitsOfAVX2(t *testing.T) {
 					a, b := newBuffer(1, m, k, 1, 1), newBuffer(2, k, n, 0, 0)
 					c, panels := newBuffer(3, m, n, 0, 0).x, (n+NR-1)/NR
 					bp, at := packed(t, b, k, n), transposed(a, m, k)
-					Gemm(c, n, a.x, a.stride, bp, k, n, 0, m, 0, panels, m%2 == 0)
+					Gemm(c, n, a.x, a.stride, bp, k, n, 0, m, 0, panels, m%2 == 0, Ahead{})
 					out = append(out, c...)
 					GemmAT(c, n, at.x, at.stride, bp, k, n, m/3, m, panels/2, panels, true, scratch, nil)
 					out = append(out, c...)

@@ -63,7 +63,7 @@ func TestProductsAndPackingStayInsideTheirSlices(t *testing.T) {
 				scratch := guarded(t, GemmATScratch(), atEnd)
 				PackB(bp, b, s.n, s.k, s.n, 0, panels)
 				PackBT(bp, bt, s.k, s.k, s.n, 0, panels)
-				Gemm(c, s.n, a, s.k, bp, s.k, s.n, 0, s.m, 0, panels, true)
+				Gemm(c, s.n, a, s.k, bp, s.k, s.n, 0, s.m, 0, panels, true, Ahead{})
 				GemmAT(c, s.n, at, s.m, bp, s.k, s.n, 0, s.m, 0, panels, true, scratch, nil)
 			}
 		}

@@ -26,31 +26,6 @@ const (
 	edgeRows = 48
 )
 
-// Gemm computes C = A·B, or C += A·B if acc, for the rows m0 ≤ i < m1 and the
-// panels p0 ≤ p < p1 of C; panel p is the columns p·NR up to (p+1)·NR or n.
-//
-//	c  [·, n]  row-major, stride ldc ≥ n; only the range is written
-//	a  [·, k]  row-major, stride lda ≥ k; read in place
-//	bp [k, n]  as PackB or PackBT left it
-//
-// c and a begin at row 0 and bp at panel 0, whatever the range. c must not
-// overlap a or bp.
-//
-// The element c[i,j] is computed in one fixed way. The inner dimension is cut
-// into blocks of KC steps. A block's sum is one chain of multiply-adds that
-// starts at 0 and runs through the block in increasing order; block sums are
-// added to c[i,j] in increasing order (the first one replaces c[i,j] unless
-// acc). It follows that c[i,j] depends on row i of A and column j of B alone:
-// neither the range, nor the number of rows, nor the other rows change a bit
-// of it. In assembly each multiply-add rounds once, in the portable kernels
-// twice. Zeros are not skipped: 0·Inf is NaN.
-//
-// With k = 0 the product is 0. Gemm panics if a slice is too short for its
-// range.
-func Gemm(c []float32, ldc int, a []float32, lda int, bp []float32, k, n, m0, m1, p0, p1 int, acc bool) {
-	GemmFetch(c, ldc, a, lda, bp, k, n, m0, m1, p0, p1, acc, Ahead{})
-}
-
 // Fetch is memory that will be read soon after a product. A product of many rows
 // brings it into the second-level cache on its way, where the instruction set
 // can: the multipliers need not wait for memory later. It changes no result.
@@ -112,8 +87,30 @@ func fetchLeft(a []float32, lda, k, k0, m0, m1, i int, next []float32) Fetch {
 	return Fetch{}
 }
 
-// GemmFetch is Gemm that fetches on its way.
-func GemmFetch(c []float32, ldc int, a []float32, lda int, bp []float32, k, n, m0, m1, p0, p1 int, acc bool, ahead Ahead) {
+// Gemm computes C = A·B, or C += A·B if acc, for the rows m0 ≤ i < m1 and the
+// panels p0 ≤ p < p1 of C; panel p is the columns p·NR up to (p+1)·NR or n.
+//
+//	c  [·, n]  row-major, stride ldc ≥ n; only the range is written
+//	a  [·, k]  row-major, stride lda ≥ k; read in place
+//	bp [k, n]  as PackB or PackBT left it
+//
+// c and a begin at row 0 and bp at panel 0, whatever the range. c must not
+// overlap a or bp.
+//
+// The element c[i,j] is computed in one fixed way. The inner dimension is cut
+// into blocks of KC steps. A block's sum is one chain of multiply-adds that
+// starts at 0 and runs through the block in increasing order; block sums are
+// added to c[i,j] in increasing order (the first one replaces c[i,j] unless
+// acc). It follows that c[i,j] depends on row i of A and column j of B alone:
+// neither the range, nor the number of rows, nor the other rows change a bit
+// of it. In assembly each multiply-add rounds once, in the portable kernels
+// twice. Zeros are not skipped: 0·Inf is NaN.
+//
+// ahead is fetched on the way and changes no result.
+//
+// With k = 0 the product is 0. Gemm panics if a slice is too short for its
+// range.
+func Gemm(c []float32, ldc int, a []float32, lda int, bp []float32, k, n, m0, m1, p0, p1 int, acc bool, ahead Ahead) {
 	if !checkProduct("Gemm", c, ldc, bp, k, n, m0, m1, p0, p1) {
 		return
 	}

@@ -36,7 +36,7 @@ func BenchmarkGemm(b *testing.B) {
 			bp := make([]float32, PackedSize(s.k, s.n))
 			PackB(bp, w, s.n, s.k, s.n, 0, s.n/NR)
 			for b.Loop() {
-				Gemm(c, s.n, x, s.k, bp, s.k, s.n, 0, s.m, 0, s.n/NR, false)
+				Gemm(c, s.n, x, s.k, bp, s.k, s.n, 0, s.m, 0, s.n/NR, false, Ahead{})
 			}
 			reportRate(b, 2*s.m*s.k*s.n)
 		})

@@ -142,7 +142,7 @@ func TestProductsAgreeWithFloat64OnOddShapes(t *testing.T) {
 				what := fmt.Sprintf("m %d n %d k %d acc %t", s.m, s.n, s.k, acc)
 				before := newBuffer(seed+2000, s.m, s.n, x%5, x%6)
 				c := newBuffer(seed+2000, s.m, s.n, x%5, x%6)
-				Gemm(c.x, c.stride, a.x, a.stride, bp, s.k, s.n, 0, s.m, 0, panels, acc)
+				Gemm(c.x, c.stride, a.x, a.stride, bp, s.k, s.n, 0, s.m, 0, panels, acc, Ahead{})
 				checkClose(t, "Gemm "+what, c, before, a, b, s.k, s.n, s.m, acc)
 				c.check(t, "Gemm "+what)
 				d := newBuffer(seed+2000, s.m, s.n, x%5, x%6)
@@ -215,7 +215,7 @@ func TestElementIsOneChainPerBlockAddedInOrder(t *testing.T) {
 					want.x[i*n+j] = sum
 				}
 			}
-			Gemm(c.x, n, a.x, k, bp, k, n, 0, m, 0, 2, acc)
+			Gemm(c.x, n, a.x, k, bp, k, n, 0, m, 0, 2, acc, Ahead{})
 			if !sameBits(c.x, want.x) {
 				t.Errorf("acc %t: Gemm's bits are not those of the documented order", acc)
 			}
@@ -231,14 +231,14 @@ func TestResultDoesNotDependOnTheRange(t *testing.T) {
 	onEachSet(t, func(t *testing.T) {
 		scratch := make([]float32, GemmATScratch())
 		whole := newBuffer(3, m, n, 2, 0)
-		Gemm(whole.x, whole.stride, a.x, a.stride, bp, k, n, 0, m, 0, 5, true)
+		Gemm(whole.x, whole.stride, a.x, a.stride, bp, k, n, 0, m, 0, 5, true, Ahead{})
 		for _, rows := range []int{1, 2, 3, 5, 6, 7, 11, 40, rowBlock, m} {
 			for _, panels := range []int{1, 2, 5} {
 				c, d := newBuffer(3, m, n, 2, 0), newBuffer(3, m, n, 2, 0)
 				for i := 0; i < m; i += rows {
 					for p := 0; p < 5; p += panels {
 						i1, p1 := min(m, i+rows), min(5, p+panels)
-						Gemm(c.x, c.stride, a.x, a.stride, bp, k, n, i, i1, p, p1, true)
+						Gemm(c.x, c.stride, a.x, a.stride, bp, k, n, i, i1, p, p1, true, Ahead{})
 						if rows >= 40 {
 							GemmAT(d.x, d.stride, at.x, at.stride, bp, k, n, i, i1, p, p1, true, scratch, nil)
 						}
@@ -263,7 +263,7 @@ func TestFetchingChangesNoBit(t *testing.T) {
 	onEachSet(t, func(t *testing.T) {
 		want, wantBF16 := newBuffer(3, m, n, 2, 0), newBuffer(3, m, n, 2, 0)
 		scratch := make([]float32, GemmBF16Scratch())
-		Gemm(want.x, want.stride, a.x, a.stride, bp, k, n, 0, m, 0, 5, true)
+		Gemm(want.x, want.stride, a.x, a.stride, bp, k, n, 0, m, 0, 5, true, Ahead{})
 		GemmBF16(wantBF16.x, want.stride, a.x, a.stride, words, k, n, 0, m, 0, 5, true, scratch, Ahead{})
 		fetches := []Fetch{
 			{},
@@ -275,7 +275,7 @@ func TestFetchingChangesNoBit(t *testing.T) {
 		for i, x := range fetches {
 			for j, y := range fetches {
 				c := newBuffer(3, m, n, 2, 0)
-				GemmFetch(c.x, c.stride, a.x, a.stride, bp, k, n, 0, m, 0, 5, true, Ahead{x, y})
+				Gemm(c.x, c.stride, a.x, a.stride, bp, k, n, 0, m, 0, 5, true, Ahead{x, y})
 				if !sameBits(c.all, want.all) {
 					t.Errorf("fetching %d and %d changes the product", i, j)
 				}
@@ -328,7 +328,7 @@ func TestRowDoesNotDependOnTheOtherRows(t *testing.T) {
 	onEachSet(t, func(t *testing.T) {
 		row := newBuffer(7, 1, k, 0, 0)
 		want := make([]float32, n)
-		Gemm(want, n, row.x, k, bp, k, n, 0, 1, 0, 3, false)
+		Gemm(want, n, row.x, k, bp, k, n, 0, 1, 0, 3, false, Ahead{})
 		for _, m := range []int{2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 40, 61, rowBlock + 3} {
 			for _, fill := range []float32{0.5, float32(math.NaN()), float32(math.Inf(1))} {
 				a := newBuffer(1, m, k, 0, 0)
@@ -339,7 +339,7 @@ func TestRowDoesNotDependOnTheOtherRows(t *testing.T) {
 					a := slices.Clone(a.x)
 					copy(a[at*k:], row.x)
 					c := make([]float32, m*n)
-					Gemm(c, n, a, k, bp, k, n, 0, m, 0, 3, false)
+					Gemm(c, n, a, k, bp, k, n, 0, m, 0, 3, false, Ahead{})
 					if !sameBits(c[at*n:at*n+n], want) {
 						t.Fatalf("row %d of %d beside rows of %g differs from the row alone", at, m, fill)
 					}
@@ -377,7 +377,7 @@ func TestNaNAndInfinityPropagateEvenTimesZero(t *testing.T) {
 						a[i*k+kk], b[kk*n+j] = test.a, test.b
 						bp := make([]float32, PackedSize(k, n))
 						PackB(bp, b, n, k, n, 0, 2)
-						Gemm(c, n, a, k, bp, k, n, 0, m, 0, 2, true)
+						Gemm(c, n, a, k, bp, k, n, 0, m, 0, 2, true, Ahead{})
 						got := c[i*n+j]
 						if got != test.want && !(got != got && test.want != test.want) {
 							t.Errorf("%s, m %d k %d column %d: got %g, want %g", test.name, m, k, j, got, test.want)
@@ -396,11 +396,11 @@ func TestProductOverNothing(t *testing.T) {
 	onEachSet(t, func(t *testing.T) {
 		scratch := make([]float32, GemmATScratch())
 		c := []float32{1, 2, 3, 4, 5, 6}
-		Gemm(c, 3, nil, 0, nil, 0, 2, 0, 2, 0, 1, true)
+		Gemm(c, 3, nil, 0, nil, 0, 2, 0, 2, 0, 1, true, Ahead{})
 		if !slices.Equal(c, []float32{1, 2, 3, 4, 5, 6}) {
 			t.Errorf("k = 0 with acc changed C to %v", c)
 		}
-		Gemm(c, 3, nil, 0, nil, 0, 2, 1, 2, 0, 1, false)
+		Gemm(c, 3, nil, 0, nil, 0, 2, 1, 2, 0, 1, false, Ahead{})
 		if !slices.Equal(c, []float32{1, 2, 3, 0, 0, 6}) {
 			t.Errorf("k = 0 gave %v", c)
 		}
@@ -408,8 +408,8 @@ func TestProductOverNothing(t *testing.T) {
 		if !slices.Equal(c, []float32{0, 0, 3, 0, 0, 6}) {
 			t.Errorf("GemmAT with k = 0 gave %v", c)
 		}
-		Gemm(nil, 0, nil, 0, nil, 5, 7, 3, 3, 0, 1, false)
-		Gemm(nil, 0, nil, 0, nil, 5, 7, 0, 3, 1, 1, false)
+		Gemm(nil, 0, nil, 0, nil, 5, 7, 3, 3, 0, 1, false, Ahead{})
+		Gemm(nil, 0, nil, 0, nil, 5, 7, 0, 3, 1, 1, false, Ahead{})
 		PackB(nil, nil, 0, 0, 0, 0, 0)
 		PackBT(nil, nil, 0, 0, 20, 0, 2)
 	})
@@ -421,13 +421,13 @@ func TestShortSlicesPanic(t *testing.T) {
 	full := PackedSize(k, n)
 	scratch := x(GemmATScratch())
 	tests := map[string]func(){
-		"Gemm c":          func() { Gemm(x(m*n-1), n, x(m*k), k, x(full), k, n, 0, m, 0, 2, false) },
-		"Gemm a":          func() { Gemm(x(m*n), n, x(m*k-1), k, x(full), k, n, 0, m, 0, 2, false) },
-		"Gemm bp":         func() { Gemm(x(m*n), n, x(m*k), k, x(full-1), k, n, 0, m, 0, 2, false) },
-		"Gemm ldc":        func() { Gemm(x(m*n), n-1, x(m*k), k, x(full), k, n, 0, m, 0, 2, false) },
-		"Gemm lda":        func() { Gemm(x(m*n), n, x(m*k), k-1, x(full), k, n, 0, m, 0, 2, false) },
-		"Gemm panels":     func() { Gemm(x(9*m*n), n, x(m*k), k, x(9*full), k, n, 0, m, 0, 3, false) },
-		"Gemm rows":       func() { Gemm(x(m*n), n, x(m*k), k, x(full), k, n, -1, m, 0, 2, false) },
+		"Gemm c":          func() { Gemm(x(m*n-1), n, x(m*k), k, x(full), k, n, 0, m, 0, 2, false, Ahead{}) },
+		"Gemm a":          func() { Gemm(x(m*n), n, x(m*k-1), k, x(full), k, n, 0, m, 0, 2, false, Ahead{}) },
+		"Gemm bp":         func() { Gemm(x(m*n), n, x(m*k), k, x(full-1), k, n, 0, m, 0, 2, false, Ahead{}) },
+		"Gemm ldc":        func() { Gemm(x(m*n), n-1, x(m*k), k, x(full), k, n, 0, m, 0, 2, false, Ahead{}) },
+		"Gemm lda":        func() { Gemm(x(m*n), n, x(m*k), k-1, x(full), k, n, 0, m, 0, 2, false, Ahead{}) },
+		"Gemm panels":     func() { Gemm(x(9*m*n), n, x(m*k), k, x(9*full), k, n, 0, m, 0, 3, false, Ahead{}) },
+		"Gemm rows":       func() { Gemm(x(m*n), n, x(m*k), k, x(full), k, n, -1, m, 0, 2, false, Ahead{}) },
 		"GemmAT a":        func() { GemmAT(x(m*n), n, x(m*k-1), m, x(full), k, n, 0, m, 0, 2, false, scratch, nil) },
 		"GemmAT scratch":  func() { GemmAT(x(m*n), n, x(m*k), m, x(full), k, n, 0, m, 0, 2, false, scratch[1:], nil) },
 		"PackB b":         func() { PackB(x(full), x(k*n-1), n, k, n, 0, 2) },
@@ -493,7 +493,7 @@ func TestProductsAllocateNothing(t *testing.T) {
 		allocs := testing.AllocsPerRun(5, func() {
 			PackB(bp, b, n, k, n, 0, 2)
 			PackBT(bp, b, k, k, n, 0, 2)
-			Gemm(c, n, a, k, bp, k, n, 0, m, 0, 2, false)
+			Gemm(c, n, a, k, bp, k, n, 0, m, 0, 2, false, Ahead{})
 			GemmAT(c, n, a, m, bp, k, n, 0, m, 0, 2, true, scratch, nil)
 		})
 		if allocs != 0 {

@@ -2,24 +2,7 @@ package kernel
 
 import (
 	"fmt"
-	"math"
 )
-
-// RoPETables returns the cosines and sines [maxPositions, headDim/2] of rotary
-// position embedding (Su et al., arXiv 2104.09864): position p turns pair i by
-// the angle p·base^(−2i/headDim).
-func RoPETables(maxPositions, headDim int, base float64) (cos, sin []float32) {
-	half := headDim / 2
-	cos = make([]float32, maxPositions*half)
-	sin = make([]float32, maxPositions*half)
-	for p := range maxPositions {
-		for i := range half {
-			s, c := math.Sincos(float64(p) * math.Pow(base, -2*float64(i)/float64(headDim)))
-			cos[p*half+i], sin[p*half+i] = float32(c), float32(s)
-		}
-	}
-	return cos, sin
-}
 
 // RoPE rotates x [rows, heads, headDim] into dst by the angles of each row's
 // position, in Llama's layout, where element i pairs with i + headDim/2:

@@ -186,7 +186,7 @@ func TestGradientsOfLogitRowsCarryNaN(t *testing.T) {
 
 func TestRoPECarriesNaNAndInfinityToTheirPair(t *testing.T) {
 	const heads, dim = 2, 24
-	cos, sin := RoPETables(8, dim, 10000)
+	cos, sin := ropeTables(8, dim, 10000)
 	onEachSet(t, func(t *testing.T) {
 		for _, rotate := range []func(dst, x, cos, sin []float32, positions []int32, heads, headDim int){RoPE, RoPEInverse} {
 			for _, v := range specials {

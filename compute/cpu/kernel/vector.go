@@ -100,17 +100,6 @@ func AddScaled(dst, x []float32, s float32) {
 	}
 }
 
-// AddBias sets dst = x + bias in every row of x [rows, len(bias)]. dst may be
-// x. len(x) must be a multiple of len(bias).
-func AddBias(dst, x, bias []float32) {
-	check("AddBias", len(dst), len(dst), len(x))
-	cols := len(bias)
-	rows := rowCount("AddBias", len(x), cols)
-	for r := range rows {
-		Add(dst[r*cols:(r+1)*cols], x[r*cols:(r+1)*cols], bias)
-	}
-}
-
 // SumRows adds the rows of x [rows, len(dst)] to dst, one after another: the
 // gradient of a bias. Row ranges taken in order give the bits of one call.
 func SumRows(dst, x []float32) {

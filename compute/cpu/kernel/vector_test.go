@@ -367,24 +367,27 @@ func TestSumRowsAddsRowsInOrder(t *testing.T) {
 	})
 }
 
-func TestAddBiasAddsToEveryRow(t *testing.T) {
-	onEachSet(t, func(t *testing.T) {
-		x, bias, dst := vector(1, 5*13, 1), vector(2, 13, 1), vector(3, 5*13, 1)
-		AddBias(dst.x, x.x, bias.x)
-		for i, v := range x.x {
-			if dst.x[i] != v+bias.x[i%13] {
-				t.Fatalf("element %d is %v", i, dst.x[i])
-			}
+// ropeTables returns the cosines and sines [maxPositions, headDim/2] of rotary
+// position embedding (Su et al., arXiv 2104.09864): position p turns pair i by
+// the angle p·base^(−2i/headDim).
+func ropeTables(maxPositions, headDim int, base float64) (cos, sin []float32) {
+	half := headDim / 2
+	cos = make([]float32, maxPositions*half)
+	sin = make([]float32, maxPositions*half)
+	for p := range maxPositions {
+		for i := range half {
+			s, c := math.Sincos(float64(p) * math.Pow(base, -2*float64(i)/float64(headDim)))
+			cos[p*half+i], sin[p*half+i] = float32(c), float32(s)
 		}
-		dst.check(t, "AddBias")
-	})
+	}
+	return cos, sin
 }
 
 func TestRoPERotatesPairsByTheirPosition(t *testing.T) {
 	onEachSet(t, func(t *testing.T) {
 		for _, dim := range []int{2, 6, 16, 24, 32, 64, 80, 128} {
 			const heads, rows, maxPositions = 3, 4, 50
-			cos, sin := RoPETables(maxPositions, dim, 10000)
+			cos, sin := ropeTables(maxPositions, dim, 10000)
 			positions := []int32{0, 1, 49, 17}
 			x, y := vector(1, rows*heads*dim, 2), vector(2, rows*heads*dim, 1)
 			RoPE(y.x, x.x, cos, sin, positions, heads, dim)
@@ -422,7 +425,6 @@ func TestWrongLengthsPanic(t *testing.T) {
 	for name, f := range map[string]func(){
 		"Add":           func() { Add(a, a, b) },
 		"SumRows":       func() { SumRows(a, b) },
-		"AddBias":       func() { AddBias(b, b, a) },
 		"LayerNorm":     func() { LayerNorm(b, a[:1], a[:1], b, a, a, 1e-5) },
 		"RoPE odd":      func() { RoPE(b, b, a, a, []int32{0}, 3, 3) },
 		"RoPE position": func() { RoPE(a, a, a, a, []int32{2}, 1, 8) },

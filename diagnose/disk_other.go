@@ -1,6 +1,6 @@
 //go:build !linux && !darwin
 
-package main
+package diagnose
 
 // diskFree returns 0: not known on this system.
 func diskFree(string) int64 { return 0 }

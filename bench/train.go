@@ -1,0 +1,46 @@
+package bench
+
+import (
+	"context"
+	"time"
+
+	"github.com/seed-b72bdb6c/alma/compute/cpu"
+	"github.com/seed-b72bdb6c/alma/model"
+	"github.com/seed-b72bdb6c/alma/train"
+)
+
+// Train times steps of training on batches of random tokens: the forward and
+// backward pass, the gradients' norm and their clipping, and AdamW.
+func Train(ctx context.Context, s Setup, o Options) (Result, error) {
+	return run(ctx, s, o, training)
+}
+
+func training(_ *cpu.Engine, m *model.Model, o Options) (work, error) {
+	lm, err := train.NewLanguageModel(m, o.Batch, o.Seq)
+	if err != nil {
+		return work{}, err
+	}
+	optimizer, err := train.NewOptimizer(m, train.DefaultOptimizer(1e-3).AdamW())
+	if err != nil {
+		return work{}, err
+	}
+	rows := train.NewTextRows(o.Batch, o.Seq)
+	step := func(i int) (time.Duration, error) {
+		for j := range rows.Tokens {
+			rows.Tokens[j] = randomToken(uint64(i), 2*uint64(j), o.Vocab)
+			rows.Targets[j] = randomToken(uint64(i), 2*uint64(j)+1, o.Vocab)
+		}
+		start := time.Now()
+		if _, err := lm.Accumulate(rows, 1/float64(len(rows.Tokens))); err != nil {
+			return 0, err
+		}
+		norm, err := optimizer.Norm()
+		if err != nil {
+			return 0, err
+		}
+		err = optimizer.Step(1e-3, norm)
+		return time.Since(start), err
+	}
+	flops := func() int64 { return lm.FLOPs() + optimizer.FLOPs() }
+	return work{name: "train", tokens: o.Batch * o.Seq, step: step, flops: flops}, nil
+}
