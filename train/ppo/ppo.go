@@ -73,14 +73,11 @@ func runStage(ctx context.Context, w *stage.Work, c Config, in Inputs) error {
 		return err
 	}
 	if c.PretrainCoef > 0 {
-		shards, err := openText(ctx, w, in.Text, t.Tokenizer)
+		shards, err := t.OpenText(ctx, in.Text)
 		if err != nil {
 			return err
 		}
 		defer shards.Close()
-		if shards.Info.VocabSize > t.Model.Vocabulary {
-			return artifact.Errorf(artifact.ErrUsage, "configuring ppo: the pretraining text %s is of %d tokens and the policy %s has %d; both must have one tokenizer", in.Text, shards.Info.VocabSize, in.Policy, t.Model.Vocabulary)
-		}
 		if r.stream, err = dataset.NewStream(shards, dataset.StreamOptions{T: t.Model.Context, Seed: c.Seed, Shuffle: true}); err != nil {
 			return err
 		}

@@ -31,6 +31,14 @@ func estimate(c Config, in stage.Known) (stage.Estimate, error) {
 		FLOPs:  rows/float64(c.MicroRows)*float64(lm.FLOPs()) + steps*update,
 		Memory: s.Counted.Memory(),
 	}
+	if c.TextShare > 0 {
+		text, err := train.NewLanguageModel(s.Model, c.textRows(), s.Context)
+		if err != nil {
+			return e, err
+		}
+		e.FLOPs += steps * float64(text.FLOPs())
+		e.Tokens += int64(steps) * int64(c.textRows()*s.Context)
+	}
 	e.Leaves, err = s.LeavesModel()
 	return e, err
 }

@@ -6,6 +6,7 @@ package sft
 import (
 	"context"
 	"fmt"
+	"math"
 	"slices"
 
 	"github.com/seed-b72bdb6c/alma/artifact"
@@ -22,6 +23,9 @@ type Config struct {
 	BatchRows int     `yaml:"batch_rows" json:"batch_rows" doc:"packed rows of a step" min:"1"`
 	MicroRows int     `yaml:"micro_rows" json:"micro_rows" doc:"rows of a micro-batch" min:"1"`
 	Context   int     `yaml:"context" json:"context" doc:"tokens of a packed row; a longer dialogue is left out; 0: the model's context" min:"0"`
+
+	// TextShare is 0 where no text is given: the loss is then that of dialogues alone.
+	TextShare float64 `yaml:"text_share" json:"text_share,omitempty" doc:"share of each step's loss, and about of its rows, that pretraining text has, so that the model does not unlearn it; 0 without the input text" min:"0" max:"0.9"`
 
 	train.OptimizerConfig `yaml:",inline"`
 	train.LoRAConfig      `yaml:",inline"`
@@ -46,11 +50,17 @@ func (c Config) Validate() error {
 	return nil
 }
 
+// textRows is how many rows of text a step has.
+func (c Config) textRows() int {
+	return max(1, int(math.Round(float64(c.BatchRows)*c.TextShare/(1-c.TextShare))))
+}
+
 // Inputs are the artifacts that the stage reads.
 type Inputs struct {
 	Base       string // model folder
 	Train      string // dialogues, JSONL
 	Validation string // dialogues, JSONL; may be empty
+	Text       string // token shards or a file of text that is mixed in; may be empty where TextShare is 0
 }
 
 // Run runs the stage in the folder out, continuing where an earlier run stopped.
@@ -71,6 +81,7 @@ type tuning struct {
 	lm       *train.LanguageModel
 	micro    *dataset.Packed
 	pad      int32
+	text     *train.TextMix // nil without text
 }
 
 // run fine-tunes the base model, continuing where an earlier run stopped.
@@ -109,6 +120,19 @@ func run(ctx context.Context, w *stage.Work, c Config, in Inputs) error {
 	if f.lm, err = train.NewLanguageModel(t.Model, c.MicroRows, length); err != nil {
 		return err
 	}
+	if c.TextShare > 0 {
+		if in.Text == "" {
+			return errNoText(c)
+		}
+		shards, err := t.OpenText(ctx, in.Text)
+		if err != nil {
+			return err
+		}
+		defer shards.Close()
+		if f.text, err = train.NewTextMix(t.Model, shards, c.textRows(), c.Seed); err != nil {
+			return err
+		}
+	}
 	if err := t.Optimize(c.OptimizerConfig, len(f.plan)); err != nil {
 		return err
 	}
@@ -125,7 +149,8 @@ func run(ctx context.Context, w *stage.Work, c Config, in Inputs) error {
 	return t.Save(1)
 }
 
-// step is the mean loss over the assistant's tokens of the step's rows.
+// step is the mean loss over the assistant's tokens of the step's rows and, in its
+// share, over the tokens of pretraining text.
 func (f *tuning) step(_ context.Context, step int) (train.StepReport, error) {
 	rows := f.plan[step]
 	targets := learned(rows, f.examples)
@@ -135,7 +160,7 @@ func (f *tuning) step(_ context.Context, step int) (train.StepReport, error) {
 		if err := f.micro.Fill(rows[at:min(at+f.MicroRows, len(rows))], f.examples, f.pad); err != nil {
 			return report, err
 		}
-		part, err := f.lm.Accumulate(f.micro, 1/float64(targets))
+		part, err := f.lm.Accumulate(f.micro, (1-f.TextShare)/float64(targets))
 		if err != nil {
 			return report, err
 		}
@@ -143,11 +168,25 @@ func (f *tuning) step(_ context.Context, step int) (train.StepReport, error) {
 		report.FLOPs += f.lm.FLOPsOf(f.micro)
 		report.Tokens += int64(used(f.micro))
 	}
-	update, err := f.Update(step, loss, func() string {
+	loss /= 1 - f.TextShare
+	whole, text := loss, 0.0
+	if f.text != nil {
+		var err error
+		if text, err = f.text.Accumulate(step, f.TextShare); err != nil {
+			return report, err
+		}
+		whole = (1-f.TextShare)*loss + f.TextShare*text
+		report.FLOPs += f.text.FLOPs()
+		report.Tokens += f.text.Tokens()
+	}
+	update, err := f.Update(step, whole, func() string {
 		return fmt.Sprintf("the rows of dialogues %v, counted from 1, of %s", f.dialogues(rows), f.in.Train)
 	})
 	report.Metrics = append([]train.Metric{{Name: "loss", Value: loss}}, update.Metrics()...)
 	report.Metrics = append(report.Metrics, train.Metric{Name: "learned_tokens", Value: float64(targets)})
+	if f.text != nil {
+		report.Metrics = append(report.Metrics, train.Metric{Name: "loss/text", Value: text})
+	}
 	return report, err
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 
+	"github.com/seed-b72bdb6c/alma/artifact"
 	"github.com/seed-b72bdb6c/alma/dataset"
 	"github.com/seed-b72bdb6c/alma/progress"
 	"github.com/seed-b72bdb6c/alma/stage"
@@ -19,17 +20,22 @@ var Stage = stage.Define(stage.Definition[Config]{
 		{Name: "base", Kinds: stage.Of(stage.Model), Required: true, Doc: "the model to start from, with its tokenizer"},
 		{Name: "dialogues", Kinds: stage.Of(stage.Dialogues), Required: true, Doc: "dialogues to learn, JSONL"},
 		{Name: "validation", Kinds: stage.Of(stage.Dialogues), Doc: "dialogues to measure on, JSONL"},
+		{Name: "text", Kinds: stage.Of(stage.Shards, stage.PlainText), Doc: "token shards or a file of text, of which text_share of each step's loss is"},
 	},
 	Outputs: []stage.Output{{Kind: stage.Model, Doc: "the model"}},
-	Check: func(_ context.Context, _ Config, in stage.Inputs) error {
+	Check: func(_ context.Context, c Config, in stage.Inputs) error {
+		if c.TextShare > 0 && in.Path("text") == "" {
+			return errNoText(c)
+		}
 		return stage.CheckFiles(in, func(path string) error { _, err := dataset.ReadDialogues(path); return err }, "dialogues", "validation")
 	},
 	Run: func(ctx context.Context, w *stage.Work, c Config) error {
-		return run(ctx, w, c, Inputs{Base: w.In.Path("base"), Train: w.In.Path("dialogues"), Validation: w.In.Path("validation")})
+		return run(ctx, w, c, Inputs{Base: w.In.Path("base"), Train: w.In.Path("dialogues"), Validation: w.In.Path("validation"), Text: w.In.Path("text")})
 	},
 	Estimate: estimate,
 	Charts: []stage.Chart{
 		{Title: "Loss", Unit: "nats a token of the assistant", Curves: [][2]string{{"loss", "training"}, {"validation/loss", "validation"}}},
+		{Title: "Loss on pretraining text", Unit: "nats a token", Curves: [][2]string{{"loss/text", "text"}}},
 		train.GradientChart, train.RateChart,
 	},
 	Describe: func(d stage.Done, _ Config) (stage.Description, error) {
@@ -45,7 +51,10 @@ the token that ends its turn. Dialogues are JSON Lines:
   {"messages":[{"role":"user","content":"…"},{"role":"assistant","content":"…"}]}
 
 Several dialogues share a row without seeing each other; those that do not fit
-into a row are left out and counted.`,
+into a row are left out and counted.
+
+So that the model does not unlearn what it read, --text gives plain text, as token
+shards or a file, and --set text_share=0.2 its share of each step's loss.`,
 		After: `The folder receives the model, metrics.jsonl, TensorBoard events and
 checkpoints; given again, an interrupted command goes on from the last
 checkpoint with the same bits.`,
@@ -56,10 +65,17 @@ checkpoint with the same bits.`,
 	},
 })
 
+func errNoText(c Config) error {
+	return artifact.Errorf(artifact.ErrUsage, "configuring sft: text_share is %g and there is no pretraining text; give token shards or a file of text, or set it to 0", c.TextShare)
+}
+
 func (in Inputs) paths() stage.Inputs {
 	paths := stage.Inputs{"base": {in.Base}, "dialogues": {in.Train}}
 	if in.Validation != "" {
 		paths["validation"] = []string{in.Validation}
+	}
+	if in.Text != "" {
+		paths["text"] = []string{in.Text}
 	}
 	return paths
 }
