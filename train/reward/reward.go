@@ -28,9 +28,11 @@ type Config struct {
 	train.OptimizerConfig `yaml:",inline"`
 	train.LoRAConfig      `yaml:",inline"`
 
-	Demonstrations int    `yaml:"max_demonstrations" json:"max_demonstrations" doc:"most demonstrations that the bias is set to, drawn by the seed; 0: all" min:"0"`
-	EvalEvery      int    `yaml:"eval_every" json:"eval_every" doc:"steps between two measurements on the validation rankings" min:"1"`
-	Seed           uint64 `yaml:"seed" json:"seed" doc:"of the new head and of the order of the prompts"`
+	Demonstrations int `yaml:"max_demonstrations" json:"max_demonstrations" doc:"most demonstrations that the bias is set to, drawn by the seed; 0: all" min:"0"`
+	EvalEvery      int `yaml:"eval_every" json:"eval_every" doc:"steps between two measurements on the validation rankings" min:"1"`
+	// ValidationShare counts where no file of validation rankings is given.
+	ValidationShare float64 `yaml:"validation_share" json:"validation_share,omitempty" doc:"share of the rankings that is held out to measure on where no file of validation rankings is given, by a hash of the prompt" min:"0" max:"0.9"`
+	Seed            uint64  `yaml:"seed" json:"seed" doc:"of the new head and of the order of the prompts"`
 }
 
 // Defaults suit a model of a few million parameters; for large ones lower the
@@ -105,6 +107,8 @@ func run(ctx context.Context, w *stage.Work, c Config, in Inputs) error {
 			return err
 		}
 		r.held = held.Rankings
+	} else if err := r.holdOut(in.Rankings); err != nil {
+		return err
 	}
 	var demonstrations [][]int32
 	if in.Demonstrations != "" {
@@ -265,4 +269,21 @@ func (v Validation) write(path string) error {
 		return fmt.Errorf("encoding %s: %w", path, err)
 	}
 	return artifact.WriteFile(path, append(data, '\n'))
+}
+
+// holdOut splits the share that is measured on off the rankings.
+func (r *modelling) holdOut(path string) error {
+	var rankings []preference.Ranking
+	for _, one := range r.rankings {
+		if dataset.HeldOut(one.Texts[0][:one.Begin], r.ValidationShare) {
+			r.held = append(r.held, one)
+		} else {
+			rankings = append(rankings, one)
+		}
+	}
+	if len(rankings) == 0 {
+		return artifact.Errorf(artifact.ErrUsage, "reading rankings %s: all %d that can be used are held out; give more rankings, or a smaller validation_share", path, len(r.held))
+	}
+	r.rankings = rankings
+	return nil
 }

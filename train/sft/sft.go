@@ -30,8 +30,10 @@ type Config struct {
 	train.OptimizerConfig `yaml:",inline"`
 	train.LoRAConfig      `yaml:",inline"`
 
-	EvalEvery int    `yaml:"eval_every" json:"eval_every" doc:"steps between two measurements on the validation dialogues" min:"1"`
-	Seed      uint64 `yaml:"seed" json:"seed" doc:"of the order of the dialogues"`
+	EvalEvery int `yaml:"eval_every" json:"eval_every" doc:"steps between two measurements on the validation dialogues" min:"1"`
+	// ValidationShare counts where no file of validation dialogues is given.
+	ValidationShare float64 `yaml:"validation_share" json:"validation_share,omitempty" doc:"share of the dialogues that is held out to measure on where no file of validation dialogues is given, by a hash of what stands before the first answer" min:"0" max:"0.9"`
+	Seed            uint64  `yaml:"seed" json:"seed" doc:"of the order of the dialogues"`
 }
 
 // Defaults suit a model of a few million parameters; for large ones lower the
@@ -110,6 +112,8 @@ func run(ctx context.Context, w *stage.Work, c Config, in Inputs) error {
 		if f.held, _, _, err = load(t.Template, in.Validation, length); err != nil {
 			return err
 		}
+	} else if err := f.holdOut(); err != nil {
+		return err
 	}
 	if f.plan, err = plan(f.examples, c, length); err != nil {
 		return err
@@ -145,8 +149,26 @@ func run(ctx context.Context, w *stage.Work, c Config, in Inputs) error {
 	if err := t.Run(ctx, c, loop); err != nil {
 		return err
 	}
-	w.Manifest.Metrics["dialogues"], w.Manifest.Metrics["dropped"] = float64(len(f.examples)), float64(dropped)
+	w.Manifest.Metrics["dialogues"], w.Manifest.Metrics["dropped"], w.Manifest.Metrics["held_out"] = float64(len(f.examples)), float64(dropped), float64(len(f.held))
 	return t.Save(1)
+}
+
+// holdOut splits the share that is measured on off the dialogues.
+func (f *tuning) holdOut() error {
+	var examples []dataset.Example
+	var kept []int
+	for i, e := range f.examples {
+		if first := slices.Index(e.Trained, true); dataset.HeldOut(e.Tokens[:max(0, first)], f.ValidationShare) {
+			f.held = append(f.held, e)
+		} else {
+			examples, kept = append(examples, e), append(kept, f.kept[i])
+		}
+	}
+	if len(examples) == 0 {
+		return artifact.Errorf(artifact.ErrUsage, "reading dialogues %s: all %d that fit are held out; give more dialogues, or a smaller validation_share", f.in.Train, len(f.held))
+	}
+	f.examples, f.kept = examples, kept
+	return nil
 }
 
 // step is the mean loss over the assistant's tokens of the step's rows and, in its

@@ -140,3 +140,23 @@ func TestAShareOfTextNeedsText(t *testing.T) {
 		t.Errorf("without text: %v", err)
 	}
 }
+
+func TestAShareOfTheDialoguesIsHeldOutWhereNoFileIs(t *testing.T) {
+	s := newSchool(t)
+	s.inputs.Validation = ""
+	c := tinySFT()
+	c.ValidationShare = .4
+	m, err := s.run(t.Context(), c, filepath.Join(t.TempDir(), "out"), 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	learned, held := m.Metrics["dialogues"], m.Metrics["held_out"]
+	if learned+held != 20 || held == 0 || learned == 0 || m.Metrics["validation/loss"] == 0 {
+		t.Errorf("%v dialogues are learned and %v held out of 20; validation loss %v", learned, held, m.Metrics["validation/loss"])
+	}
+	s.dialogues(s.inputs.Train, 1, 0)
+	c.ValidationShare = .9
+	if _, err := s.run(t.Context(), c, filepath.Join(t.TempDir(), "out"), 0); err != nil && !strings.Contains(err.Error(), "smaller validation_share") {
+		t.Errorf("of one dialogue: %v", err)
+	}
+}
