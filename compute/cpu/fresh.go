@@ -112,7 +112,7 @@ func (f fresh) run(task int, y, a matrix, m int, w, scratch []float32, done done
 				ahead[0] = f.next(task, k0, w)
 			}
 			if last && done.beside != nil {
-				ahead[1] = kernel.FetchRows(done.beside.f[m0*y.stride+lo:], y.stride, m1-m0, kc)
+				ahead[1] = kernel.FetchRows(done.beside.f[m0*y.Stride+lo:], y.Stride, m1-m0, kc)
 			}
 			f.products.multiply(y.from(m0, lo), a.from(m0, k0), part, all(m1-m0, width), k0 > 0, rest, ahead)
 			if last && done.apply != nil {

@@ -18,7 +18,7 @@ func TestAProductPackedAsItGoesHasTheBitsOfOnePackedWhole(t *testing.T) {
 				x := productsOf(precision)
 				weight := matrix{w, s.n}
 				if transposed {
-					weight.stride = s.k
+					weight.Stride = s.k
 				}
 				packed := panels{make([]float32, x.packedSize(s.k, s.n)), s.k, s.n}
 				x.pack(packed, weight, transposed, 0, panelCount(s.n))

@@ -336,9 +336,9 @@ func (c *compiler) headWeightGrad(h *head, outIn bool, dw *storage) func(add boo
 		tiles := pool.tile(kernel.MR, h.v)
 		jobs = append(jobs, &job{tiles.tasks, func(task, worker int) {
 			at := tiles.at(task)
-			at.m0, at.m1 = 0, h.d
+			at.M0, at.M1 = 0, h.d
 			each(func(lo, _ int, part panels, add bool) {
-				products.pack(part, logits(lo), false, at.p0, at.p1)
+				products.pack(part, logits(lo), false, at.P0, at.P1)
 				products.multiplyAT(matrix{dw.f, h.v}, hidden(lo), part, at, add, engine.scratch[worker], nil)
 			})
 		}})

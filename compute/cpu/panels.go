@@ -17,12 +17,12 @@ type keptPanels struct {
 
 // block returns the panels of the block that begins at row k0.
 func (x products) block(b panels, k0 int) panels {
-	return panels{b.data[x.packedSize(k0, b.n):], min(kernel.KC, b.k-k0), b.n}
+	return panels{b.Data[x.packedSize(k0, b.N):], min(kernel.KC, b.K-k0), b.N}
 }
 
 // blocks is multiply on blocks, with the same bits.
 func (x products) blocks(c, a matrix, b panels, at area, scratch []float32) {
-	for k0 := 0; k0 < b.k; k0 += kernel.KC {
+	for k0 := 0; k0 < b.K; k0 += kernel.KC {
 		x.multiply(c, a.from(0, k0), x.block(b, k0), at, k0 > 0, scratch, kernel.Ahead{})
 	}
 }
@@ -46,7 +46,7 @@ func (c *compiler) weightOf(w *compute.Tensor, k, n int, transposed bool) *weigh
 	var data func() []float32
 	if a := c.arrays[root(w)]; a != nil {
 		out.cached = a.panelsOf(k, n, transposed)
-		data = func() []float32 { return out.cached.data }
+		data = func() []float32 { return out.cached.Data }
 	} else {
 		out.packed = c.temporary(x.packedSize(k, n))
 		data = func() []float32 { return out.packed.f }
@@ -80,23 +80,23 @@ func (w *weight) ready(p *pool) []float32 {
 		return w.packed.f
 	}
 	if w.cached.version != w.source.array.version {
-		if w.cached.data == nil {
-			w.cached.data = aligned(w.products.packedSize(w.k, w.n))
+		if w.cached.Data == nil {
+			w.cached.Data = aligned(w.products.packedSize(w.k, w.n))
 		}
 		p.do(w.job)
 		w.cached.version = w.source.array.version
 	}
-	return w.cached.data
+	return w.cached.Data
 }
 
 // panelsOf returns the cache of an array's panels in one form.
 func (a *array) panelsOf(k, n int, transposed bool) *keptPanels {
 	for _, p := range a.panels {
-		if p.k == k && p.n == n && p.transposed == transposed {
+		if p.K == k && p.N == n && p.transposed == transposed {
 			return p
 		}
 	}
-	p := &keptPanels{panels: panels{k: k, n: n}, transposed: transposed}
+	p := &keptPanels{panels: panels{K: k, N: n}, transposed: transposed}
 	a.panels = append(a.panels, p)
 	return p
 }

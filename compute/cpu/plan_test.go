@@ -106,11 +106,11 @@ func TestAWeightIsPackedOnceAndAgainOnlyAfterAWrite(t *testing.T) {
 		}
 		want := run()
 		panels := store.arrays["w"].panels
-		if len(panels) != 1 || len(panels[0].data) == 0 {
+		if len(panels) != 1 || len(panels[0].Data) == 0 {
 			t.Fatalf("%s: %d packed copies of the weight", precision, len(panels))
 		}
 		// Panels that were packed again would not keep what is put there.
-		clear(panels[0].data)
+		clear(panels[0].Data)
 		if got := run(); !slices.Equal(got, make([]float32, len(want))) {
 			t.Errorf("%s: the second run packs the weight again", precision)
 		}

@@ -8,25 +8,24 @@ import (
 )
 
 // matrix is rows of floats.
-type matrix struct {
-	data   []float32
-	stride int // from row to row, in floats
-}
+type matrix kernel.Matrix
 
 // from is the matrix that begins at a row and a column.
 func (m matrix) from(row, column int) matrix {
-	return matrix{m.data[row*m.stride+column:], m.stride}
+	return matrix{m.Data[row*m.Stride+column:], m.Stride}
 }
 
-// panels is the right-hand side [k, n] of a product in the order of the kernels.
+// panels is the right-hand side [K, N] of a product in the order of the kernels.
 // The data is memory counted in floats, whatever it holds.
-type panels struct {
-	data []float32
-	k, n int
+type panels kernel.Panels
+
+// words is the panels as those of bfloat16.
+func (b panels) words() kernel.PanelsBF16 {
+	return kernel.PanelsBF16{Data: unsafe.Slice((*uint32)(unsafe.Pointer(unsafe.SliceData(b.Data))), len(b.Data)), K: b.K, N: b.N}
 }
 
-// area is the rows m0 to m1 and the panels p0 to p1 of a product.
-type area struct{ m0, m1, p0, p1 int }
+// area is rows and panels of a product.
+type area kernel.Area
 
 // all is the area of a product of m rows with n columns.
 func all(m, n int) area { return area{0, m, 0, panelCount(n)} }
@@ -56,18 +55,18 @@ func productsOf(p Precision) products {
 			packedSize: kernel.PackedSizeBF16,
 			pack: func(to panels, b matrix, transposed bool, p0, p1 int) {
 				if transposed {
-					kernel.PackBTBF16(words(to.data), b.data, b.stride, to.k, to.n, p0, p1)
+					kernel.PackBTBF16(to.words(), kernel.Matrix(b), p0, p1)
 				} else {
-					kernel.PackBBF16(words(to.data), b.data, b.stride, to.k, to.n, p0, p1)
+					kernel.PackBBF16(to.words(), kernel.Matrix(b), p0, p1)
 				}
 			},
 			together: 24,
 			scratch:  kernel.GemmBF16Scratch(),
 			multiply: func(c, a matrix, b panels, at area, add bool, scratch []float32, ahead kernel.Ahead) {
-				kernel.GemmBF16(c.data, c.stride, a.data, a.stride, words(b.data), b.k, b.n, at.m0, at.m1, at.p0, at.p1, add, scratch, ahead)
+				kernel.GemmBF16(kernel.Matrix(c), kernel.Matrix(a), b.words(), kernel.Area(at), add, scratch, ahead)
 			},
 			multiplyAT: func(c, a matrix, b panels, at area, add bool, scratch, next []float32) {
-				kernel.GemmATBF16(c.data, c.stride, a.data, a.stride, words(b.data), b.k, b.n, at.m0, at.m1, at.p0, at.p1, add, scratch, next)
+				kernel.GemmATBF16(kernel.Matrix(c), kernel.Matrix(a), b.words(), kernel.Area(at), add, scratch, next)
 			},
 		}
 	}
@@ -75,25 +74,20 @@ func productsOf(p Precision) products {
 		packedSize: kernel.PackedSize,
 		pack: func(to panels, b matrix, transposed bool, p0, p1 int) {
 			if transposed {
-				kernel.PackBT(to.data, b.data, b.stride, to.k, to.n, p0, p1)
+				kernel.PackBT(kernel.Panels(to), kernel.Matrix(b), p0, p1)
 			} else {
-				kernel.PackB(to.data, b.data, b.stride, to.k, to.n, p0, p1)
+				kernel.PackB(kernel.Panels(to), kernel.Matrix(b), p0, p1)
 			}
 		},
 		together: 12,
 		scratch:  kernel.GemmATScratch(),
 		multiply: func(c, a matrix, b panels, at area, add bool, _ []float32, ahead kernel.Ahead) {
-			kernel.Gemm(c.data, c.stride, a.data, a.stride, b.data, b.k, b.n, at.m0, at.m1, at.p0, at.p1, add, ahead)
+			kernel.Gemm(kernel.Matrix(c), kernel.Matrix(a), kernel.Panels(b), kernel.Area(at), add, ahead)
 		},
 		multiplyAT: func(c, a matrix, b panels, at area, add bool, scratch, next []float32) {
-			kernel.GemmAT(c.data, c.stride, a.data, a.stride, b.data, b.k, b.n, at.m0, at.m1, at.p0, at.p1, add, scratch, next)
+			kernel.GemmAT(kernel.Matrix(c), kernel.Matrix(a), kernel.Panels(b), kernel.Area(at), add, scratch, next)
 		},
 	}
-}
-
-// words is the memory of floats as words.
-func words(f []float32) []uint32 {
-	return unsafe.Slice((*uint32)(unsafe.Pointer(unsafe.SliceData(f))), len(f))
 }
 
 // done is what follows a product, range by range.
@@ -135,13 +129,13 @@ func (c *compiler) productOf(w *compute.Tensor, m, k, n int, transposed bool, do
 	p.ready = func() []float32 { return weight.ready(p.pool) }
 	p.job = &job{tiles.tasks, func(task, worker int) {
 		at := tiles.at(task)
-		at.m1 = min(at.m1, p.m)
-		if at.m0 >= at.m1 {
+		at.M1 = min(at.M1, p.m)
+		if at.M0 >= at.M1 {
 			return
 		}
 		engine.products.blocks(p.y, p.a, panels{p.w, k, n}, at, engine.scratch[worker])
 		if done.apply != nil {
-			done.apply(at.m0, at.m1, at.p0*kernel.NR, min(at.p1*kernel.NR, n))
+			done.apply(at.M0, at.M1, at.P0*kernel.NR, min(at.P1*kernel.NR, n))
 		}
 	}}
 	return p

@@ -49,8 +49,8 @@ func TestProductTasksCoverTheOutputOnce(t *testing.T) {
 		seen := make([]int, shape[0]*panelCount(shape[1]))
 		for task := range tiles.tasks {
 			at := tiles.at(task)
-			for i := at.m0; i < at.m1; i++ {
-				for j := at.p0; j < at.p1; j++ {
+			for i := at.M0; i < at.M1; i++ {
+				for j := at.P0; j < at.P1; j++ {
 					seen[i*tiles.panels+j]++
 				}
 			}

@@ -63,7 +63,7 @@ func (t tiling) time(workers int) int {
 				free = w
 			}
 		}
-		busy[free] += (at.m1-at.m0+panelCost)*(at.p1-at.p0) + rowCost*(at.m1-at.m0) + claimCost
+		busy[free] += (at.M1-at.M0+panelCost)*(at.P1-at.P0) + rowCost*(at.M1-at.M0) + claimCost
 	}
 	return slices.Max(busy)
 }

@@ -75,11 +75,11 @@ func TestAVX512GivesTheBitsOfAVX2(t *testing.T) {
 					a, b := newBuffer(1, m, k, 1, 1), newBuffer(2, k, n, 0, 0)
 					c, panels := newBuffer(3, m, n, 0, 0).x, (n+NR-1)/NR
 					bp, at := packed(t, b, k, n), transposed(a, m, k)
-					Gemm(c, n, a.x, a.stride, bp, k, n, 0, m, 0, panels, m%2 == 0, Ahead{})
+					Gemm(Matrix{c, n}, Matrix{a.x, a.stride}, Panels{bp, k, n}, Area{0, m, 0, panels}, m%2 == 0, Ahead{})
 					out = append(out, c...)
-					GemmAT(c, n, at.x, at.stride, bp, k, n, m/3, m, panels/2, panels, true, scratch, nil)
+					GemmAT(Matrix{c, n}, Matrix{at.x, at.stride}, Panels{bp, k, n}, Area{m / 3, m, panels / 2, panels}, true, scratch, nil)
 					out = append(out, c...)
-					GemmBF16(c, n, a.x, a.stride, packedBF16(t, b, k, n, false), k, n, 0, m, 0, panels, m%2 == 0, scratch, Ahead{})
+					GemmBF16(Matrix{c, n}, Matrix{a.x, a.stride}, PanelsBF16{packedBF16(t, b, k, n, false), k, n}, Area{0, m, 0, panels}, m%2 == 0, scratch, Ahead{})
 					out = append(out, c...)
 				}
 			}

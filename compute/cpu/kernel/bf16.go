@@ -44,30 +44,37 @@ func RoundBF16(dst, x []float32) {
 // takes: ⌈n/NR⌉ · NR · ⌈k/2⌉.
 func PackedSizeBF16(k, n int) int { return (n + NR - 1) / NR * NR * ((k + 1) / 2) }
 
-// PackBBF16 is PackB in bfloat16: dst has PackedSizeBF16(k, n) words.
-func PackBBF16(dst []uint32, b []float32, ldb, k, n, p0, p1 int) {
-	if !checkPackBF16("PackBBF16", dst, k, n, p0, p1) {
+// PanelsBF16 is Panels in bfloat16, of PackedSizeBF16(K, N) words.
+type PanelsBF16 struct {
+	Data []uint32
+	K, N int
+}
+
+// PackBBF16 is PackB in bfloat16.
+func PackBBF16(dst PanelsBF16, b Matrix, p0, p1 int) {
+	if !checkPackBF16("PackBBF16", dst, p0, p1) {
 		return
 	}
-	checkMatrix("PackBBF16", "b", b, ldb, k, min(n, p1*NR))
+	k, n := dst.K, dst.N
+	checkMatrix("PackBBF16", "b", b, k, min(n, p1*NR))
 	pairs := (k + 1) / 2
 	var t [2 * NR]float32 // a pair of steps that is not whole
 	for k0 := 0; k0 < k; k0 += packRows {
 		rows := min(packRows, k-k0)
 		for p := p0; p < p1; p++ {
-			to := dst[(p*pairs+k0/2)*NR : (p*pairs+(k0+rows+1)/2)*NR]
-			from, cols := b[k0*ldb+p*NR:], min(NR, n-p*NR)
+			to := dst.Data[(p*pairs+k0/2)*NR : (p*pairs+(k0+rows+1)/2)*NR]
+			from, cols := b.Data[k0*b.Stride+p*NR:], min(NR, n-p*NR)
 			whole := 0
 			if cols == NR {
 				if whole = rows / 2; whole > 0 {
-					packPairs(to, from, ldb, whole)
+					packPairs(to, from, b.Stride, whole)
 				}
 			}
 			for r := 2 * whole; r < rows; r += 2 {
 				clear(t[:])
-				copy(t[:NR], from[r*ldb:r*ldb+cols])
+				copy(t[:NR], from[r*b.Stride:r*b.Stride+cols])
 				if r+1 < rows {
-					copy(t[NR:], from[(r+1)*ldb:(r+1)*ldb+cols])
+					copy(t[NR:], from[(r+1)*b.Stride:(r+1)*b.Stride+cols])
 				}
 				packPairs(to[r/2*NR:], t[:], NR, 1)
 			}
@@ -75,13 +82,13 @@ func PackBBF16(dst []uint32, b []float32, ldb, k, n, p0, p1 int) {
 	}
 }
 
-// PackBTBF16 packs as PackBBF16 does from the transposed matrix b [n, k],
-// row-major with stride ldb ≥ k.
-func PackBTBF16(dst []uint32, b []float32, ldb, k, n, p0, p1 int) {
-	if !checkPackBF16("PackBTBF16", dst, k, n, p0, p1) {
+// PackBTBF16 packs as PackBBF16 does from the transposed matrix b [n, k].
+func PackBTBF16(dst PanelsBF16, b Matrix, p0, p1 int) {
+	if !checkPackBF16("PackBTBF16", dst, p0, p1) {
 		return
 	}
-	checkMatrix("PackBTBF16", "b", b, ldb, min(n, p1*NR), k)
+	k, n := dst.K, dst.N
+	checkMatrix("PackBTBF16", "b", b, min(n, p1*NR), k)
 	pairs := (k + 1) / 2
 	var t [packRows * NR]float32
 	for p := p0; p < p1; p++ {
@@ -91,11 +98,11 @@ func PackBTBF16(dst []uint32, b []float32, ldb, k, n, p0, p1 int) {
 		}
 		for k0 := 0; k0 < k; k0 += packRows {
 			steps := min(packRows, k-k0)
-			transpose(t[:], NR, b[p*NR*ldb+k0:], ldb, cols, steps)
+			transpose(t[:], NR, b.Data[p*NR*b.Stride+k0:], b.Stride, cols, steps)
 			if steps%2 != 0 {
 				clear(t[steps*NR : (steps+1)*NR])
 			}
-			packPairs(dst[(p*pairs+k0/2)*NR:], t[:], NR, (steps+1)/2)
+			packPairs(dst.Data[(p*pairs+k0/2)*NR:], t[:], NR, (steps+1)/2)
 		}
 	}
 }
@@ -104,29 +111,28 @@ func PackBTBF16(dst []uint32, b []float32, ldb, k, n, p0, p1 int) {
 // need, for any shape.
 func GemmBF16Scratch() int { return rowBlock * KC }
 
-// GemmBF16 is Gemm in bfloat16: C = A·B, or C += A·B if acc, for the rows
-// m0 ≤ i < m1 and the panels p0 ≤ p < p1, with A rounded from a and B as
-// PackBBF16 or PackBTBF16 left it. scratch has at least GemmBF16Scratch floats
-// and belongs to this call alone.
+// GemmBF16 is Gemm in bfloat16, with A rounded from a. scratch has at least
+// GemmBF16Scratch floats and belongs to this call alone.
 //
 // As in Gemm, c[i,j] depends on row i of A and column j of B alone, and its
 // sums run in one fixed order for each instruction set. What is ahead is fetched
 // where the instruction set can.
-func GemmBF16(c []float32, ldc int, a []float32, lda int, bp []uint32, k, n, m0, m1, p0, p1 int, acc bool, scratch []float32, ahead Ahead) {
-	if !checkProductBF16("GemmBF16", c, ldc, bp, k, n, m0, m1, p0, p1, acc, scratch) {
+func GemmBF16(c, a Matrix, b PanelsBF16, at Area, acc bool, scratch []float32, ahead Ahead) {
+	if !checkProductBF16("GemmBF16", c, b, at, acc, scratch) {
 		return
 	}
-	checkMatrix("GemmBF16", "a", a, lda, m1, k)
+	k, m0, m1 := b.K, at.M0, at.M1
+	checkMatrix("GemmBF16", "a", a, m1, k)
 	for k0 := 0; k0 < k; k0 += KC {
 		kc := min(KC, k-k0)
 		for i := m0; i < m1; i += rowBlock {
 			rows := min(rowBlock, m1-i)
-			prepareBF16(scratch, a[i*lda+k0:], lda, rows, kc)
+			prepareBF16(scratch, a.Data[i*a.Stride+k0:], a.Stride, rows, kc)
 			fetch := ahead
 			if ahead[0].From == nil && i == m0 {
-				fetch[0] = fetchPanelBF16(bp, k, k0, kc, p0, p1)
+				fetch[0] = fetchPanelBF16(b.Data, k, k0, kc, at.P0, at.P1)
 			}
-			panelsBF16(c[i*ldc:], ldc, scratch, bp, k, k0, kc, n, rows, p0, p1, acc || k0 > 0, fetch)
+			panelsBF16(c.Data[i*c.Stride:], c.Stride, scratch, b.Data, k, k0, kc, b.N, rows, at.P0, at.P1, acc || k0 > 0, fetch)
 		}
 	}
 }
@@ -134,19 +140,20 @@ func GemmBF16(c []float32, ldc int, a []float32, lda int, bp []uint32, k, n, m0,
 // GemmATBF16 is GemmAT in bfloat16: A is stored [k, ·] with stride lda ≥ m1.
 // The result has the bits that GemmBF16 gives for the transposed matrix; next is
 // fetched as in GemmAT.
-func GemmATBF16(c []float32, ldc int, a []float32, lda int, bp []uint32, k, n, m0, m1, p0, p1 int, acc bool, scratch, next []float32) {
-	if !checkProductBF16("GemmATBF16", c, ldc, bp, k, n, m0, m1, p0, p1, acc, scratch) {
+func GemmATBF16(c, a Matrix, b PanelsBF16, at Area, acc bool, scratch, next []float32) {
+	if !checkProductBF16("GemmATBF16", c, b, at, acc, scratch) {
 		return
 	}
-	checkMatrix("GemmATBF16", "a", a, lda, k, m1)
+	k, m0, m1 := b.K, at.M0, at.M1
+	checkMatrix("GemmATBF16", "a", a, k, m1)
 	for k0 := 0; k0 < k; k0 += KC {
 		kc := min(KC, k-k0)
 		for i := m0; i < m1; i += rowBlock {
 			rows := min(rowBlock, m1-i)
-			transpose(scratch, KC, a[k0*lda+i:], lda, kc, rows)
+			transpose(scratch, KC, a.Data[k0*a.Stride+i:], a.Stride, kc, rows)
 			prepareBF16(scratch, scratch, KC, rows, kc)
-			ahead := Ahead{fetchPanelBF16(bp, k, k0, kc, p0, p1), fetchLeft(a, lda, k, k0, m0, m1, i, next)}
-			panelsBF16(c[i*ldc:], ldc, scratch, bp, k, k0, kc, n, rows, p0, p1, acc || k0 > 0, ahead)
+			ahead := Ahead{fetchPanelBF16(b.Data, k, k0, kc, at.P0, at.P1), fetchLeft(a, k, k0, at, i, next)}
+			panelsBF16(c.Data[i*c.Stride:], c.Stride, scratch, b.Data, k, k0, kc, b.N, rows, at.P0, at.P1, acc || k0 > 0, ahead)
 		}
 	}
 }
@@ -259,43 +266,38 @@ func tileBF16Portable(c []float32, ldc int, a []float32, bp []uint32, pairs, row
 
 // checkProductBF16 is checkProduct for a packed matrix of bfloat16. A product
 // of no steps is done when it returns.
-func checkProductBF16(name string, c []float32, ldc int, bp []uint32, k, n, m0, m1, p0, p1 int, acc bool, scratch []float32) bool {
-	panels := (n + NR - 1) / NR
-	if k < 0 || n < 0 || m0 < 0 || m1 < m0 || p0 < 0 || p1 < p0 || p1 > panels {
-		panic(fmt.Sprintf("kernel: %s: rows %d..%d, panels %d..%d of %d with k = %d: the range is wrong",
-			name, m0, m1, p0, p1, panels, k))
-	}
+func checkProductBF16(name string, c Matrix, b PanelsBF16, at Area, acc bool, scratch []float32) bool {
+	checkArea(name, b.K, b.N, at)
 	if len(scratch) < GemmBF16Scratch() {
 		panic(fmt.Sprintf("kernel: %s: scratch has %d floats, needs %d", name, len(scratch), GemmBF16Scratch()))
 	}
-	if m0 == m1 || p0 == p1 {
+	if at.M0 == at.M1 || at.P0 == at.P1 {
 		return false
 	}
-	checkMatrix(name, "c", c, ldc, m1, min(n, p1*NR))
-	if need := p1 * NR * ((k + 1) / 2); len(bp) < need {
-		panic(fmt.Sprintf("kernel: %s: bp has %d words, needs %d for %d panels of k = %d", name, len(bp), need, p1, k))
+	checkMatrix(name, "c", c, at.M1, min(b.N, at.P1*NR))
+	checkWords(name, "b", b, at.P1)
+	if b.K == 0 && !acc {
+		clearArea(c, b.N, at)
 	}
-	if k == 0 && !acc {
-		clearRange(c, ldc, n, m0, m1, p0, p1)
-	}
-	return k > 0
+	return b.K > 0
 }
 
 // checkPackBF16 is checkPack for words.
-func checkPackBF16(name string, dst []uint32, k, n, p0, p1 int) bool {
-	panels := (n + NR - 1) / NR
-	if k < 0 || n < 0 || p0 < 0 || p1 < p0 || p1 > panels {
-		panic(fmt.Sprintf("kernel: %s: panels %d..%d of %d with k = %d: the range is wrong", name, p0, p1, panels, k))
+func checkPackBF16(name string, dst PanelsBF16, p0, p1 int) bool {
+	checkArea(name, dst.K, dst.N, Area{P0: p0, P1: p1})
+	checkWords(name, "dst", dst, p1)
+	return p0 < p1 && dst.K > 0
+}
+
+func checkWords(name, what string, b PanelsBF16, p1 int) {
+	if need := p1 * NR * ((b.K + 1) / 2); len(b.Data) < need {
+		panic(fmt.Sprintf("kernel: %s: %s has %d words, needs %d for %d panels of k = %d", name, what, len(b.Data), need, p1, b.K))
 	}
-	if need := p1 * NR * ((k + 1) / 2); len(dst) < need {
-		panic(fmt.Sprintf("kernel: %s: dst has %d words, needs %d for %d panels of k = %d", name, len(dst), need, p1, k))
-	}
-	return p0 < p1 && k > 0
 }
 
 // checkBF16 compares a small product with plain loops in float64 on the rounded
 // operands. It tells what differs by more than the rounding of the sums.
-func checkBF16(gemm func(c []float32, ldc int, a []float32, lda int, bp []uint32, k, n, m0, m1, p0, p1 int, acc bool, scratch []float32, ahead Ahead)) error {
+func checkBF16(gemm func(c, a Matrix, b PanelsBF16, at Area, acc bool, scratch []float32, ahead Ahead)) error {
 	const m, n, k = 75, 4*NR + 5, 37 // tiles of many rows and of few
 	a, b := make([]float32, m*k), make([]float32, k*n)
 	state := uint32(1)
@@ -305,10 +307,9 @@ func checkBF16(gemm func(c []float32, ldc int, a []float32, lda int, bp []uint32
 			x[i] = float32(int32(state)) * 0x1p-30
 		}
 	}
-	c, bp := make([]float32, m*n), make([]uint32, PackedSizeBF16(k, n))
-	panels := (n + NR - 1) / NR
-	PackBBF16(bp, b, n, k, n, 0, panels)
-	gemm(c, n, a, k, bp, k, n, 0, m, 0, panels, false, make([]float32, GemmBF16Scratch()), Ahead{})
+	c, packed := make([]float32, m*n), PanelsBF16{make([]uint32, PackedSizeBF16(k, n)), k, n}
+	PackBBF16(packed, Matrix{b, n}, 0, panels(n))
+	gemm(Matrix{c, n}, Matrix{a, k}, packed, Area{0, m, 0, panels(n)}, false, make([]float32, GemmBF16Scratch()), Ahead{})
 	roundPortable(a, a)
 	roundPortable(b, b)
 	for i := range m {

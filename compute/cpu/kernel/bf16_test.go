@@ -60,9 +60,9 @@ func packedBF16(t *testing.T, b buffer, k, n int, transposed bool) []uint32 {
 	for p := range panels { // one by one, the last one first
 		p = panels - 1 - p
 		if transposed {
-			PackBTBF16(all[5:5+size], b.x, b.stride, k, n, p, p+1)
+			PackBTBF16(PanelsBF16{all[5 : 5+size], k, n}, Matrix{b.x, b.stride}, p, p+1)
 		} else {
-			PackBBF16(all[5:5+size], b.x, b.stride, k, n, p, p+1)
+			PackBBF16(PanelsBF16{all[5 : 5+size], k, n}, Matrix{b.x, b.stride}, p, p+1)
 		}
 	}
 	for i, v := range all {
@@ -96,8 +96,8 @@ func TestBFloat16ProductsStayWithinTheirErrorBound(t *testing.T) {
 			before := newBuffer(3, s.m, s.n, 2, 1)
 			c, ct := newBuffer(3, s.m, s.n, 2, 1), newBuffer(3, s.m, s.n, 2, 1)
 			panels := (s.n + NR - 1) / NR
-			GemmBF16(c.x, c.stride, a.x, a.stride, bp, s.k, s.n, 0, s.m, 0, panels, acc, scratch, Ahead{})
-			GemmATBF16(ct.x, ct.stride, at.x, at.stride, bp, s.k, s.n, 0, s.m, 0, panels, acc, scratch, nil)
+			GemmBF16(Matrix{c.x, c.stride}, Matrix{a.x, a.stride}, PanelsBF16{bp, s.k, s.n}, Area{0, s.m, 0, panels}, acc, scratch, Ahead{})
+			GemmATBF16(Matrix{ct.x, ct.stride}, Matrix{at.x, at.stride}, PanelsBF16{bp, s.k, s.n}, Area{0, s.m, 0, panels}, acc, scratch, nil)
 			c.check(t, what)
 			for i, v := range c.all {
 				if math.Float32bits(v) != math.Float32bits(ct.all[i]) {
@@ -138,13 +138,13 @@ func TestBFloat16ProductsDoNotDependOnTheirRange(t *testing.T) {
 		scratch := make([]float32, GemmBF16Scratch())
 		bp := packedBF16(t, b, k, n, false)
 		want := make([]float32, m*n)
-		GemmBF16(want, n, a.x, k, bp, k, n, 0, m, 0, panels, false, scratch, Ahead{})
+		GemmBF16(Matrix{want, n}, Matrix{a.x, k}, PanelsBF16{bp, k, n}, Area{0, m, 0, panels}, false, scratch, Ahead{})
 		for rows := range 12 {
 			for _, columns := range []int{1, 2, 4, 5} {
 				c := newBuffer(4, m, n, 0, 0)
 				for i := 0; i < m; i += rows + 1 {
 					for p := 0; p < panels; p += columns {
-						GemmBF16(c.x, n, a.x, k, bp, k, n, i, min(m, i+rows+1), p, min(panels, p+columns), false, scratch, Ahead{})
+						GemmBF16(Matrix{c.x, n}, Matrix{a.x, k}, PanelsBF16{bp, k, n}, Area{i, min(m, i+rows+1), p, min(panels, p+columns)}, false, scratch, Ahead{})
 					}
 				}
 				if !slices.Equal(c.x, want) {
@@ -166,7 +166,7 @@ func TestNaNAndInfinityPassThroughBFloat16Products(t *testing.T) {
 			b.x[2*n+17] = v
 			b.x[8*n+1] = 0
 			c := make([]float32, m*n)
-			GemmBF16(c, n, a.x, k, packedBF16(t, b, k, n, false), k, n, 0, m, 0, 2, false, scratch, Ahead{})
+			GemmBF16(Matrix{c, n}, Matrix{a.x, k}, PanelsBF16{packedBF16(t, b, k, n, false), k, n}, Area{0, m, 0, 2}, false, scratch, Ahead{})
 			for i := range m {
 				for j := range n {
 					got := c[i*n+j]
@@ -195,19 +195,19 @@ func TestSelfCheckPassesRightProductsAndNamesWrongOnes(t *testing.T) {
 		"nothing computed":        func(c []float32) { clear(c) },
 		"first and second differ": func(c []float32) { c[0], c[1] = c[1], c[0] },
 	} {
-		err := checkBF16(func(c []float32, ldc int, a []float32, lda int, bp []uint32, k, n, m0, m1, p0, p1 int, acc bool, scratch []float32, ahead Ahead) {
-			GemmBF16(c, ldc, a, lda, bp, k, n, m0, m1, p0, p1, acc, scratch, ahead)
-			spoil(c)
+		err := checkBF16(func(c, a Matrix, b PanelsBF16, at Area, acc bool, scratch []float32, ahead Ahead) {
+			GemmBF16(c, a, b, at, acc, scratch, ahead)
+			spoil(c.Data)
 		})
 		if err == nil {
 			t.Errorf("%s: the check passes", name)
 		}
 	}
-	swapped := func(c []float32, ldc int, a []float32, lda int, bp []uint32, k, n, m0, m1, p0, p1 int, acc bool, scratch []float32, ahead Ahead) {
-		for i, w := range bp {
-			bp[i] = w<<16 | w>>16
+	swapped := func(c, a Matrix, b PanelsBF16, at Area, acc bool, scratch []float32, ahead Ahead) {
+		for i, w := range b.Data {
+			b.Data[i] = w<<16 | w>>16
 		}
-		GemmBF16(c, ldc, a, lda, bp, k, n, m0, m1, p0, p1, acc, scratch, ahead)
+		GemmBF16(c, a, b, at, acc, scratch, ahead)
 	}
 	if checkBF16(swapped) == nil {
 		t.Error("the two steps of a word swapped: the check passes")
@@ -225,9 +225,9 @@ func BenchmarkGemmBF16(b *testing.B) {
 			x, w := newBuffer(1, s.m, s.k, 0, 0).x, newBuffer(2, s.k, s.n, 0, 0).x
 			c := make([]float32, s.m*s.n)
 			bp := make([]uint32, PackedSizeBF16(s.k, s.n))
-			PackBBF16(bp, w, s.n, s.k, s.n, 0, s.n/NR)
+			PackBBF16(PanelsBF16{bp, s.k, s.n}, Matrix{w, s.n}, 0, s.n/NR)
 			for b.Loop() {
-				GemmBF16(c, s.n, x, s.k, bp, s.k, s.n, 0, s.m, 0, s.n/NR, false, scratch, Ahead{})
+				GemmBF16(Matrix{c, s.n}, Matrix{x, s.k}, PanelsBF16{bp, s.k, s.n}, Area{0, s.m, 0, s.n / NR}, false, scratch, Ahead{})
 			}
 			reportRate(b, 2*s.m*s.k*s.n)
 		})

@@ -61,10 +61,10 @@ func TestProductsAndPackingStayInsideTheirSlices(t *testing.T) {
 				c := guarded(t, s.m*s.n, atEnd)
 				bp := guarded(t, PackedSize(s.k, s.n), atEnd)
 				scratch := guarded(t, GemmATScratch(), atEnd)
-				PackB(bp, b, s.n, s.k, s.n, 0, panels)
-				PackBT(bp, bt, s.k, s.k, s.n, 0, panels)
-				Gemm(c, s.n, a, s.k, bp, s.k, s.n, 0, s.m, 0, panels, true, Ahead{})
-				GemmAT(c, s.n, at, s.m, bp, s.k, s.n, 0, s.m, 0, panels, true, scratch, nil)
+				PackB(Panels{bp, s.k, s.n}, Matrix{b, s.n}, 0, panels)
+				PackBT(Panels{bp, s.k, s.n}, Matrix{bt, s.k}, 0, panels)
+				Gemm(Matrix{c, s.n}, Matrix{a, s.k}, Panels{bp, s.k, s.n}, Area{0, s.m, 0, panels}, true, Ahead{})
+				GemmAT(Matrix{c, s.n}, Matrix{at, s.m}, Panels{bp, s.k, s.n}, Area{0, s.m, 0, panels}, true, scratch, nil)
 			}
 		}
 	})
@@ -83,10 +83,10 @@ func TestBFloat16ProductsStayInsideTheirSlices(t *testing.T) {
 				c := guarded(t, s.m*s.n, atEnd)
 				scratch := guarded(t, GemmBF16Scratch(), atEnd)
 				bp := guardedWords(t, PackedSizeBF16(s.k, s.n), atEnd)
-				PackBBF16(bp, b, s.n, s.k, s.n, 0, panels)
-				PackBTBF16(bp, bt, s.k, s.k, s.n, 0, panels)
-				GemmBF16(c, s.n, a, s.k, bp, s.k, s.n, 0, s.m, 0, panels, true, scratch, Ahead{})
-				GemmATBF16(c, s.n, at, s.m, bp, s.k, s.n, 0, s.m, 0, panels, true, scratch, nil)
+				PackBBF16(PanelsBF16{bp, s.k, s.n}, Matrix{b, s.n}, 0, panels)
+				PackBTBF16(PanelsBF16{bp, s.k, s.n}, Matrix{bt, s.k}, 0, panels)
+				GemmBF16(Matrix{c, s.n}, Matrix{a, s.k}, PanelsBF16{bp, s.k, s.n}, Area{0, s.m, 0, panels}, true, scratch, Ahead{})
+				GemmATBF16(Matrix{c, s.n}, Matrix{at, s.m}, PanelsBF16{bp, s.k, s.n}, Area{0, s.m, 0, panels}, true, scratch, nil)
 				RoundBF16(c, c)
 			}
 		}

@@ -26,6 +26,22 @@ const (
 	edgeRows = 48
 )
 
+// Matrix is rows of floats, Stride apart.
+type Matrix struct {
+	Data   []float32
+	Stride int
+}
+
+// Panels is the right-hand side [K, N] of a product as PackB or PackBT left it;
+// see PackB.
+type Panels struct {
+	Data []float32
+	K, N int
+}
+
+// Area is the rows M0 ≤ i < M1 and the panels P0 ≤ p < P1 of a product.
+type Area struct{ M0, M1, P0, P1 int }
+
 // Fetch is memory that will be read soon after a product. A product of many rows
 // brings it into the second-level cache on its way, where the instruction set
 // can: the multipliers need not wait for memory later. It changes no result.
@@ -74,59 +90,60 @@ func fetchPanel(bp []float32, ldp, lines, p, p1 int) Fetch {
 // fetchLeft fetches the block of a transposed left matrix [k, ·] that is transposed
 // after that of the rows from i and the steps from k0 on: the last one of a is
 // followed by next's first.
-func fetchLeft(a []float32, lda, k, k0, m0, m1, i int, next []float32) Fetch {
+func fetchLeft(a Matrix, k, k0 int, at Area, i int, next []float32) Fetch {
 	kc := min(KC, k-k0)
 	switch {
-	case i+rowBlock < m1:
-		return FetchRows(a[k0*lda+i+rowBlock:], lda, kc, kc)
+	case i+rowBlock < at.M1:
+		return FetchRows(a.Data[k0*a.Stride+i+rowBlock:], a.Stride, kc, kc)
 	case k0+KC < k:
-		return FetchRows(a[(k0+KC)*lda+m0:], lda, kc, kc)
-	case m0 < len(next):
-		return FetchRows(next[m0:], lda, kc, kc)
+		return FetchRows(a.Data[(k0+KC)*a.Stride+at.M0:], a.Stride, kc, kc)
+	case at.M0 < len(next):
+		return FetchRows(next[at.M0:], a.Stride, kc, kc)
 	}
 	return Fetch{}
 }
 
-// Gemm computes C = A·B, or C += A·B if acc, for the rows m0 ≤ i < m1 and the
-// panels p0 ≤ p < p1 of C; panel p is the columns p·NR up to (p+1)·NR or n.
+// Gemm computes an area of C = A·B, or C += A·B if acc; panel p is the columns p·NR
+// up to (p+1)·NR or n.
 //
-//	c  [·, n]  row-major, stride ldc ≥ n; only the range is written
-//	a  [·, k]  row-major, stride lda ≥ k; read in place
-//	bp [k, n]  as PackB or PackBT left it
+//	c [·, n]  only the area is written
+//	a [·, k]  read in place
+//	b [k, n]
 //
-// c and a begin at row 0 and bp at panel 0, whatever the range. c must not
-// overlap a or bp.
+// c and a begin at row 0 and b at panel 0, whatever the area. c must not overlap a
+// or b.
 //
 // The element c[i,j] is computed in one fixed way. The inner dimension is cut
 // into blocks of KC steps. A block's sum is one chain of multiply-adds that
 // starts at 0 and runs through the block in increasing order; block sums are
 // added to c[i,j] in increasing order (the first one replaces c[i,j] unless
 // acc). It follows that c[i,j] depends on row i of A and column j of B alone:
-// neither the range, nor the number of rows, nor the other rows change a bit
+// neither the area, nor the number of rows, nor the other rows change a bit
 // of it. In assembly each multiply-add rounds once, in the portable kernels
 // twice. Zeros are not skipped: 0·Inf is NaN.
 //
 // ahead is fetched on the way and changes no result.
 //
 // With k = 0 the product is 0. Gemm panics if a slice is too short for its
-// range.
-func Gemm(c []float32, ldc int, a []float32, lda int, bp []float32, k, n, m0, m1, p0, p1 int, acc bool, ahead Ahead) {
-	if !checkProduct("Gemm", c, ldc, bp, k, n, m0, m1, p0, p1) {
+// area.
+func Gemm(c, a Matrix, b Panels, at Area, acc bool, ahead Ahead) {
+	if !checkProduct("Gemm", c, b, at) {
 		return
 	}
-	checkMatrix("Gemm", "a", a, lda, m1, k)
+	k, n, m0, m1 := b.K, b.N, at.M0, at.M1
+	checkMatrix("Gemm", "a", a, m1, k)
 	if k == 0 {
 		if !acc {
-			clearRange(c, ldc, n, m0, m1, p0, p1)
+			clearArea(c, n, at)
 		}
 		return
 	}
 	if m1-m0 <= streamRows {
 		group := groupPanels(m1 - m0)
-		for p := p0; p < p1; p += group {
+		for p := at.P0; p < at.P1; p += group {
 			for k0 := 0; k0 < k; k0 += KC {
-				block(c[m0*ldc:], ldc, a[m0*lda+k0:], lda, bp[k0*NR:], k*NR,
-					min(KC, k-k0), n, m1-m0, p, min(p+group, p1), acc || k0 > 0, Ahead{})
+				block(c.Data[m0*c.Stride:], c.Stride, a.Data[m0*a.Stride+k0:], a.Stride, b.Data[k0*NR:], k*NR,
+					min(KC, k-k0), n, m1-m0, p, min(p+group, at.P1), acc || k0 > 0, Ahead{})
 			}
 		}
 		return
@@ -137,9 +154,9 @@ func Gemm(c []float32, ldc int, a []float32, lda int, bp []float32, k, n, m0, m1
 			rows := min(rowBlock, m1-i)
 			fetch := ahead
 			if ahead[0].From == nil && i == m0 {
-				fetch[0] = fetchPanel(bp[k0*NR:], k*NR, kc, p0, p1)
+				fetch[0] = fetchPanel(b.Data[k0*NR:], k*NR, kc, at.P0, at.P1)
 			}
-			block(c[i*ldc:], ldc, a[i*lda+k0:], lda, bp[k0*NR:], k*NR, kc, n, rows, p0, p1, acc || k0 > 0, fetch)
+			block(c.Data[i*c.Stride:], c.Stride, a.Data[i*a.Stride+k0:], a.Stride, b.Data[k0*NR:], k*NR, kc, n, rows, at.P0, at.P1, acc || k0 > 0, fetch)
 		}
 	}
 }
@@ -147,30 +164,30 @@ func Gemm(c []float32, ldc int, a []float32, lda int, bp []float32, k, n, m0, m1
 // GemmATScratch returns the floats of scratch that GemmAT needs, for any shape.
 func GemmATScratch() int { return rowBlock * KC }
 
-// GemmAT computes C = Aᵀ·B, or C += Aᵀ·B if acc, for the rows m0 ≤ i < m1 and
-// the panels p0 ≤ p < p1 of C, where A is stored with the inner dimension
-// first. It is the product of the weight gradient dW = Xᵀ·dY, with the k rows
-// of X and dY the tokens of the batch.
+// GemmAT computes an area of C = Aᵀ·B, or C += Aᵀ·B if acc, where A is stored with
+// the inner dimension first. It is the product of the weight gradient dW = Xᵀ·dY,
+// with the k rows of X and dY the tokens of the batch.
 //
-//	c  [·, n]  row-major, stride ldc ≥ n; only the range is written
-//	a  [k, ·]  row-major, stride lda ≥ m1
-//	bp [k, n]  as PackB or PackBT left it
+//	c [·, n]  only the area is written
+//	a [k, ·]
+//	b [k, n]
 //
 // scratch has at least GemmATScratch floats and belongs to this call alone;
 // blocks of A are transposed into it. The result has the bits that Gemm gives
 // for the transposed matrix. next, if not nil, is the A of a product with the
-// same m0 that follows, to be fetched. Panics as Gemm does.
-func GemmAT(c []float32, ldc int, a []float32, lda int, bp []float32, k, n, m0, m1, p0, p1 int, acc bool, scratch, next []float32) {
-	if !checkProduct("GemmAT", c, ldc, bp, k, n, m0, m1, p0, p1) {
+// same M0 that follows, to be fetched. Panics as Gemm does.
+func GemmAT(c, a Matrix, b Panels, at Area, acc bool, scratch, next []float32) {
+	if !checkProduct("GemmAT", c, b, at) {
 		return
 	}
-	checkMatrix("GemmAT", "a", a, lda, k, m1)
+	k, n, m0, m1 := b.K, b.N, at.M0, at.M1
+	checkMatrix("GemmAT", "a", a, k, m1)
 	if len(scratch) < GemmATScratch() {
 		panic(fmt.Sprintf("kernel: GemmAT: scratch has %d floats, needs %d", len(scratch), GemmATScratch()))
 	}
 	if k == 0 {
 		if !acc {
-			clearRange(c, ldc, n, m0, m1, p0, p1)
+			clearArea(c, n, at)
 		}
 		return
 	}
@@ -178,9 +195,9 @@ func GemmAT(c []float32, ldc int, a []float32, lda int, bp []float32, k, n, m0, 
 		kc := min(KC, k-k0)
 		for i := m0; i < m1; i += rowBlock {
 			rows := min(rowBlock, m1-i)
-			transpose(scratch, KC, a[k0*lda+i:], lda, kc, rows)
-			ahead := Ahead{fetchPanel(bp[k0*NR:], k*NR, kc, p0, p1), fetchLeft(a, lda, k, k0, m0, m1, i, next)}
-			block(c[i*ldc:], ldc, scratch, KC, bp[k0*NR:], k*NR, kc, n, rows, p0, p1, acc || k0 > 0, ahead)
+			transpose(scratch, KC, a.Data[k0*a.Stride+i:], a.Stride, kc, rows)
+			ahead := Ahead{fetchPanel(b.Data[k0*NR:], k*NR, kc, at.P0, at.P1), fetchLeft(a, k, k0, at, i, next)}
+			block(c.Data[i*c.Stride:], c.Stride, scratch, KC, b.Data[k0*NR:], k*NR, kc, n, rows, at.P0, at.P1, acc || k0 > 0, ahead)
 		}
 	}
 }
@@ -281,42 +298,49 @@ func tilePortable(c []float32, ldc int, a []float32, lda int, bp []float32, kc, 
 	}
 }
 
-// clearRange sets the range of C to zero.
-func clearRange(c []float32, ldc, n, m0, m1, p0, p1 int) {
-	for i := m0; i < m1; i++ {
-		clear(c[i*ldc+p0*NR : i*ldc+min(n, p1*NR)])
+// clearArea sets an area of C, which has n columns, to zero.
+func clearArea(c Matrix, n int, at Area) {
+	for i := at.M0; i < at.M1; i++ {
+		clear(c.Data[i*c.Stride+at.P0*NR : i*c.Stride+min(n, at.P1*NR)])
 	}
 }
 
-// checkProduct panics unless the range lies in C and bp, and reports whether
-// the range holds anything.
-func checkProduct(name string, c []float32, ldc int, bp []float32, k, n, m0, m1, p0, p1 int) bool {
-	panels := (n + NR - 1) / NR
-	if k < 0 || n < 0 || m0 < 0 || m1 < m0 || p0 < 0 || p1 < p0 || p1 > panels {
+// panels is how many a right-hand side of n columns has.
+func panels(n int) int { return (n + NR - 1) / NR }
+
+// checkArea panics unless an area is one of a product with k steps and n columns.
+func checkArea(name string, k, n int, at Area) {
+	if k < 0 || n < 0 || at.M0 < 0 || at.M1 < at.M0 || at.P0 < 0 || at.P1 < at.P0 || at.P1 > panels(n) {
 		panic(fmt.Sprintf("kernel: %s: rows %d..%d, panels %d..%d of %d with k = %d: the range is wrong",
-			name, m0, m1, p0, p1, panels, k))
+			name, at.M0, at.M1, at.P0, at.P1, panels(n), k))
 	}
-	if m0 == m1 || p0 == p1 {
+}
+
+// checkProduct panics unless the area lies in C and b, and reports whether it holds
+// anything.
+func checkProduct(name string, c Matrix, b Panels, at Area) bool {
+	checkArea(name, b.K, b.N, at)
+	if at.M0 == at.M1 || at.P0 == at.P1 {
 		return false
 	}
-	checkMatrix(name, "c", c, ldc, m1, min(n, p1*NR))
-	if len(bp) < p1*NR*k {
-		panic(fmt.Sprintf("kernel: %s: bp has %d floats, needs %d for %d panels of k = %d",
-			name, len(bp), p1*NR*k, p1, k))
+	checkMatrix(name, "c", c, at.M1, min(b.N, at.P1*NR))
+	if len(b.Data) < at.P1*NR*b.K {
+		panic(fmt.Sprintf("kernel: %s: b has %d floats, needs %d for %d panels of k = %d",
+			name, len(b.Data), at.P1*NR*b.K, at.P1, b.K))
 	}
 	return true
 }
 
-// checkMatrix panics unless x holds rows × cols with the given stride.
-func checkMatrix(name, what string, x []float32, stride, rows, cols int) {
+// checkMatrix panics unless x holds rows × cols.
+func checkMatrix(name, what string, x Matrix, rows, cols int) {
 	if rows == 0 || cols == 0 {
 		return
 	}
-	if stride < cols {
-		panic(fmt.Sprintf("kernel: %s: %s has stride %d, less than its %d columns", name, what, stride, cols))
+	if x.Stride < cols {
+		panic(fmt.Sprintf("kernel: %s: %s has stride %d, less than its %d columns", name, what, x.Stride, cols))
 	}
-	if need := (rows-1)*stride + cols; len(x) < need {
+	if need := (rows-1)*x.Stride + cols; len(x.Data) < need {
 		panic(fmt.Sprintf("kernel: %s: %s has %d floats, needs %d for %d rows of %d with stride %d",
-			name, what, len(x), need, rows, cols, stride))
+			name, what, len(x.Data), need, rows, cols, x.Stride))
 	}
 }

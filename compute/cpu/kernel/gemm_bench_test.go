@@ -34,9 +34,9 @@ func BenchmarkGemm(b *testing.B) {
 			x, w := newBuffer(1, s.m, s.k, 0, 0).x, newBuffer(2, s.k, s.n, 0, 0).x
 			c := make([]float32, s.m*s.n)
 			bp := make([]float32, PackedSize(s.k, s.n))
-			PackB(bp, w, s.n, s.k, s.n, 0, s.n/NR)
+			PackB(Panels{bp, s.k, s.n}, Matrix{w, s.n}, 0, s.n/NR)
 			for b.Loop() {
-				Gemm(c, s.n, x, s.k, bp, s.k, s.n, 0, s.m, 0, s.n/NR, false, Ahead{})
+				Gemm(Matrix{c, s.n}, Matrix{x, s.k}, Panels{bp, s.k, s.n}, Area{0, s.m, 0, s.n / NR}, false, Ahead{})
 			}
 			reportRate(b, 2*s.m*s.k*s.n)
 		})
@@ -53,9 +53,9 @@ func BenchmarkGemmAT(b *testing.B) {
 			x, w := newBuffer(1, s.k, s.m, 0, 0).x, newBuffer(2, s.k, s.n, 0, 0).x
 			c := make([]float32, s.m*s.n)
 			bp := make([]float32, PackedSize(s.k, s.n))
-			PackB(bp, w, s.n, s.k, s.n, 0, s.n/NR)
+			PackB(Panels{bp, s.k, s.n}, Matrix{w, s.n}, 0, s.n/NR)
 			for b.Loop() {
-				GemmAT(c, s.n, x, s.m, bp, s.k, s.n, 0, s.m, 0, s.n/NR, true, scratch, nil)
+				GemmAT(Matrix{c, s.n}, Matrix{x, s.m}, Panels{bp, s.k, s.n}, Area{0, s.m, 0, s.n / NR}, true, scratch, nil)
 			}
 			reportRate(b, 2*s.m*s.k*s.n)
 		})
@@ -70,13 +70,13 @@ func BenchmarkPack(b *testing.B) {
 		b.Run(fmt.Sprintf("PackB/k=%d/n=%d", s.k, s.n), func(b *testing.B) {
 			b.SetBytes(int64(4 * s.k * s.n))
 			for b.Loop() {
-				PackB(bp, w, s.n, s.k, s.n, 0, s.n/NR)
+				PackB(Panels{bp, s.k, s.n}, Matrix{w, s.n}, 0, s.n/NR)
 			}
 		})
 		b.Run(fmt.Sprintf("PackBT/k=%d/n=%d", s.k, s.n), func(b *testing.B) {
 			b.SetBytes(int64(4 * s.k * s.n))
 			for b.Loop() {
-				PackBT(bp, w, s.k, s.k, s.n, 0, s.n/NR)
+				PackBT(Panels{bp, s.k, s.n}, Matrix{w, s.k}, 0, s.n/NR)
 			}
 		})
 	}

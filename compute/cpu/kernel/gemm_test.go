@@ -66,7 +66,7 @@ func packed(t *testing.T, b buffer, k, n int) []float32 {
 	for i := range all {
 		all[i] = canary
 	}
-	PackB(all[5:5+size], b.x, b.stride, k, n, 0, (n+NR-1)/NR)
+	PackB(Panels{all[5 : 5+size], k, n}, Matrix{b.x, b.stride}, 0, (n+NR-1)/NR)
 	for i, v := range all {
 		if (i < 5 || i >= 5+size) && math.Float32bits(v) != math.Float32bits(canary) {
 			t.Fatalf("PackB wrote float %d of %d", i-5, size)
@@ -142,11 +142,11 @@ func TestProductsAgreeWithFloat64OnOddShapes(t *testing.T) {
 				what := fmt.Sprintf("m %d n %d k %d acc %t", s.m, s.n, s.k, acc)
 				before := newBuffer(seed+2000, s.m, s.n, x%5, x%6)
 				c := newBuffer(seed+2000, s.m, s.n, x%5, x%6)
-				Gemm(c.x, c.stride, a.x, a.stride, bp, s.k, s.n, 0, s.m, 0, panels, acc, Ahead{})
+				Gemm(Matrix{c.x, c.stride}, Matrix{a.x, a.stride}, Panels{bp, s.k, s.n}, Area{0, s.m, 0, panels}, acc, Ahead{})
 				checkClose(t, "Gemm "+what, c, before, a, b, s.k, s.n, s.m, acc)
 				c.check(t, "Gemm "+what)
 				d := newBuffer(seed+2000, s.m, s.n, x%5, x%6)
-				GemmAT(d.x, d.stride, at.x, at.stride, bp, s.k, s.n, 0, s.m, 0, panels, acc, scratch, nil)
+				GemmAT(Matrix{d.x, d.stride}, Matrix{at.x, at.stride}, Panels{bp, s.k, s.n}, Area{0, s.m, 0, panels}, acc, scratch, nil)
 				if !sameBits(c.all, d.all) {
 					t.Fatalf("GemmAT %s differs from Gemm of the transposed matrix", what)
 				}
@@ -215,7 +215,7 @@ func TestElementIsOneChainPerBlockAddedInOrder(t *testing.T) {
 					want.x[i*n+j] = sum
 				}
 			}
-			Gemm(c.x, n, a.x, k, bp, k, n, 0, m, 0, 2, acc, Ahead{})
+			Gemm(Matrix{c.x, n}, Matrix{a.x, k}, Panels{bp, k, n}, Area{0, m, 0, 2}, acc, Ahead{})
 			if !sameBits(c.x, want.x) {
 				t.Errorf("acc %t: Gemm's bits are not those of the documented order", acc)
 			}
@@ -231,16 +231,16 @@ func TestResultDoesNotDependOnTheRange(t *testing.T) {
 	onEachSet(t, func(t *testing.T) {
 		scratch := make([]float32, GemmATScratch())
 		whole := newBuffer(3, m, n, 2, 0)
-		Gemm(whole.x, whole.stride, a.x, a.stride, bp, k, n, 0, m, 0, 5, true, Ahead{})
+		Gemm(Matrix{whole.x, whole.stride}, Matrix{a.x, a.stride}, Panels{bp, k, n}, Area{0, m, 0, 5}, true, Ahead{})
 		for _, rows := range []int{1, 2, 3, 5, 6, 7, 11, 40, rowBlock, m} {
 			for _, panels := range []int{1, 2, 5} {
 				c, d := newBuffer(3, m, n, 2, 0), newBuffer(3, m, n, 2, 0)
 				for i := 0; i < m; i += rows {
 					for p := 0; p < 5; p += panels {
 						i1, p1 := min(m, i+rows), min(5, p+panels)
-						Gemm(c.x, c.stride, a.x, a.stride, bp, k, n, i, i1, p, p1, true, Ahead{})
+						Gemm(Matrix{c.x, c.stride}, Matrix{a.x, a.stride}, Panels{bp, k, n}, Area{i, i1, p, p1}, true, Ahead{})
 						if rows >= 40 {
-							GemmAT(d.x, d.stride, at.x, at.stride, bp, k, n, i, i1, p, p1, true, scratch, nil)
+							GemmAT(Matrix{d.x, d.stride}, Matrix{at.x, at.stride}, Panels{bp, k, n}, Area{i, i1, p, p1}, true, scratch, nil)
 						}
 					}
 				}
@@ -263,8 +263,8 @@ func TestFetchingChangesNoBit(t *testing.T) {
 	onEachSet(t, func(t *testing.T) {
 		want, wantBF16 := newBuffer(3, m, n, 2, 0), newBuffer(3, m, n, 2, 0)
 		scratch := make([]float32, GemmBF16Scratch())
-		Gemm(want.x, want.stride, a.x, a.stride, bp, k, n, 0, m, 0, 5, true, Ahead{})
-		GemmBF16(wantBF16.x, want.stride, a.x, a.stride, words, k, n, 0, m, 0, 5, true, scratch, Ahead{})
+		Gemm(Matrix{want.x, want.stride}, Matrix{a.x, a.stride}, Panels{bp, k, n}, Area{0, m, 0, 5}, true, Ahead{})
+		GemmBF16(Matrix{wantBF16.x, want.stride}, Matrix{a.x, a.stride}, PanelsBF16{words, k, n}, Area{0, m, 0, 5}, true, scratch, Ahead{})
 		fetches := []Fetch{
 			{},
 			FetchRows(b.x, n, k, k),
@@ -275,12 +275,12 @@ func TestFetchingChangesNoBit(t *testing.T) {
 		for i, x := range fetches {
 			for j, y := range fetches {
 				c := newBuffer(3, m, n, 2, 0)
-				Gemm(c.x, c.stride, a.x, a.stride, bp, k, n, 0, m, 0, 5, true, Ahead{x, y})
+				Gemm(Matrix{c.x, c.stride}, Matrix{a.x, a.stride}, Panels{bp, k, n}, Area{0, m, 0, 5}, true, Ahead{x, y})
 				if !sameBits(c.all, want.all) {
 					t.Errorf("fetching %d and %d changes the product", i, j)
 				}
 				c = newBuffer(3, m, n, 2, 0)
-				GemmBF16(c.x, c.stride, a.x, a.stride, words, k, n, 0, m, 0, 5, true, scratch, Ahead{x, y})
+				GemmBF16(Matrix{c.x, c.stride}, Matrix{a.x, a.stride}, PanelsBF16{words, k, n}, Area{0, m, 0, 5}, true, scratch, Ahead{x, y})
 				if !sameBits(c.all, wantBF16.all) {
 					t.Errorf("fetching %d and %d changes the product in bfloat16", i, j)
 				}
@@ -328,7 +328,7 @@ func TestRowDoesNotDependOnTheOtherRows(t *testing.T) {
 	onEachSet(t, func(t *testing.T) {
 		row := newBuffer(7, 1, k, 0, 0)
 		want := make([]float32, n)
-		Gemm(want, n, row.x, k, bp, k, n, 0, 1, 0, 3, false, Ahead{})
+		Gemm(Matrix{want, n}, Matrix{row.x, k}, Panels{bp, k, n}, Area{0, 1, 0, 3}, false, Ahead{})
 		for _, m := range []int{2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 40, 61, rowBlock + 3} {
 			for _, fill := range []float32{0.5, float32(math.NaN()), float32(math.Inf(1))} {
 				a := newBuffer(1, m, k, 0, 0)
@@ -339,7 +339,7 @@ func TestRowDoesNotDependOnTheOtherRows(t *testing.T) {
 					a := slices.Clone(a.x)
 					copy(a[at*k:], row.x)
 					c := make([]float32, m*n)
-					Gemm(c, n, a, k, bp, k, n, 0, m, 0, 3, false, Ahead{})
+					Gemm(Matrix{c, n}, Matrix{a, k}, Panels{bp, k, n}, Area{0, m, 0, 3}, false, Ahead{})
 					if !sameBits(c[at*n:at*n+n], want) {
 						t.Fatalf("row %d of %d beside rows of %g differs from the row alone", at, m, fill)
 					}
@@ -376,8 +376,8 @@ func TestNaNAndInfinityPropagateEvenTimesZero(t *testing.T) {
 						i, kk := m-1, k-1
 						a[i*k+kk], b[kk*n+j] = test.a, test.b
 						bp := make([]float32, PackedSize(k, n))
-						PackB(bp, b, n, k, n, 0, 2)
-						Gemm(c, n, a, k, bp, k, n, 0, m, 0, 2, true, Ahead{})
+						PackB(Panels{bp, k, n}, Matrix{b, n}, 0, 2)
+						Gemm(Matrix{c, n}, Matrix{a, k}, Panels{bp, k, n}, Area{0, m, 0, 2}, true, Ahead{})
 						got := c[i*n+j]
 						if got != test.want && !(got != got && test.want != test.want) {
 							t.Errorf("%s, m %d k %d column %d: got %g, want %g", test.name, m, k, j, got, test.want)
@@ -396,22 +396,22 @@ func TestProductOverNothing(t *testing.T) {
 	onEachSet(t, func(t *testing.T) {
 		scratch := make([]float32, GemmATScratch())
 		c := []float32{1, 2, 3, 4, 5, 6}
-		Gemm(c, 3, nil, 0, nil, 0, 2, 0, 2, 0, 1, true, Ahead{})
+		Gemm(Matrix{c, 3}, Matrix{nil, 0}, Panels{nil, 0, 2}, Area{0, 2, 0, 1}, true, Ahead{})
 		if !slices.Equal(c, []float32{1, 2, 3, 4, 5, 6}) {
 			t.Errorf("k = 0 with acc changed C to %v", c)
 		}
-		Gemm(c, 3, nil, 0, nil, 0, 2, 1, 2, 0, 1, false, Ahead{})
+		Gemm(Matrix{c, 3}, Matrix{nil, 0}, Panels{nil, 0, 2}, Area{1, 2, 0, 1}, false, Ahead{})
 		if !slices.Equal(c, []float32{1, 2, 3, 0, 0, 6}) {
 			t.Errorf("k = 0 gave %v", c)
 		}
-		GemmAT(c, 3, nil, 2, nil, 0, 2, 0, 1, 0, 1, false, scratch, nil)
+		GemmAT(Matrix{c, 3}, Matrix{nil, 2}, Panels{nil, 0, 2}, Area{0, 1, 0, 1}, false, scratch, nil)
 		if !slices.Equal(c, []float32{0, 0, 3, 0, 0, 6}) {
 			t.Errorf("GemmAT with k = 0 gave %v", c)
 		}
-		Gemm(nil, 0, nil, 0, nil, 5, 7, 3, 3, 0, 1, false, Ahead{})
-		Gemm(nil, 0, nil, 0, nil, 5, 7, 0, 3, 1, 1, false, Ahead{})
-		PackB(nil, nil, 0, 0, 0, 0, 0)
-		PackBT(nil, nil, 0, 0, 20, 0, 2)
+		Gemm(Matrix{nil, 0}, Matrix{nil, 0}, Panels{nil, 5, 7}, Area{3, 3, 0, 1}, false, Ahead{})
+		Gemm(Matrix{nil, 0}, Matrix{nil, 0}, Panels{nil, 5, 7}, Area{0, 3, 1, 1}, false, Ahead{})
+		PackB(Panels{nil, 0, 0}, Matrix{nil, 0}, 0, 0)
+		PackBT(Panels{nil, 0, 20}, Matrix{nil, 0}, 0, 2)
 	})
 }
 
@@ -421,21 +421,39 @@ func TestShortSlicesPanic(t *testing.T) {
 	full := PackedSize(k, n)
 	scratch := x(GemmATScratch())
 	tests := map[string]func(){
-		"Gemm c":          func() { Gemm(x(m*n-1), n, x(m*k), k, x(full), k, n, 0, m, 0, 2, false, Ahead{}) },
-		"Gemm a":          func() { Gemm(x(m*n), n, x(m*k-1), k, x(full), k, n, 0, m, 0, 2, false, Ahead{}) },
-		"Gemm bp":         func() { Gemm(x(m*n), n, x(m*k), k, x(full-1), k, n, 0, m, 0, 2, false, Ahead{}) },
-		"Gemm ldc":        func() { Gemm(x(m*n), n-1, x(m*k), k, x(full), k, n, 0, m, 0, 2, false, Ahead{}) },
-		"Gemm lda":        func() { Gemm(x(m*n), n, x(m*k), k-1, x(full), k, n, 0, m, 0, 2, false, Ahead{}) },
-		"Gemm panels":     func() { Gemm(x(9*m*n), n, x(m*k), k, x(9*full), k, n, 0, m, 0, 3, false, Ahead{}) },
-		"Gemm rows":       func() { Gemm(x(m*n), n, x(m*k), k, x(full), k, n, -1, m, 0, 2, false, Ahead{}) },
-		"GemmAT a":        func() { GemmAT(x(m*n), n, x(m*k-1), m, x(full), k, n, 0, m, 0, 2, false, scratch, nil) },
-		"GemmAT scratch":  func() { GemmAT(x(m*n), n, x(m*k), m, x(full), k, n, 0, m, 0, 2, false, scratch[1:], nil) },
-		"PackB b":         func() { PackB(x(full), x(k*n-1), n, k, n, 0, 2) },
-		"PackB dst":       func() { PackB(x(full-1), x(k*n), n, k, n, 0, 2) },
-		"PackBT b":        func() { PackBT(x(full), x(k*n-1), k, k, n, 0, 2) },
-		"PackBT dst":      func() { PackBT(x(full-1), x(k*n), k, k, n, 0, 2) },
-		"PackBT panels":   func() { PackBT(x(9*full), x(k*n), k, k, n, 0, 3) },
-		"PackB backwards": func() { PackB(x(full), x(k*n), n, k, n, 1, 0) },
+		"Gemm c": func() {
+			Gemm(Matrix{x(m*n - 1), n}, Matrix{x(m * k), k}, Panels{x(full), k, n}, Area{0, m, 0, 2}, false, Ahead{})
+		},
+		"Gemm a": func() {
+			Gemm(Matrix{x(m * n), n}, Matrix{x(m*k - 1), k}, Panels{x(full), k, n}, Area{0, m, 0, 2}, false, Ahead{})
+		},
+		"Gemm bp": func() {
+			Gemm(Matrix{x(m * n), n}, Matrix{x(m * k), k}, Panels{x(full - 1), k, n}, Area{0, m, 0, 2}, false, Ahead{})
+		},
+		"Gemm ldc": func() {
+			Gemm(Matrix{x(m * n), n - 1}, Matrix{x(m * k), k}, Panels{x(full), k, n}, Area{0, m, 0, 2}, false, Ahead{})
+		},
+		"Gemm lda": func() {
+			Gemm(Matrix{x(m * n), n}, Matrix{x(m * k), k - 1}, Panels{x(full), k, n}, Area{0, m, 0, 2}, false, Ahead{})
+		},
+		"Gemm panels": func() {
+			Gemm(Matrix{x(9 * m * n), n}, Matrix{x(m * k), k}, Panels{x(9 * full), k, n}, Area{0, m, 0, 3}, false, Ahead{})
+		},
+		"Gemm rows": func() {
+			Gemm(Matrix{x(m * n), n}, Matrix{x(m * k), k}, Panels{x(full), k, n}, Area{-1, m, 0, 2}, false, Ahead{})
+		},
+		"GemmAT a": func() {
+			GemmAT(Matrix{x(m * n), n}, Matrix{x(m*k - 1), m}, Panels{x(full), k, n}, Area{0, m, 0, 2}, false, scratch, nil)
+		},
+		"GemmAT scratch": func() {
+			GemmAT(Matrix{x(m * n), n}, Matrix{x(m * k), m}, Panels{x(full), k, n}, Area{0, m, 0, 2}, false, scratch[1:], nil)
+		},
+		"PackB b":         func() { PackB(Panels{x(full), k, n}, Matrix{x(k*n - 1), n}, 0, 2) },
+		"PackB dst":       func() { PackB(Panels{x(full - 1), k, n}, Matrix{x(k * n), n}, 0, 2) },
+		"PackBT b":        func() { PackBT(Panels{x(full), k, n}, Matrix{x(k*n - 1), k}, 0, 2) },
+		"PackBT dst":      func() { PackBT(Panels{x(full - 1), k, n}, Matrix{x(k * n), k}, 0, 2) },
+		"PackBT panels":   func() { PackBT(Panels{x(9 * full), k, n}, Matrix{x(k * n), k}, 0, 3) },
+		"PackB backwards": func() { PackB(Panels{x(full), k, n}, Matrix{x(k * n), n}, 1, 0) },
 	}
 	for name, f := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -460,9 +478,9 @@ func TestPackingKeepsEveryElementAndPadsWithZeros(t *testing.T) {
 				one := newBuffer(9, 1, size, 0, k%3)
 				two := newBuffer(9, 1, size, 0, k%3)
 				for p := range panels {
-					PackB(one.x, b.x, b.stride, k, n, p, p+1)
+					PackB(Panels{one.x, k, n}, Matrix{b.x, b.stride}, p, p+1)
 				}
-				PackBT(two.x, bt.x, bt.stride, k, n, 0, panels)
+				PackBT(Panels{two.x, k, n}, Matrix{bt.x, bt.stride}, 0, panels)
 				one.check(t, "PackB")
 				two.check(t, "PackBT")
 				for p := range panels {
@@ -491,10 +509,10 @@ func TestProductsAllocateNothing(t *testing.T) {
 	scratch := make([]float32, GemmATScratch())
 	onEachSet(t, func(t *testing.T) {
 		allocs := testing.AllocsPerRun(5, func() {
-			PackB(bp, b, n, k, n, 0, 2)
-			PackBT(bp, b, k, k, n, 0, 2)
-			Gemm(c, n, a, k, bp, k, n, 0, m, 0, 2, false, Ahead{})
-			GemmAT(c, n, a, m, bp, k, n, 0, m, 0, 2, true, scratch, nil)
+			PackB(Panels{bp, k, n}, Matrix{b, n}, 0, 2)
+			PackBT(Panels{bp, k, n}, Matrix{b, k}, 0, 2)
+			Gemm(Matrix{c, n}, Matrix{a, k}, Panels{bp, k, n}, Area{0, m, 0, 2}, false, Ahead{})
+			GemmAT(Matrix{c, n}, Matrix{a, m}, Panels{bp, k, n}, Area{0, m, 0, 2}, true, scratch, nil)
 		})
 		if allocs != 0 {
 			t.Errorf("%g allocations", allocs)

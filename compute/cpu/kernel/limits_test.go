@@ -96,10 +96,12 @@ func TestNoCallOfAssemblyTakesLong(t *testing.T) {
 	const panels = 4
 	a, c := make([]float32, rowBlock*KC), make([]float32, rowBlock*panels*NR)
 	b, words := make([]float32, panels*NR*KC), make([]uint32, panels*NR*KC/2)
-	calls["a block of a product"] = func() { Gemm(c, panels*NR, a, KC, b, KC, panels*NR, 0, rowBlock, 0, 3, false, Ahead{}) }
+	calls["a block of a product"] = func() {
+		Gemm(Matrix{c, panels * NR}, Matrix{a, KC}, Panels{b, KC, panels * NR}, Area{0, rowBlock, 0, 3}, false, Ahead{})
+	}
 	scratch := make([]float32, GemmBF16Scratch())
 	calls["a block of a bfloat16 product"] = func() {
-		GemmBF16(c, panels*NR, a, KC, words, KC, panels*NR, 0, rowBlock, 0, 3, false, scratch, Ahead{})
+		GemmBF16(Matrix{c, panels * NR}, Matrix{a, KC}, PanelsBF16{words, KC, panels * NR}, Area{0, rowBlock, 0, 3}, false, scratch, Ahead{})
 	}
 	calls["peak"] = func() { Peak(1 << 14) }
 

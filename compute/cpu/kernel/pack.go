@@ -10,44 +10,45 @@ const packRows = 64
 // ⌈n/NR⌉ · NR · k.
 func PackedSize(k, n int) int { return (n + NR - 1) / NR * NR * k }
 
-// PackB packs the panels p0 ≤ p < p1 of the matrix b [k, n], row-major with
-// stride ldb ≥ n, into dst, which begins at panel 0 and has PackedSize(k, n)
-// floats. Panel p holds the columns p·NR up to (p+1)·NR as [k][NR]; columns
+// PackB packs the panels p0 ≤ p < p1 of the matrix b [k, n] into dst, which begins
+// at panel 0 and has PackedSize(k, n) floats. Panel p holds the columns p·NR up to (p+1)·NR as [k][NR]; columns
 // past n are set to zero. It panics if a slice is too short.
-func PackB(dst, b []float32, ldb, k, n, p0, p1 int) {
-	if !checkPack("PackB", dst, k, n, p0, p1) {
+func PackB(dst Panels, b Matrix, p0, p1 int) {
+	if !checkPack("PackB", dst, p0, p1) {
 		return
 	}
-	checkMatrix("PackB", "b", b, ldb, k, min(n, p1*NR))
+	k, n := dst.K, dst.N
+	checkMatrix("PackB", "b", b, k, min(n, p1*NR))
 	for k0 := 0; k0 < k; k0 += packRows {
 		rows := min(packRows, k-k0)
 		for p := p0; p < p1; p++ {
-			to := dst[(p*k+k0)*NR : (p*k+k0+rows)*NR]
-			from := b[k0*ldb+p*NR:]
+			to := dst.Data[(p*k+k0)*NR : (p*k+k0+rows)*NR]
+			from := b.Data[k0*b.Stride+p*NR:]
 			if cols := n - p*NR; cols < NR {
 				for r := 0; r < rows; r++ {
 					row := to[r*NR : (r+1)*NR]
-					copy(row, from[r*ldb:r*ldb+cols])
+					copy(row, from[r*b.Stride:r*b.Stride+cols])
 					clear(row[cols:])
 				}
 				continue
 			}
-			copyPanel(to, from, ldb, rows)
+			copyPanel(to, from, b.Stride, rows)
 		}
 	}
 }
 
-// PackBT packs as PackB does from the transposed matrix b [n, k], row-major
-// with stride ldb ≥ k: a weight stored as [out, in].
-func PackBT(dst, b []float32, ldb, k, n, p0, p1 int) {
-	if !checkPack("PackBT", dst, k, n, p0, p1) {
+// PackBT packs as PackB does from the transposed matrix b [n, k]: a weight stored
+// as [out, in].
+func PackBT(dst Panels, b Matrix, p0, p1 int) {
+	if !checkPack("PackBT", dst, p0, p1) {
 		return
 	}
-	checkMatrix("PackBT", "b", b, ldb, min(n, p1*NR), k)
+	k, n := dst.K, dst.N
+	checkMatrix("PackBT", "b", b, min(n, p1*NR), k)
 	for p := p0; p < p1; p++ {
-		to := dst[p*k*NR : (p+1)*k*NR]
+		to := dst.Data[p*k*NR : (p+1)*k*NR]
 		cols := min(NR, n-p*NR)
-		transpose(to, NR, b[p*NR*ldb:], ldb, cols, k)
+		transpose(to, NR, b.Data[p*NR*b.Stride:], b.Stride, cols, k)
 		if cols < NR {
 			for r := 0; r < k; r++ {
 				clear(to[r*NR+cols : (r+1)*NR])
@@ -72,16 +73,13 @@ func transposePortable(dst []float32, ldd int, src []float32, lds, rows, cols in
 	}
 }
 
-// checkPack panics unless the range lies in dst, and reports whether it holds
+// checkPack panics unless the panels lie in dst, and reports whether they hold
 // anything.
-func checkPack(name string, dst []float32, k, n, p0, p1 int) bool {
-	panels := (n + NR - 1) / NR
-	if k < 0 || n < 0 || p0 < 0 || p1 < p0 || p1 > panels {
-		panic(fmt.Sprintf("kernel: %s: panels %d..%d of %d with k = %d: the range is wrong", name, p0, p1, panels, k))
-	}
-	if len(dst) < p1*NR*k {
+func checkPack(name string, dst Panels, p0, p1 int) bool {
+	checkArea(name, dst.K, dst.N, Area{P0: p0, P1: p1})
+	if len(dst.Data) < p1*NR*dst.K {
 		panic(fmt.Sprintf("kernel: %s: dst has %d floats, needs %d for %d panels of k = %d",
-			name, len(dst), p1*NR*k, p1, k))
+			name, len(dst.Data), p1*NR*dst.K, p1, dst.K))
 	}
-	return p0 < p1 && k > 0
+	return p0 < p1 && dst.K > 0
 }
