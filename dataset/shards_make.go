@@ -39,16 +39,21 @@ func MakeShards(ctx context.Context, folder string, s Source) (*Shards, error) {
 	if damage != nil {
 		s.Damaged(fmt.Errorf("%w; tokenising again", damage))
 	}
-	w, err := NewShardWriter(folder, ShardOptions{VocabSize: s.Tokenizer.VocabSize(), EndToken: end, Source: source})
-	if err != nil {
-		return nil, err
+	var w *ShardWriter
+	begin := func() (err error) {
+		w, err = NewShardWriter(folder, ShardOptions{VocabSize: s.Tokenizer.VocabSize(), EndToken: end, Source: source})
+		return err
 	}
-	defer w.Abort()
 	var ids []int32
 	var n int64
 	for text, err := range s.Documents {
 		if err == nil && ctx.Err() != nil {
 			err = context.Cause(ctx)
+		}
+		if err == nil && w == nil { // a text that cannot be read leaves no folder
+			if err = begin(); err == nil {
+				defer w.Abort()
+			}
 		}
 		if err == nil {
 			ids = s.Tokenizer.AppendEncode(ids[:0], text)
@@ -59,6 +64,11 @@ func MakeShards(ctx context.Context, folder string, s Source) (*Shards, error) {
 		}
 		if n++; s.Shown != nil {
 			s.Shown(n)
+		}
+	}
+	if w == nil {
+		if err := begin(); err != nil {
+			return nil, err
 		}
 	}
 	if _, err := w.Close(); err != nil {

@@ -7,7 +7,6 @@ import (
 
 	"github.com/seed-b72bdb6c/alma/artifact"
 	"github.com/seed-b72bdb6c/alma/artifact/gguf"
-	"github.com/seed-b72bdb6c/alma/compute"
 	"github.com/seed-b72bdb6c/alma/tokenizer"
 )
 
@@ -51,7 +50,7 @@ func WriteGGUF(w io.Writer, m *Model, t *tokenizer.Tokenizer, about About, kind 
 			}
 		}
 		tensor.Values = func() ([]float32, error) {
-			values, err := compute.Values(m.Store, p.Name)
+			values, err := m.intact(p)
 			if err != nil {
 				return nil, err
 			}

@@ -59,15 +59,21 @@ func (m *Model) WriteWeights(w io.Writer, dtype string) error {
 // tensor is a parameter under a name of a file.
 func (m *Model) tensor(name string, p Parameter, dtype string) artifact.Tensor {
 	return artifact.Tensor{Name: name, DType: dtype, Shape: p.Shape, Read: func() ([]float32, error) {
-		if err := compute.Verify(m.Store, p.Name); err != nil {
-			return nil, artifact.Mark(artifact.ErrCorrupt, fmt.Errorf("saving model: %w", err))
-		}
-		data, err := compute.Values(m.Store, p.Name)
+		data, err := m.intact(p)
 		if err != nil {
 			return nil, err
 		}
 		return data, writable(p.Name, data, dtype)
 	}}
+}
+
+// intact returns a parameter's numbers, which must be those that were last written
+// there.
+func (m *Model) intact(p Parameter) ([]float32, error) {
+	if err := compute.Verify(m.Store, p.Name); err != nil {
+		return nil, artifact.Mark(artifact.ErrCorrupt, fmt.Errorf("saving model: %w", err))
+	}
+	return compute.Values(m.Store, p.Name)
 }
 
 // writable refuses numbers that are not finite in the type they are written
