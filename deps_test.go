@@ -200,6 +200,53 @@ func TestPackagesImportOnlyLowerFloorsAndTheirParents(t *testing.T) {
 	}
 }
 
+// The table of docs/architecture.md says the same as this file: every package that
+// there is stands in it, on its floor, and nothing else does.
+func TestTheTableOfTheHouseIsTrue(t *testing.T) {
+	text, err := os.ReadFile("docs/architecture.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	drawn := map[string]int{}
+	for line := range strings.SplitSeq(string(text), "\n") {
+		cells := strings.Split(line, "|")
+		if len(cells) < 4 {
+			continue
+		}
+		floor, err := strconv.Atoi(strings.TrimSpace(cells[1]))
+		if err != nil {
+			continue
+		}
+		for i, name := range strings.Split(cells[2], "`") {
+			if i%2 == 0 {
+				continue
+			}
+			if _, twice := drawn[name]; twice {
+				t.Errorf("docs/architecture.md draws %s twice", name)
+			}
+			drawn[name] = floor
+		}
+	}
+	there := map[string]bool{}
+	eachSource(t, func(pkg, _ string) { there[pkg] = pkg != "." })
+	for pkg, real := range there {
+		floor, ok := floorOf(pkg)
+		if !real || !ok { // the other test says so
+			continue
+		}
+		if at, ok := drawn[pkg]; !ok {
+			t.Errorf("docs/architecture.md does not draw %s (floor %d)", pkg, floor)
+		} else if at != floor {
+			t.Errorf("docs/architecture.md draws %s on floor %d, and its floor is %d", pkg, at, floor)
+		}
+	}
+	for name := range drawn {
+		if !there[name] {
+			t.Errorf("docs/architecture.md draws %s, and there is no such package", name)
+		}
+	}
+}
+
 // eachSource visits the Go and assembly files of the module, but not those of
 // modules inside it, nor what the go command ignores.
 func eachSource(t *testing.T, visit func(pkg, file string)) {
