@@ -105,6 +105,14 @@ func (e Errors) Unwrap() []error {
 	return out
 }
 
+// didYouMean stands between what was found and a list of what there is.
+func didYouMean(near string) string {
+	if near == "" {
+		return ";"
+	}
+	return "; did you mean " + near + "?"
+}
+
 // nearest returns the candidate with the smallest edit distance to name, or ""
 // when none is near enough to be meant. The first of equals wins.
 func nearest(name string, candidates []string) string {

@@ -78,9 +78,9 @@ func (r *reader) reference(recipe *Recipe, from *Step, in stage.Input, f *field,
 			}
 			near := nearest(part, partNames(outputs))
 			if near != "" {
-				near = fmt.Sprintf("; did you mean %s.%s?", name, near)
+				near = name + "." + near
 			}
-			return fail("stage %s (%s) has no part %q%s it has %s", name, step.Stage.Kind, part, strings.TrimSuffix(near, ";")+";", strings.Join(parts, ", "))
+			return fail("stage %s (%s) has no part %q%s it has %s", name, step.Stage.Kind, part, didYouMean(near), strings.Join(parts, ", "))
 		}
 		if !in.Accepts(ref.Output.Kind) {
 			return fail("%s is %s, needs %s", text, article(ref.Output.Kind), kindNames(in.Kinds))

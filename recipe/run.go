@@ -31,11 +31,7 @@ func (s Selection) check(r *Recipe) error {
 		if name == "" || r.Step(name) != nil {
 			continue
 		}
-		hint := ""
-		if near := nearest(name, r.names()); near != "" {
-			hint = fmt.Sprintf("; did you mean %s?", near)
-		}
-		return artifact.Errorf(artifact.ErrUsage, "choosing stages: %s has no stage %q%s it has %s", r.File, name, strings.TrimSuffix(hint, ";")+";", strings.Join(r.names(), ", "))
+		return artifact.Errorf(artifact.ErrUsage, "choosing stages: %s has no stage %q%s it has %s", r.File, name, didYouMean(nearest(name, r.names())), strings.Join(r.names(), ", "))
 	}
 	if len(s.Only) > 0 && (s.From != "" || s.Until != "") {
 		return artifact.Errorf(artifact.ErrUsage, "choosing stages: --only goes with neither --from nor --until")

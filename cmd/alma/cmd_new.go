@@ -65,11 +65,11 @@ func carriedNames() []string {
 func carriedRecipe(name string) ([]byte, error) {
 	text, err := recipes.Files.ReadFile(name + ".yaml")
 	if err != nil {
-		hint := ""
+		hint := ";"
 		if near := nearest(name, carriedNames()); near != "" {
 			hint = "; did you mean " + near + "?"
 		}
-		return nil, artifact.Errorf(artifact.ErrNotFound, "choosing a recipe: there is none called %q%s there are %s", name, strings.TrimSuffix(hint, ";")+";", strings.Join(carriedNames(), ", "))
+		return nil, artifact.Errorf(artifact.ErrNotFound, "choosing a recipe: there is none called %q%s there are %s", name, hint, strings.Join(carriedNames(), ", "))
 	}
 	return text, nil
 }

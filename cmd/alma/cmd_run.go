@@ -94,14 +94,18 @@ the report is there all the same, and the exit code is 5.`,
 	return cmd
 }
 
-// measuredPeak is the machine's peak in FLOP/s, 0 if no engine can be had.
+// measuredPeak is the machine's peak in FLOP/s, measured once; 0 if no engine can be
+// had.
 func (c *call) measuredPeak() float64 {
-	engine, err := c.newEngine()
-	if err != nil {
-		return 0
+	if c.peak == 0 {
+		engine, err := c.newEngine()
+		if err != nil {
+			return 0
+		}
+		defer engine.Close()
+		c.peak = engine.MeasurePeak() * 1e9
 	}
-	defer engine.Close()
-	return engine.MeasurePeak() * 1e9
+	return c.peak
 }
 
 // dryRun shows what a run would do.
@@ -110,8 +114,8 @@ func (c *call) dryRun(r *recipe.Recipe, out string, which recipe.Selection) erro
 	if err != nil {
 		return err
 	}
-	defer engine.Close()
-	plan, err := r.Plan(out, engine.MeasurePeak()*1e9, which)
+	engine.Close()
+	plan, err := r.Plan(out, c.measuredPeak(), which)
 	if err != nil {
 		return err
 	}

@@ -227,6 +227,8 @@ type call struct {
 
 	checkpointSteps int
 
+	peak float64 // of the machine in FLOP/s, 0 before it was measured
+
 	// resumable is set by verbs that go on where they were interrupted.
 	resumable bool
 }
