@@ -19,7 +19,7 @@ var (
 
 // checkpoints writes the checkpoints of a run: between two steps, or in the
 // background, from a snapshot, while the next steps go on. At most one write is
-// under way.
+// under way, or the making of memory for snapshots.
 type checkpoints struct {
 	*Loop
 	log   *loopLog
@@ -27,22 +27,23 @@ type checkpoints struct {
 	begun time.Time     // when it was
 	took  time.Duration // to write the last one
 	under chan written  // the write under way; nil: none
+	room  bool          // the memory for snapshots was asked for
 	// inPlace: a snapshot does not fit into memory, so that the steps wait for
 	// every write.
-	inPlace, sized bool
+	inPlace bool
 }
 
 // written is how a write ended.
 type written struct {
-	took time.Duration
+	took time.Duration // 0: nothing was written
 	err  error
 }
 
 const (
 	// writeShare is the most that writing may take of the time. On two processors
-	// the steps beside a write run at half their rate at the worst, which makes it
-	// 3.5 % of their time (docs/reliability.md has what was measured).
-	writeShare = .07
+	// the steps beside a write lose a third to six tenths of their rate, by what else
+	// the machine does (docs/reliability.md): at most 3 % of the time.
+	writeShare = .05
 	// longestInterval bounds the work that may be lost where writing is slow.
 	longestInterval = 10 * time.Minute
 )
@@ -64,11 +65,53 @@ func (c *checkpoints) now(state *trainerState) error { return c.take(state, fals
 
 // behind has a checkpoint written while the next steps go on.
 func (c *checkpoints) behind(state *trainerState) error {
-	if !c.sized {
-		c.sized = true
-		c.inPlace = !c.fits()
-	}
+	c.makeRoom()
 	return c.take(state, !c.inPlace)
+}
+
+// prepare makes the memory for snapshots in the background, half of the interval
+// before the first: that takes longer than a snapshot.
+func (c *checkpoints) prepare() {
+	if !c.room && c.under == nil && time.Since(c.begun) >= c.CheckpointEvery/2 {
+		if all := c.makeRoom(); all != nil {
+			c.background(func() written { return written{err: all()} })
+		}
+	}
+}
+
+// makeRoom finds out, once, whether there is memory for snapshots, and returns what
+// takes it.
+func (c *checkpoints) makeRoom() func() error {
+	if c.room {
+		return nil
+	}
+	c.room = true
+	var size int64
+	var rooms []Room
+	for _, s := range c.States {
+		room := s.Room()
+		size += room.Bytes
+		if room.Make != nil {
+			rooms = append(rooms, room)
+		}
+	}
+	if c.inPlace = !c.fits(size); c.inPlace {
+		return nil
+	}
+	return func() error {
+		for _, room := range rooms {
+			if err := room.Make(); err != nil {
+				return fmt.Errorf("making room for checkpoints of %s: %w", c.Stage, err)
+			}
+		}
+		return nil
+	}
+}
+
+// background runs what the steps need not wait for.
+func (c *checkpoints) background(do func() written) {
+	c.under = make(chan written, 1)
+	go func(done chan<- written) { done <- do() }(c.under)
 }
 
 func (c *checkpoints) take(state *trainerState, behind bool) error {
@@ -102,13 +145,15 @@ func (c *checkpoints) take(state *trainerState, behind bool) error {
 	if !behind {
 		return c.end(timed())
 	}
-	c.under = make(chan written, 1)
-	go func(done chan<- written) { done <- timed() }(c.under)
+	c.background(timed)
 	return nil
 }
 
 func (c *checkpoints) end(w written) error {
-	c.under, c.took = nil, w.took
+	c.under = nil
+	if w.took > 0 {
+		c.took = w.took
+	}
 	return w.err
 }
 
@@ -136,13 +181,9 @@ func (c *checkpoints) files(state *trainerState, copied bool) (artifact.Contents
 	return files, nil
 }
 
-// fits tells whether there is memory for a snapshot, and says so where not. An
-// eighth of the memory is left alone.
-func (c *checkpoints) fits() bool {
-	var size int64
-	for _, s := range c.States {
-		size += s.SnapshotSize()
-	}
+// fits tells whether there is memory for snapshots of a size, and says so where
+// not. An eighth of the memory is left alone.
+func (c *checkpoints) fits(size int64) bool {
 	left := c.Memory - c.Memory/8 - progress.ResidentMemory()
 	if c.Memory == 0 || size <= left {
 		return true

@@ -57,6 +57,10 @@ func BenchmarkCheckpointBesideTraining(b *testing.B) {
 	}
 	defer log.close()
 	c := &checkpoints{Loop: loop, log: log, saved: -1}
+	c.prepare() // half a minute before the first
+	if err := c.wait(); err != nil {
+		b.Fatal(err)
+	}
 	timed := func() float64 {
 		start := time.Now()
 		step()

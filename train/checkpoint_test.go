@@ -38,7 +38,7 @@ func (s *gatedState) files() artifact.Contents {
 
 func (s *gatedState) Save() (artifact.Contents, error)     { s.saves++; return s.files(), nil }
 func (s *gatedState) Snapshot() (artifact.Contents, error) { s.snapshots++; return s.files(), nil }
-func (s *gatedState) SnapshotSize() int64                  { return 0 }
+func (s *gatedState) Room() Room                           { return Room{} }
 func (s *gatedState) Load(*artifact.Checkpoint) error      { return nil }
 
 func contents(t testing.TB, files artifact.Contents) map[string][]byte {
@@ -210,5 +210,42 @@ func TestWithoutMemoryForASnapshotTheStepsWaitAndTheLogSaysSo(t *testing.T) {
 	}
 	if log := r.output.String(); strings.Count(log, "the steps wait while a checkpoint is written") != 1 {
 		t.Errorf("the log is\n%s", log)
+	}
+}
+
+func TestTheMemoryForSnapshotsIsMadeBeforeTheFirst(t *testing.T) {
+	s := exactState(t, newEngine(t, 1), model.Llama, nil)
+	c := &checkpoints{Loop: &Loop{States: []State{s}, CheckpointEvery: time.Hour}, begun: time.Now().Add(-20 * time.Minute)}
+	if c.prepare(); c.under != nil {
+		t.Error("made within the first half of the interval")
+	}
+	c.begun = c.begun.Add(-20 * time.Minute)
+	if c.prepare(); c.under == nil {
+		t.Fatal("not made in the second half of the interval")
+	}
+	if err := c.wait(); err != nil {
+		t.Fatal(err)
+	}
+	if c.prepare(); c.under != nil {
+		t.Error("made twice")
+	}
+	for _, name := range s.arrays() {
+		if shape, ok := s.copies.store.Shape(name); !ok || s.Room().Bytes < 4*int64(shape.Size()) {
+			t.Errorf("there is no room for %s", name)
+		}
+	}
+	saved, err := s.Save()
+	if err != nil {
+		t.Fatal(err)
+	}
+	snapshot, err := s.Snapshot()
+	if err != nil {
+		t.Fatal(err)
+	}
+	want, got := contents(t, saved), contents(t, snapshot)
+	for name := range want {
+		if !bytes.Equal(got[name], want[name]) {
+			t.Errorf("%s of the snapshot differs", name)
+		}
 	}
 }

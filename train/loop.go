@@ -222,6 +222,7 @@ func (r *loopRun) next(ctx context.Context) error {
 	case r.checkpoints.due(r.state.Step):
 		return r.checkpoints.behind(&r.state)
 	}
+	r.checkpoints.prepare()
 	return nil
 }
 

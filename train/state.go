@@ -17,11 +17,20 @@ type State interface {
 	// to it before they are written. It may take the memory of the last snapshot,
 	// whose files are then not written any more.
 	Snapshot() (artifact.Contents, error)
-	// SnapshotSize is the memory in bytes that a snapshot takes.
-	SnapshotSize() int64
+	// Room is the memory that a snapshot takes.
+	Room() Room
 	// Load takes the state back from a checkpoint. After an error, which ends the
 	// run, it may have taken a part.
 	Load(*artifact.Checkpoint) error
+}
+
+// Room is memory for a snapshot.
+type Room struct {
+	Bytes int64
+	// Make takes the memory before the first snapshot does, so that this need only
+	// copy. It may run while the state changes, but not beside a snapshot. nil: there
+	// is nothing to be made.
+	Make func() error
 }
 
 // ModelState is a model with its optimizer. Its files are those of a model
@@ -60,8 +69,8 @@ func (s *ModelState) Snapshot() (artifact.Contents, error) {
 	return s.files(m, &o)
 }
 
-// SnapshotSize implements [State].
-func (s *ModelState) SnapshotSize() int64 { return sizeOf(s.Model, s.arrays()) }
+// Room implements [State].
+func (s *ModelState) Room() Room { return s.copies.Room(s.Model, s.arrays()) }
 
 // arrays are those of the Store that the files hold.
 func (s *ModelState) arrays() []string { return append(s.weights(), s.moments()...) }
@@ -138,16 +147,12 @@ type Copies struct{ store compute.Store }
 // Of copies arrays of a model, and returns the model with the copies in place of
 // its Store. Copies of before are gone.
 func (c *Copies) Of(m *model.Model, arrays []string) (*model.Model, error) {
-	if c.store == nil {
-		c.store = m.Engine.NewStore()
+	if err := c.define(m, arrays); err != nil {
+		return nil, err
 	}
 	for _, name := range arrays {
 		values, err := compute.Values(m.Store, name)
 		if err != nil {
-			return nil, err
-		}
-		shape, _ := m.Store.Shape(name)
-		if err := c.store.Define(name, shape...); err != nil {
 			return nil, err
 		}
 		if err := c.store.Write(name, values); err != nil {
@@ -162,11 +167,43 @@ func (c *Copies) Of(m *model.Model, arrays []string) (*model.Model, error) {
 	return &then, nil
 }
 
-// sizeOf is the memory of arrays in bytes.
-func sizeOf(m *model.Model, arrays []string) (bytes int64) {
+// Room is the memory of copies of arrays.
+func (c *Copies) Room(m *model.Model, arrays []string) (r Room) {
+	err := c.define(m, arrays)
+	largest := 0
+	sizes := make([]int, len(arrays))
+	for i, name := range arrays {
+		shape, _ := m.Store.Shape(name)
+		sizes[i] = shape.Size()
+		r.Bytes += 4 * int64(sizes[i])
+		largest = max(largest, sizes[i])
+	}
+	r.Make = func() error {
+		if err != nil {
+			return err
+		}
+		zeros := make([]float32, largest)
+		for i, name := range arrays {
+			if err := c.store.Write(name, zeros[:sizes[i]]); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	return r
+}
+
+// define has the Store of copies hold arrays, which take no memory before they are
+// written.
+func (c *Copies) define(m *model.Model, arrays []string) error {
+	if c.store == nil {
+		c.store = m.Engine.NewStore()
+	}
 	for _, name := range arrays {
 		shape, _ := m.Store.Shape(name)
-		bytes += 4 * int64(shape.Size())
+		if err := c.store.Define(name, shape...); err != nil {
+			return err
+		}
 	}
-	return bytes
+	return nil
 }

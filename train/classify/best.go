@@ -6,7 +6,6 @@ import (
 	"io"
 
 	"github.com/seed-b72bdb6c/alma/artifact"
-	"github.com/seed-b72bdb6c/alma/compute"
 	"github.com/seed-b72bdb6c/alma/model"
 	"github.com/seed-b72bdb6c/alma/train"
 )
@@ -88,13 +87,9 @@ func (b *best) Snapshot() (artifact.Contents, error) {
 	return b.files(kept)
 }
 
-// SnapshotSize implements [train.State].
-func (b *best) SnapshotSize() (bytes int64) {
-	for _, p := range b.model.Parameters() {
-		bytes += 4 * int64(compute.Shape(p.Shape).Size())
-	}
-	return bytes
-}
+// Room implements [train.State]. The weights that are kept are as large as the
+// model's.
+func (b *best) Room() train.Room { return b.copies.Room(b.model, b.arrays()) }
 
 // arrays are those that the files hold.
 func (b *best) arrays() (names []string) {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/seed-b72bdb6c/alma/artifact"
+	"github.com/seed-b72bdb6c/alma/train"
 )
 
 // iteration is the part of the state that lives between the optimizer steps of
@@ -27,8 +28,8 @@ func (r *run) Save() (artifact.Contents, error) {
 // Snapshot implements train.State: Save encodes at once.
 func (r *run) Snapshot() (artifact.Contents, error) { return r.Save() }
 
-// SnapshotSize implements train.State.
-func (r *run) SnapshotSize() int64 { return 0 } // little beside the models
+// Room implements train.State.
+func (r *run) Room() train.Room { return train.Room{} } // little beside the models'
 
 // Load implements train.State.
 func (r *run) Load(c *artifact.Checkpoint) error {
