@@ -39,33 +39,6 @@ func unreadable(path string, err error) *Error {
 	return e
 }
 
-// Decode reads a recipe's text into the struct that into points to; name stands for
-// the file in errors and origins. The struct comes in with the defaults and leaves
-// resolved; on error it is unchanged. Errors in the text or in set are of type
-// [Errors].
-func Decode(name string, data []byte, into any, set []string) (*Resolved, error) {
-	target := reflect.ValueOf(into)
-	if target.Kind() != reflect.Pointer || target.IsNil() || target.Elem().Kind() != reflect.Struct {
-		return nil, fmt.Errorf("resolving recipe %s: the configuration is a %T; a pointer to a struct is needed", name, into)
-	}
-	work := reflect.New(target.Elem().Type()).Elem()
-	work.Set(target.Elem())
-	root := &field{value: work, section: true}
-	if err := root.buildSection(); err != nil {
-		return nil, err
-	}
-	r := newReader(name, data, root)
-	r.read(data, set)
-	if len(r.errs) == 0 {
-		r.validate()
-	}
-	if len(r.errs) > 0 {
-		return nil, r.errs
-	}
-	target.Elem().Set(work)
-	return newResolved(root), nil
-}
-
 // reader collects faults while it fills the fields.
 type reader struct {
 	file  string

@@ -87,10 +87,37 @@ func defaults() config {
 	}
 }
 
+// decodeInto reads a recipe's text into the struct that into points to; name stands for
+// the file in errors and origins. The struct comes in with the defaults and leaves
+// resolved; on error it is unchanged. Errors in the text or in set are of type
+// [Errors].
+func decodeInto(name string, data []byte, into any, set []string) (*Resolved, error) {
+	target := reflect.ValueOf(into)
+	if target.Kind() != reflect.Pointer || target.IsNil() || target.Elem().Kind() != reflect.Struct {
+		return nil, fmt.Errorf("resolving recipe %s: the configuration is a %T; a pointer to a struct is needed", name, into)
+	}
+	work := reflect.New(target.Elem().Type()).Elem()
+	work.Set(target.Elem())
+	root := &field{value: work, section: true}
+	if err := root.buildSection(); err != nil {
+		return nil, err
+	}
+	r := newReader(name, data, root)
+	r.read(data, set)
+	if len(r.errs) == 0 {
+		r.validate()
+	}
+	if len(r.errs) > 0 {
+		return nil, r.errs
+	}
+	target.Elem().Set(work)
+	return newResolved(root), nil
+}
+
 func decode(t *testing.T, text string, set ...string) (config, *Resolved, error) {
 	t.Helper()
 	c := defaults()
-	r, err := Decode("r.yaml", []byte(text), &c, set)
+	r, err := decodeInto("r.yaml", []byte(text), &c, set)
 	return c, r, err
 }
 
@@ -371,7 +398,7 @@ func TestConfigurationsThatCannotBeDescribedAreRefused(t *testing.T) {
 		}{},
 		"s[0].a: fields of type chan int are not supp": &struct{ S []struct{ A chan int } }{},
 	} {
-		if _, err := Decode("r.yaml", nil, into, nil); err == nil || !strings.Contains(err.Error(), want) {
+		if _, err := decodeInto("r.yaml", nil, into, nil); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("got %v, want ...%s...", err, want)
 		}
 	}
@@ -380,7 +407,7 @@ func TestConfigurationsThatCannotBeDescribedAreRefused(t *testing.T) {
 func TestDefaultsAreNotSharedBetweenReadings(t *testing.T) {
 	base := defaults()
 	c := base
-	if _, err := Decode("r.yaml", []byte("ppo:\n  betas: [0, 0]\n"), &c, nil); err != nil {
+	if _, err := decodeInto("r.yaml", []byte("ppo:\n  betas: [0, 0]\n"), &c, nil); err != nil {
 		t.Fatal(err)
 	}
 	if !reflect.DeepEqual(base, defaults()) {
@@ -422,7 +449,7 @@ func FuzzDecode(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, data []byte, set string) {
 		c := defaults()
-		r, err := Decode("r.yaml", data, &c, []string{set})
+		r, err := decodeInto("r.yaml", data, &c, []string{set})
 		if err != nil {
 			var faults Errors
 			if !errors.As(err, &faults) || artifact.ExitCode(err) != 4 || faults.Error() == "" {

@@ -294,13 +294,6 @@ func derive(root *field, values map[string]any, reason string) error {
 	return nil
 }
 
-// Explicit tells whether the recipe or an override sets a value.
-func (r *Recipe) Explicit(key string) bool {
-	explicit := false
-	r.root.leaves(func(f *field) { explicit = explicit || f.key == key && f.origin.Kind > Derived })
-	return explicit
-}
-
 // Step returns the stage of a name, nil if there is none.
 func (r *Recipe) Step(name string) *Step {
 	for _, s := range r.Steps {

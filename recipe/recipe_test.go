@@ -150,8 +150,8 @@ func TestTheBudgetDerivesWhatNobodySet(t *testing.T) {
 	r, err := Parse("life.yaml", []byte(text), Options{
 		Set: []string{"base.layers=2"},
 		Derive: func(r *Recipe) (map[string]any, string, error) {
-			if r.Budget != 20*time.Minute || !r.Explicit("base.layers") || !r.Explicit("assistant.lr") || r.Explicit("base.width") {
-				t.Errorf("budget %v; layers are set: %v, width: %v", r.Budget, r.Explicit("base.layers"), r.Explicit("base.width"))
+			if r.Budget != 20*time.Minute || r.Step("base").Config.(*pretrain.Config).Layers != 2 {
+				t.Errorf("budget %v, %+v", r.Budget, r.Step("base").Config)
 			}
 			return map[string]any{"base.layers": 9, "base.width": 384, "assistant.lr": .5}, "budget 20m", nil
 		},
