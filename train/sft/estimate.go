@@ -1,6 +1,8 @@
 package sft
 
 import (
+	"math"
+
 	"github.com/seed-b72bdb6c/alma/model"
 	"github.com/seed-b72bdb6c/alma/stage"
 	"github.com/seed-b72bdb6c/alma/train"
@@ -26,9 +28,15 @@ func estimate(c Config, in stage.Known) (stage.Estimate, error) {
 	}
 	rows := max(1, c.Epochs*train.PackedRows(in["dialogues"], float64(in["dialogues"].Rows), length))
 	steps := max(1, rows/float64(c.BatchRows))
+	held := float64(in["validation"].Rows)
+	if held == 0 {
+		held = c.ValidationShare * float64(in["dialogues"].Rows)
+	}
+	measured := (math.Floor(steps/float64(c.EvalEvery)) + 2) * train.PackedRows(in["dialogues"], held, length)
+	perRow := 1 / float64(c.MicroRows)
 	e := stage.Estimate{
 		Parameters: s.ParameterCount(), Steps: int64(steps), Tokens: int64(rows * float64(length)),
-		FLOPs:  rows/float64(c.MicroRows)*float64(lm.FLOPs()) + steps*update,
+		FLOPs:  rows*perRow*float64(lm.FLOPs()) + steps*update + measured*perRow*float64(lm.ForwardFLOPs()),
 		Memory: s.Counted.Memory(),
 	}
 	if c.TextShare > 0 {
