@@ -98,6 +98,17 @@ type Shares struct {
 // DefaultShares hold out 3 % of the groups for validation and 5 % for the test.
 var DefaultShares = Shares{Validation: .03, Test: .05}
 
+// of is the share of a split.
+func (s Shares) of(split Split) float64 {
+	switch split {
+	case Validation:
+		return s.Validation
+	case Test:
+		return s.Test
+	}
+	return 1 - s.Validation - s.Test
+}
+
 // Check returns an error that says which share is out of range.
 func (s Shares) Check() error {
 	ok := func(x float64) bool { return x >= 0 && x < 1 } // false for NaN

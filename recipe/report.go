@@ -162,7 +162,12 @@ func stagePage(s SavedStage, dir string, m *artifact.Manifest) (report.Stage, st
 	if err != nil {
 		return section, about, err
 	}
-	section.Tables, section.Notes = about.Tables, append(about.Notes, m.Notes...)
+	section.Tables, section.Notes = about.Tables, about.Notes
+	for _, note := range m.Notes {
+		if !slices.Contains(section.Notes, note) {
+			section.Notes = append(section.Notes, note)
+		}
+	}
 	if len(kind.Charts) > 0 {
 		lines, err := train.ReadMetrics(filepath.Join(dir, train.MetricsName))
 		if err != nil {
