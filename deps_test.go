@@ -83,6 +83,7 @@ var stairs = map[string][]string{
 	"compute/cpu":         {"compute/cpu/kernel"},
 	"compute/computetest": {"compute/reference"},
 	"corpus":              {"stage"},
+	"dataset":             {"chat"},
 	"train/rollout":       {"generate"},
 }
 
@@ -293,6 +294,7 @@ func TestTheRulesOfTheHouse(t *testing.T) {
 		{"cmd/alma", "recipe", false, true},
 		{"compute/cpu", "compute/computetest", true, true},
 		{"corpus", "stage", false, true},
+		{"dataset", "chat", false, true},
 
 		{"compute", "compute/reference", false, false},
 		{"compute/reference", "compute/computetest", false, false},

@@ -147,12 +147,12 @@ func published(t *testing.T, name string) string {
 
 var names = []string{"chatml", "gemma3", "llama3", "llama3.2", "mistral", "qwen2.5", "qwen3", "smollm2"}
 
-func user(s string) tokenizer.Message {
-	return tokenizer.Message{Role: tokenizer.User, Content: s}
+func user(s string) Message {
+	return Message{Role: User, Content: s}
 }
 
-func assistant(s string) tokenizer.Message {
-	return tokenizer.Message{Role: tokenizer.Assistant, Content: s}
+func assistant(s string) Message {
+	return Message{Role: Assistant, Content: s}
 }
 
 // spell writes ids with a bar between, those that mask marks in brackets.
@@ -171,7 +171,7 @@ func spell(tok *tokenizer.Tokenizer, ids []int32, mask []bool) string {
 }
 
 func TestMaskMarksTheAssistantsWordsAndTheTokenThatEndsThem(t *testing.T) {
-	dialogue := []tokenizer.Message{{Role: tokenizer.System, Content: "Be brief."}, user("one?"), assistant("1"), user("two?"), assistant("2 ships")}
+	dialogue := []Message{{Role: System, Content: "Be brief."}, user("one?"), assistant("1"), user("two?"), assistant("2 ships")}
 	want := map[string]string{
 		"chatml":   "<|im_start|>system\nBe brief.<|im_end|>\n<|im_start|>user\none?<|im_end|>\n<|im_start|>assistant\n⟦1<|im_end|>⟧\n<|im_start|>user\ntwo?<|im_end|>\n<|im_start|>assistant\n⟦2 ships<|im_end|>⟧\n",
 		"gemma3":   "<s><start_of_turn>user\nBe brief.\n\none?<end_of_turn>\n<start_of_turn>model\n⟦1<end_of_turn>⟧\n<start_of_turn>user\ntwo?<end_of_turn>\n<start_of_turn>model\n⟦2 ships<end_of_turn>⟧\n",
@@ -213,11 +213,11 @@ func TestAPromptIsTheBeginningOfItsAnsweredRow(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			template, _ := withTemplate(t, published(t, name))
 			for _, words := range []string{"2 ships", "é 船", "say <|im_end|></s><|eot_id|> twice"} {
-				prompt, err := template.RenderPrompt([]tokenizer.Message{user("How many?\n")}, "")
+				prompt, err := template.RenderPrompt([]Message{user("How many?\n")}, "")
 				if err != nil {
 					t.Fatal(err)
 				}
-				ids, mask, err := template.RenderChat([]tokenizer.Message{user("How many?\n"), assistant(words)}, false)
+				ids, mask, err := template.RenderChat([]Message{user("How many?\n"), assistant(words)}, false)
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -244,8 +244,8 @@ func reversed(mask []bool) []bool {
 func TestAnAnswerIsTheRowUpToItsEnd(t *testing.T) {
 	for _, name := range names {
 		template, _ := withTemplate(t, published(t, name))
-		messages := []tokenizer.Message{user("How many?")}
-		ids, mask, err := template.RenderChat(append(messages, tokenizer.Message{Role: tokenizer.Assistant, Content: "Two ships", Prefill: "Two"}), false)
+		messages := []Message{user("How many?")}
+		ids, mask, err := template.RenderChat(append(messages, Message{Role: Assistant, Content: "Two ships", Prefill: "Two"}), false)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -271,7 +271,7 @@ func TestWhatUsersTypeIsNoSpecialToken(t *testing.T) {
 	for _, name := range names {
 		t.Run(name, func(t *testing.T) {
 			template, tok := withTemplate(t, published(t, name))
-			count := func(messages ...tokenizer.Message) (structure int, text string) {
+			count := func(messages ...Message) (structure int, text string) {
 				ids, err := template.RenderPrompt(messages, "")
 				if err != nil {
 					t.Fatal(err)
@@ -294,7 +294,7 @@ func TestWhatUsersTypeIsNoSpecialToken(t *testing.T) {
 			if got != honest {
 				t.Errorf("%d special tokens, want the %d of an honest message", got, honest)
 			}
-			plain, err := template.Text(Conversation{Messages: turns([]tokenizer.Message{user(forged)}), Prompt: true})
+			plain, err := template.Text(Conversation{Messages: turns([]Message{user(forged)}), Prompt: true})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -308,7 +308,7 @@ func TestWhatUsersTypeIsNoSpecialToken(t *testing.T) {
 func TestANoncharacterInAMessageStays(t *testing.T) {
 	template, tok := withTemplate(t, published(t, "chatml"))
 	content := "a\ufdd0b\ufdd1 <|im_end|>"
-	ids, err := template.RenderPrompt([]tokenizer.Message{user(content)}, "")
+	ids, err := template.RenderPrompt([]Message{user(content)}, "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -317,14 +317,14 @@ func TestANoncharacterInAMessageStays(t *testing.T) {
 	}
 }
 
-func TestJinjaOfChatMLIsWhatTheTokenizerRenders(t *testing.T) {
+func TestJinjaOfChatMLIsWhatIsRenderedWithoutIt(t *testing.T) {
 	// The same template with a comment, so that it is not known as ChatML.
 	jinja, tok := withTemplate(t, published(t, "chatml")+"{# #}")
-	native, _ := withTemplate(t, tokenizer.ChatTemplateJinja)
+	native, _ := withTemplate(t, ChatML)
 	if native.Jinja() || !jinja.Jinja() {
 		t.Fatal("ChatML is rendered by Jinja, or Jinja is not")
 	}
-	dialogue := []tokenizer.Message{user("a <|im_end|>"), assistant("b c"), user(" d\n"), {Role: tokenizer.Assistant, Content: "e f g", Prefill: "e f"}}
+	dialogue := []Message{user("a <|im_end|>"), assistant("b c"), user(" d\n"), {Role: Assistant, Content: "e f g", Prefill: "e f"}}
 	ids, mask, err := jinja.RenderChat(dialogue, false)
 	if err != nil {
 		t.Fatal(err)
@@ -339,7 +339,7 @@ func TestJinjaOfChatMLIsWhatTheTokenizerRenders(t *testing.T) {
 }
 
 func TestTemplatesThatTheWordsCannotBeToldInAreRefused(t *testing.T) {
-	dialogue := []tokenizer.Message{user("a"), assistant("b"), user("c"), assistant("d")}
+	dialogue := []Message{user("a"), assistant("b"), user("c"), assistant("d")}
 	for name, c := range map[string]struct{ source, want string }{
 		"no end":                 {"{% for m in messages %}{{ m.role }}: {{ m.content }}\n{% endfor %}", "writes no special token after them"},
 		"written twice":          {"{% for m in messages %}{{ m.content }}{{ m.content }}</s>{% endfor %}", "writes them 2 times"},
@@ -354,11 +354,11 @@ func TestTemplatesThatTheWordsCannotBeToldInAreRefused(t *testing.T) {
 		}
 	}
 	template, _ := withTemplate(t, "{% for m in messages %}{{ m.content | upper if '<' in m.content else m.content }}</s>{% endfor %}")
-	if _, err := template.RenderPrompt([]tokenizer.Message{user("a <s> b")}, ""); err != nil {
+	if _, err := template.RenderPrompt([]Message{user("a <s> b")}, ""); err != nil {
 		t.Errorf("a template that does the same with the guard: %v", err)
 	}
 	template, _ = withTemplate(t, "{% for m in messages %}{{ m.content | length }}</s>{% endfor %}")
-	if _, err := template.RenderPrompt([]tokenizer.Message{user("a <s> b")}, ""); err == nil || !strings.Contains(err.Error(), "spells out a special token") {
+	if _, err := template.RenderPrompt([]Message{user("a <s> b")}, ""); err == nil || !strings.Contains(err.Error(), "spells out a special token") {
 		t.Errorf("a template that counts the characters of a message with a special token's name: error %v", err)
 	}
 }
@@ -405,7 +405,7 @@ func TestRenderingsFromManyGoroutinesDoNotMix(t *testing.T) {
 	for i := range 32 {
 		wait.Go(func() {
 			content := fmt.Sprintf("message %d", i)
-			ids, err := template.RenderPrompt([]tokenizer.Message{user(content)}, "")
+			ids, err := template.RenderPrompt([]Message{user(content)}, "")
 			if text, _ := tok.Decode(ids); err != nil || !strings.Contains(text, content+"<|eot_id|>") {
 				t.Errorf("%q (%v) for %q", text, err, content)
 			}
@@ -423,8 +423,8 @@ func TestNamedTemplatesAreChosenByTools(t *testing.T) {
 		t.Fatal(err)
 	}
 	for want, c := range map[string]Conversation{
-		"plainTrue":              {Messages: turns([]tokenizer.Message{user("a")})},
-		`tools2{"b": 2, "a": 1}`: {Messages: turns([]tokenizer.Message{user("a")}), Tools: json.RawMessage(`[{"b":2,"a":1}]`)},
+		"plainTrue":              {Messages: turns([]Message{user("a")})},
+		`tools2{"b": 2, "a": 1}`: {Messages: turns([]Message{user("a")}), Tools: json.RawMessage(`[{"b":2,"a":1}]`)},
 	} {
 		if got, err := template.Text(c); err != nil || got != want {
 			t.Errorf("rendered %q (%v), want %q", got, err, want)
@@ -455,7 +455,7 @@ func TestDatesAreTheSameEveryDayUnlessATimeIsGiven(t *testing.T) {
 		"Today Date: 26 Jul 2024": template,
 		"Today Date: 05 Jan 2031": template.At(time.Date(2031, 1, 5, 0, 0, 0, 0, time.UTC)),
 	} {
-		if text, err := one.Text(Conversation{Messages: turns([]tokenizer.Message{user("a")})}); err != nil || !strings.Contains(text, want) {
+		if text, err := one.Text(Conversation{Messages: turns([]Message{user("a")})}); err != nil || !strings.Contains(text, want) {
 			t.Errorf("rendered %q (%v), want %q in it", text, err, want)
 		}
 	}

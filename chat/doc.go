@@ -1,11 +1,15 @@
-// Package chat makes tokens of dialogues in the form that a model knows: ChatML,
-// for models trained here, or the Jinja chat template that a model came with.
+// Package chat holds what a dialogue is, and makes tokens of it in the form that a
+// model knows: ChatML, for models trained here, or the Jinja chat template that a
+// model came with.
 //
 //	t, err := chat.For(tok)
 //	ids, err := t.RenderPrompt(messages, "")             // for a model to go on from
 //	ids, mask, err := t.RenderChat(messages, false)      // for a model to learn from
 //
 // # Terms
+//
+// A Dialogue is Messages, each a turn with a role and a content. A prefill is the
+// beginning of an answer that the prompt gave.
 //
 // A rendering is the text of a dialogue as the template writes it. A guard is a
 // character that no text has (one of the noncharacters U+FDD0 … U+FDEF): it

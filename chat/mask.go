@@ -16,19 +16,28 @@ import (
 // generation prompt ends, with the token that ends them.
 type span struct{ start, prefilled, end int }
 
-// RenderChat renders a dialogue as a row for training, as tokenizer.RenderChat
-// does, in the template's form. mask [len(ids)] is true on the tokens to train on:
-// what the template writes after the generation prompt up to and with the token
-// that ends the turn, but for a prefill and what stands before it.
+// RenderChat renders a dialogue as a row for training and, if addGenerationPrompt
+// is set, the beginning of the assistant's next turn after it. mask [len(ids)] is
+// true on the tokens to train on: what the template writes after the generation
+// prompt up to and with the token that ends the turn, but for a prefill and what
+// stands before it.
 //
-// The rendering is encoded as a whole, so that the ids are those of transformers;
-// where a token would lie on both sides of a turn's beginning or end, the text is
-// cut there. Where a turn begins and ends is found by rendering the dialogue again
-// with a mark in place of the turn, and its beginning alone. A template for which
-// that does not agree with the rendering is refused.
-func (t *Template) RenderChat(messages []tokenizer.Message, addGenerationPrompt bool) (ids []int32, mask []bool, err error) {
+// It fails on what CheckMessages refuses, on a dialogue without an assistant's
+// turn (unless addGenerationPrompt is set), on one that ends with the assistant's
+// turn if addGenerationPrompt is set, and without Jinja for a tokenizer without
+// ChatML's tokens.
+//
+// A Jinja template's rendering is encoded as a whole, so that the ids are those of
+// transformers; where a token would lie on both sides of a turn's beginning or end,
+// the text is cut there. Where a turn begins and ends is found by rendering the
+// dialogue again with a mark in place of the turn, and its beginning alone. A
+// template for which that does not agree with the rendering is refused.
+func (t *Template) RenderChat(messages []Message, addGenerationPrompt bool) (ids []int32, mask []bool, err error) {
 	if !t.Jinja() {
-		return t.tok.RenderChat(messages, addGenerationPrompt)
+		if ids, mask, err = renderChatML(t.tok, messages, addGenerationPrompt); err != nil {
+			return nil, nil, fmt.Errorf("rendering a dialogue: %w", err)
+		}
+		return ids, mask, nil
 	}
 	ids, mask, err = t.renderChat(messages, addGenerationPrompt)
 	if err != nil {
@@ -37,16 +46,12 @@ func (t *Template) RenderChat(messages []tokenizer.Message, addGenerationPrompt 
 	return ids, mask, nil
 }
 
-func (t *Template) renderChat(messages []tokenizer.Message, addGenerationPrompt bool) ([]int32, []bool, error) {
+func (t *Template) renderChat(messages []Message, addGenerationPrompt bool) ([]int32, []bool, error) {
 	if err := check(messages); err != nil {
 		return nil, nil, err
 	}
-	answered := slices.ContainsFunc(messages, func(m tokenizer.Message) bool { return m.Role == tokenizer.Assistant })
-	if !answered && !addGenerationPrompt {
-		return nil, nil, errors.New("it has no turn of the assistant, so there is nothing to train on")
-	}
-	if addGenerationPrompt && messages[len(messages)-1].Role == tokenizer.Assistant {
-		return nil, nil, errors.New("it ends with the assistant's turn, so there is nothing to generate")
+	if err := purpose(messages, addGenerationPrompt); err != nil {
+		return nil, nil, err
 	}
 	all := turns(messages)
 	text, guarding, err := t.guarded(Conversation{Messages: all, Prompt: addGenerationPrompt})
@@ -57,7 +62,7 @@ func (t *Template) renderChat(messages []tokenizer.Message, addGenerationPrompt 
 	again := t.guard.turns(all, guarding)
 	row := row{template: t, text: text, guard: guarding}
 	for i, m := range messages {
-		if m.Role != tokenizer.Assistant {
+		if m.Role != Assistant {
 			continue
 		}
 		s, err := t.find(text, again, i, t.guard.text(m.Prefill, guarding), addGenerationPrompt)
@@ -145,7 +150,7 @@ func (t *Template) around(text string, all []turn, i int, prompt bool) (before, 
 // of the answer: a space, empty thoughts. A prefill stands after it. all are the
 // messages of the prompt.
 func (t *Template) lead(text string, all []turn) (string, error) {
-	answered := append(all[:len(all):len(all)], turn{Role: tokenizer.Assistant})
+	answered := append(all[:len(all):len(all)], turn{Role: Assistant})
 	before, _, err := t.around(text, answered, len(all), false)
 	if err != nil {
 		return "", fmt.Errorf("looking where the prefill goes: %w", err)
@@ -193,7 +198,7 @@ func (t *Template) endToken(after string) (id int32, end int, ok bool) {
 // findEnds renders a dialogue to see which token ends a turn of the assistant.
 func (t *Template) findEnds() ([]int32, error) {
 	const words = "\ufdd1"
-	text, err := t.Text(Conversation{Messages: []turn{{tokenizer.User, "a"}, {tokenizer.Assistant, words}}})
+	text, err := t.Text(Conversation{Messages: []turn{{User, "a"}, {Assistant, words}}})
 	if err != nil {
 		return nil, err
 	}

@@ -36,7 +36,7 @@ func TestRowsOfASentencePieceVocabularyAreThoseOfTheWholeText(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	dialogue := []tokenizer.Message{user("a bc"), assistant("bc a"), user("f"), {Role: tokenizer.Assistant, Content: "bc d e", Prefill: "bc d"}}
+	dialogue := []Message{user("a bc"), assistant("bc a"), user("f"), {Role: Assistant, Content: "bc d e", Prefill: "bc d"}}
 	ids, mask, err := template.RenderChat(dialogue, false)
 	if err != nil {
 		t.Fatal(err)
@@ -67,10 +67,10 @@ func TestATokenOnBothSidesOfATurnsBeginningIsRefusedWhereItCannotBeCut(t *testin
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, _, err := template.RenderChat([]tokenizer.Message{user("a"), assistant("d")}, false); err != nil {
+	if _, _, err := template.RenderChat([]Message{user("a"), assistant("d")}, false); err != nil {
 		t.Errorf("b and d are two tokens: %v", err)
 	}
-	if _, _, err := template.RenderChat([]tokenizer.Message{user("a"), assistant("c")}, false); err == nil || !strings.Contains(err.Error(), "a token lies on both sides") {
+	if _, _, err := template.RenderChat([]Message{user("a"), assistant("c")}, false); err == nil || !strings.Contains(err.Error(), "a token lies on both sides") {
 		t.Errorf("bc is one token: error %v", err)
 	}
 }

@@ -28,9 +28,9 @@ type Template struct {
 // writes the date; this is the day that it writes itself where it can ask nobody.)
 var Date = time.Date(2024, time.July, 26, 12, 0, 0, 0, time.UTC)
 
-// For returns the template of a tokenizer: ChatML where it came with none or with
-// tokenizer.ChatTemplateJinja, else the Jinja that it came with. It fails for a
-// template that is no Jinja, or that cannot be run here, with an artifact.ErrUsage.
+// For returns the template of a tokenizer: [ChatML] where it came with none or
+// with that, else the Jinja that it came with. It fails for a template that is no
+// Jinja, or that cannot be run here, with an artifact.ErrUsage.
 func For(tok *tokenizer.Tokenizer) (*Template, error) {
 	t := &Template{tok: tok, now: Date}
 	named := tok.NamedTemplates()
@@ -43,7 +43,7 @@ func For(tok *tokenizer.Tokenizer) (*Template, error) {
 	switch {
 	case source == "" && len(named) > 0:
 		return nil, artifact.Errorf(artifact.ErrUsage, "choosing the chat template: of %d named ones none is called \"default\"; name one so in tokenizer_config.json", len(named))
-	case source == "" || source == tokenizer.ChatTemplateJinja:
+	case source == "" || source == ChatML:
 		if id, ok := tok.TokenID(tokenizer.IMEnd); ok {
 			t.ends = []int32{id}
 		}
@@ -65,8 +65,8 @@ func (t *Template) At(now time.Time) *Template {
 	return &other
 }
 
-// Jinja tells whether dialogues are rendered by a Jinja template; if not, by
-// tokenizer.RenderChat.
+// Jinja tells whether dialogues are rendered by a Jinja template; if not, they are
+// in ChatML.
 func (t *Template) Jinja() bool { return t.source != "" }
 
 // EndTokens returns the tokens that end a turn of the assistant: one, or none
@@ -76,7 +76,7 @@ func (t *Template) EndTokens() []int32 { return t.ends }
 // Conversation is what a template renders.
 type Conversation struct {
 	// Messages are objects with role, content and what else the template knows,
-	// such as tool_calls: []tokenizer.Message, or anything that becomes such JSON.
+	// such as tool_calls: []Message, or anything that becomes such JSON.
 	Messages any
 	// Tools are descriptions of functions as JSON schemas, or nil.
 	Tools any
@@ -111,7 +111,7 @@ func (t *Template) Tokens(c Conversation) ([]int32, error) {
 func (t *Template) run(c Conversation, variables json.RawMessage) (string, error) {
 	source := t.source
 	if source == "" {
-		source = tokenizer.ChatTemplateJinja
+		source = ChatML
 	}
 	if t.tools != "" && c.Tools != nil {
 		source = t.tools
@@ -184,18 +184,30 @@ func (t *Template) guarded(c Conversation) (text, mark string, err error) {
 // space, or empty thoughts. The ids are those that RenderChat's row for the
 // answered dialogue begins with, as long as no token there lies on both sides of an
 // earlier turn's beginning or end.
-func (t *Template) RenderPrompt(messages []tokenizer.Message, prefill string) ([]int32, error) {
+func (t *Template) RenderPrompt(messages []Message, prefill string) ([]int32, error) {
 	if !t.Jinja() {
-		return t.tok.RenderPrompt(messages, prefill)
+		ids, _, err := t.RenderChat(messages, true)
+		if err != nil {
+			return nil, err
+		}
+		return t.tok.AppendEncode(ids, prefill), nil
 	}
 	return t.renderParts(messages, prefill)
 }
 
 // RenderAnswer is RenderPrompt with a completion, and if ended is set with the
 // token that ends it: what a reward model reads.
-func (t *Template) RenderAnswer(messages []tokenizer.Message, prefill, completion string, ended bool) ([]int32, error) {
+func (t *Template) RenderAnswer(messages []Message, prefill, completion string, ended bool) ([]int32, error) {
 	if !t.Jinja() {
-		return t.tok.RenderAnswer(messages, prefill, completion, ended)
+		ids, err := t.RenderPrompt(messages, prefill)
+		if err != nil {
+			return nil, err
+		}
+		ids = t.tok.AppendEncode(ids, completion)
+		if ended {
+			ids = append(ids, t.ends[0]) // there, or the prompt could not be rendered
+		}
+		return ids, nil
 	}
 	ids, err := t.renderParts(messages, prefill, completion)
 	if err != nil || !ended {
@@ -208,7 +220,7 @@ func (t *Template) RenderAnswer(messages []tokenizer.Message, prefill, completio
 }
 
 // renderParts renders a prompt with parts of an answer after it.
-func (t *Template) renderParts(messages []tokenizer.Message, parts ...string) ([]int32, error) {
+func (t *Template) renderParts(messages []Message, parts ...string) ([]int32, error) {
 	ids, err := t.partTokens(messages, parts)
 	if err != nil {
 		return nil, artifact.Mark(artifact.ErrUsage, fmt.Errorf("rendering a dialogue: %w", err))
@@ -217,12 +229,12 @@ func (t *Template) renderParts(messages []tokenizer.Message, parts ...string) ([
 }
 
 // partTokens is renderParts. The first part is a prefill.
-func (t *Template) partTokens(messages []tokenizer.Message, parts []string) ([]int32, error) {
+func (t *Template) partTokens(messages []Message, parts []string) ([]int32, error) {
 	if err := check(messages); err != nil {
 		return nil, err
 	}
-	if messages[len(messages)-1].Role == tokenizer.Assistant {
-		return nil, errors.New("it ends with the assistant's turn, so there is nothing to generate")
+	if err := purpose(messages, true); err != nil {
+		return nil, err
 	}
 	all := turns(messages)
 	text, mark, err := t.guarded(Conversation{Messages: all, Prompt: true})
@@ -259,8 +271,8 @@ func (t *Template) partTokens(messages []tokenizer.Message, parts []string) ([]i
 }
 
 // check refuses what CheckMessages refuses, and text that JSON cannot carry.
-func check(messages []tokenizer.Message) error {
-	if err := tokenizer.CheckMessages(messages); err != nil {
+func check(messages []Message) error {
+	if err := CheckMessages(messages); err != nil {
 		return err
 	}
 	for i, m := range messages {
@@ -277,7 +289,7 @@ type turn struct {
 	Content string `json:"content"`
 }
 
-func turns(messages []tokenizer.Message) []turn {
+func turns(messages []Message) []turn {
 	out := make([]turn, len(messages))
 	for i, m := range messages {
 		out[i] = turn{m.Role, m.Content}

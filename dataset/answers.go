@@ -7,7 +7,7 @@ import (
 	"fmt"
 	"unicode/utf8"
 
-	"github.com/seed-b72bdb6c/alma/tokenizer"
+	"github.com/seed-b72bdb6c/alma/chat"
 )
 
 // Answers are several completions of one prompt, not yet in order.
@@ -131,8 +131,8 @@ func (l promptWithTools) asked() (Asked, error) {
 		return Asked{}, err
 	}
 	messages := l.line.Messages
-	if n := len(messages); len(l.line.Prompt) == 0 && n > 0 && messages[n-1].Role == tokenizer.Assistant {
-		if err := checkDialogue(tokenizer.Chat{Messages: messages}); err != nil {
+	if n := len(messages); len(l.line.Prompt) == 0 && n > 0 && messages[n-1].Role == chat.Assistant {
+		if err := checkDialogue(chat.Dialogue{Messages: messages}); err != nil {
 			return Asked{}, err
 		}
 		if l.line.Prefill != "" {

@@ -7,12 +7,12 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/seed-b72bdb6c/alma/tokenizer"
+	"github.com/seed-b72bdb6c/alma/chat"
 )
 
 func TestAnswersAreWrittenAsSampleWritesThem(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "answers.jsonl")
-	system := Prompt{Messages: []tokenizer.Message{{Role: tokenizer.System, Content: "Be <brief>."}, {Role: tokenizer.User, Content: "Name one."}}}
+	system := Prompt{Messages: []chat.Message{{Role: chat.System, Content: "Be <brief>."}, {Role: chat.User, Content: "Name one."}}}
 	answers := []Answers{
 		{UserPrompt("Name a colour.", "It"), []string{" is", ""}, []bool{false, true}},
 		{system, []string{"Red."}, []bool{true}},
@@ -55,7 +55,7 @@ func TestThePromptOfADialogueIsWhatItsLastAnswerAnswers(t *testing.T) {
 	want := []Asked{
 		{UserPrompt("Name a colour.", ""), ""},
 		{UserPrompt("Name a colour.", "It"), ""},
-		{Prompt{[]tokenizer.Message{{Role: "user", Content: "A?"}, {Role: "assistant", Content: "B."}, {Role: "user", Content: "C?"}}, "It"}, " is D."},
+		{Prompt{[]chat.Message{{Role: "user", Content: "A?"}, {Role: "assistant", Content: "B."}, {Role: "user", Content: "C?"}}, "It"}, " is D."},
 	}
 	if len(got) != len(want) {
 		t.Fatalf("%d prompts, want %d", len(got), len(want))

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/seed-b72bdb6c/alma/artifact"
+	"github.com/seed-b72bdb6c/alma/chat"
 	"github.com/seed-b72bdb6c/alma/tokenizer"
 )
 
@@ -104,7 +105,7 @@ func (c *checker) done() CheckReport {
 func tooLongFor(limit int) string { return fmt.Sprintf("more than %d tokens", limit) }
 
 // contentOf writes messages so that equal ones are equal texts.
-func contentOf(messages []tokenizer.Message, more ...string) string {
+func contentOf(messages []chat.Message, more ...string) string {
 	var b strings.Builder
 	for _, m := range messages {
 		fmt.Fprintf(&b, "%q %q %q\n", m.Role, m.Content, m.Prefill)
@@ -115,19 +116,19 @@ func contentOf(messages []tokenizer.Message, more ...string) string {
 
 // CheckDialogues reads a file as fine-tuning reads it: dialogues of more than limit
 // tokens are left out.
-func CheckDialogues(r Renderer, path string, limit int) (CheckReport, error) {
-	chats, err := ReadDialogues(path)
+func CheckDialogues(template *chat.Template, path string, limit int) (CheckReport, error) {
+	dialogues, err := ReadDialogues(path)
 	if err != nil {
 		return CheckReport{}, err
 	}
-	c := newChecker("dialogues", limit, len(chats))
-	for i, chat := range chats {
-		ids, mask, err := r.RenderChat(chat.Messages, false)
+	c := newChecker("dialogues", limit, len(dialogues))
+	for i, d := range dialogues {
+		ids, mask, err := template.RenderChat(d.Messages, false)
 		if err != nil {
 			return CheckReport{}, artifact.Errorf(artifact.ErrUsage, "%s: tokenizing dialogue %d: %w", path, i+1, err)
 		}
 		c.length(i, len(ids))
-		c.repeats(contentOf(chat.Messages))
+		c.repeats(contentOf(d.Messages))
 		if len(ids) > limit {
 			c.drop(i, tooLongFor(limit))
 			continue
@@ -142,14 +143,14 @@ func CheckDialogues(r Renderer, path string, limit int) (CheckReport, error) {
 // CheckPrompts reads a file of prompts, or of dialogues for their prompts, as
 // sampling and PPO read it: those that leave no room for an answer of room tokens
 // within limit are left out.
-func CheckPrompts(r Renderer, path string, limit, room int) (CheckReport, error) {
+func CheckPrompts(template *chat.Template, path string, limit, room int) (CheckReport, error) {
 	asked, err := ReadAsked(path)
 	if err != nil {
 		return CheckReport{}, err
 	}
 	c := newChecker("prompts", limit-room, len(asked))
 	for i, a := range asked {
-		ids, err := r.RenderPrompt(a.Prompt.Messages, a.Prompt.Prefill)
+		ids, err := template.RenderPrompt(a.Prompt.Messages, a.Prompt.Prefill)
 		if err != nil {
 			return CheckReport{}, artifact.Errorf(artifact.ErrUsage, "%s: tokenizing prompt %d: %w", path, i+1, err)
 		}
@@ -169,7 +170,7 @@ func CheckPrompts(r Renderer, path string, limit, room int) (CheckReport, error)
 // out are rankings that only tie, that have a completion of more than limit tokens,
 // prompt included, or whose completions do not all fit into rows packed rows of limit
 // tokens.
-func CheckRankings(r Renderer, path string, rows, limit int) (CheckReport, error) {
+func CheckRankings(template *chat.Template, path string, rows, limit int) (CheckReport, error) {
 	all, err := ReadRankings(path)
 	if err != nil {
 		return CheckReport{}, err
@@ -178,7 +179,7 @@ func CheckRankings(r Renderer, path string, rows, limit int) (CheckReport, error
 	for i, ranking := range all {
 		texts := make([][]int32, len(ranking.Completions))
 		for k, completion := range ranking.Completions {
-			if texts[k], err = r.RenderAnswer(ranking.Prompt.Messages, ranking.Prompt.Prefill, completion, ranking.EndedAt(k)); err != nil {
+			if texts[k], err = template.RenderAnswer(ranking.Prompt.Messages, ranking.Prompt.Prefill, completion, ranking.EndedAt(k)); err != nil {
 				return CheckReport{}, artifact.Errorf(artifact.ErrUsage, "%s: tokenizing ranking %d: %w", path, i+1, err)
 			}
 			c.length(i, len(texts[k]))

@@ -6,39 +6,39 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/seed-b72bdb6c/alma/tokenizer"
+	"github.com/seed-b72bdb6c/alma/chat"
 )
 
 // ReadDialogues reads a JSONL file of dialogues as docs/formats/dialogues.md
 // draws it. The first line that is none ends it with an error that names file
-// and line: what tokenizer.CheckMessages refuses, or a dialogue without a turn
+// and line: what chat.CheckMessages refuses, or a dialogue without a turn
 // of the assistant.
-func ReadDialogues(path string) ([]tokenizer.Chat, error) {
-	var chats []tokenizer.Chat
+func ReadDialogues(path string) ([]chat.Dialogue, error) {
+	var dialogues []chat.Dialogue
 	err := readLines("dialogues", path, func(l dialogueLine) error {
 		if err := l.tools.check(); err != nil {
 			return err
 		}
-		if err := checkDialogue(l.chat); err != nil {
+		if err := checkDialogue(l.dialogue); err != nil {
 			return err
 		}
-		chats = append(chats, l.chat)
+		dialogues = append(dialogues, l.dialogue)
 		return nil
 	})
-	return chats, err
+	return dialogues, err
 }
 
 // dialogueLine is a line of a dialogues file, with the keys of tools, which alma
 // does not train with: left alone, a dialogue would be learned without what its
 // answer rests on.
 type dialogueLine struct {
-	chat  tokenizer.Chat
-	tools toolKeys
+	dialogue chat.Dialogue
+	tools    toolKeys
 }
 
 // UnmarshalJSON implements json.Unmarshaler.
 func (l *dialogueLine) UnmarshalJSON(data []byte) error {
-	if err := json.Unmarshal(data, &l.chat); err != nil {
+	if err := json.Unmarshal(data, &l.dialogue); err != nil {
 		return err
 	}
 	return json.Unmarshal(data, &l.tools)
@@ -67,15 +67,15 @@ func (k *toolKeys) check() error {
 	return nil
 }
 
-func checkDialogue(c tokenizer.Chat) error {
-	if len(c.Messages) == 0 {
+func checkDialogue(d chat.Dialogue) error {
+	if len(d.Messages) == 0 {
 		return errors.New(`no "messages"; a dialogue is {"messages":[{"role":"user","content":"…"},{"role":"assistant","content":"…"}]}`)
 	}
-	if err := tokenizer.CheckMessages(c.Messages); err != nil {
+	if err := chat.CheckMessages(d.Messages); err != nil {
 		return err
 	}
-	for _, m := range c.Messages {
-		if m.Role == tokenizer.Assistant {
+	for _, m := range d.Messages {
+		if m.Role == chat.Assistant {
 			return nil
 		}
 	}
@@ -83,19 +83,19 @@ func checkDialogue(c tokenizer.Chat) error {
 }
 
 // WriteDialogues writes a file that ReadDialogues reads, durably.
-func WriteDialogues(path string, chats []tokenizer.Chat) error { return writeLines(path, chats) }
+func WriteDialogues(path string, dialogues []chat.Dialogue) error { return writeLines(path, dialogues) }
 
 // A Prompt is what a model is to answer.
 type Prompt struct {
 	// Messages end with the user's turn.
-	Messages []tokenizer.Message
+	Messages []chat.Message
 	// Prefill is the beginning of the answer that is given, or "".
 	Prefill string
 }
 
 // UserPrompt is a Prompt of one message of the user's.
 func UserPrompt(text, prefill string) Prompt {
-	return Prompt{Messages: []tokenizer.Message{{Role: tokenizer.User, Content: text}}, Prefill: prefill}
+	return Prompt{Messages: []chat.Message{{Role: chat.User, Content: text}}, Prefill: prefill}
 }
 
 // Text returns the last message, the one to answer.
@@ -106,16 +106,16 @@ func (p Prompt) Text() string {
 	return p.Messages[len(p.Messages)-1].Content
 }
 
-// Check says what is wrong with a prompt: what tokenizer.CheckMessages refuses,
+// Check says what is wrong with a prompt: what chat.CheckMessages refuses,
 // or a last turn that is not the user's.
 func (p Prompt) Check() error {
 	if len(p.Messages) == 0 {
 		return errors.New("the prompt is empty")
 	}
-	if err := tokenizer.CheckMessages(p.Messages); err != nil {
+	if err := chat.CheckMessages(p.Messages); err != nil {
 		return fmt.Errorf("the prompt: %w", err)
 	}
-	if last := p.Messages[len(p.Messages)-1]; last.Role != tokenizer.User {
+	if last := p.Messages[len(p.Messages)-1]; last.Role != chat.User {
 		return fmt.Errorf("the prompt ends with a turn of the %s; it must end with the user's", last.Role)
 	}
 	return nil
@@ -123,7 +123,7 @@ func (p Prompt) Check() error {
 
 // turns is a prompt on a JSON line: a string, the user's turn alone, or an array
 // of messages.
-type turns []tokenizer.Message
+type turns []chat.Message
 
 // UnmarshalJSON implements json.Unmarshaler.
 func (t *turns) UnmarshalJSON(data []byte) error {
@@ -132,10 +132,10 @@ func (t *turns) UnmarshalJSON(data []byte) error {
 		if err := json.Unmarshal(data, &text); err != nil {
 			return err
 		}
-		*t = turns{{Role: tokenizer.User, Content: text}}
+		*t = turns{{Role: chat.User, Content: text}}
 		return nil
 	}
-	var messages []tokenizer.Message
+	var messages []chat.Message
 	if err := json.Unmarshal(data, &messages); err != nil {
 		return errors.New(`"prompt" must be a string or an array of messages`)
 	}
@@ -148,8 +148,8 @@ func (t turns) MarshalJSON() ([]byte, error) {
 	var b bytes.Buffer
 	enc := json.NewEncoder(&b)
 	enc.SetEscapeHTML(false)
-	var v any = []tokenizer.Message(t)
-	if len(t) == 1 && t[0].Role == tokenizer.User && t[0].Prefill == "" {
+	var v any = []chat.Message(t)
+	if len(t) == 1 && t[0].Role == chat.User && t[0].Prefill == "" {
 		v = t[0].Content
 	}
 	err := enc.Encode(v)
@@ -158,9 +158,9 @@ func (t turns) MarshalJSON() ([]byte, error) {
 
 // promptLine is a line of a prompts file.
 type promptLine struct {
-	Prompt   turns               `json:"prompt,omitempty"`
-	Messages []tokenizer.Message `json:"messages,omitempty"`
-	Prefill  string              `json:"prefill,omitempty"`
+	Prompt   turns          `json:"prompt,omitempty"`
+	Messages []chat.Message `json:"messages,omitempty"`
+	Prefill  string         `json:"prefill,omitempty"`
 }
 
 func (l promptLine) prompt() (Prompt, error) {
@@ -170,7 +170,7 @@ func (l promptLine) prompt() (Prompt, error) {
 	if len(l.Prompt)+len(l.Messages) == 0 {
 		return Prompt{}, errors.New(`neither "prompt" nor "messages"; a prompt is {"prompt":"…"}`)
 	}
-	p := Prompt{Messages: append([]tokenizer.Message(l.Prompt), l.Messages...), Prefill: l.Prefill}
+	p := Prompt{Messages: append([]chat.Message(l.Prompt), l.Messages...), Prefill: l.Prefill}
 	return p, p.Check()
 }
 
@@ -216,9 +216,9 @@ func WritePrompts(path string, prompts []Prompt) error {
 // TokenizePrompts renders prompts up to where the answer goes on, with
 // RenderPrompt. Those of more than maxTokens tokens are left out:
 // kept lists the indices of the others, one for each entry of ids.
-func TokenizePrompts(r Renderer, prompts []Prompt, maxTokens int) (ids [][]int32, kept []int, err error) {
+func TokenizePrompts(template *chat.Template, prompts []Prompt, maxTokens int) (ids [][]int32, kept []int, err error) {
 	for i, p := range prompts {
-		tokens, err := r.RenderPrompt(p.Messages, p.Prefill)
+		tokens, err := template.RenderPrompt(p.Messages, p.Prefill)
 		if err != nil {
 			return nil, nil, fmt.Errorf("tokenizing prompt %d: %w", i, err)
 		}

@@ -8,7 +8,7 @@
 //   - A Stream cuts shards into rows of T inputs and T targets for pretraining.
 //     Row i is a function of the seed and i alone, so a cursor (the number of
 //     rows taken) is all there is to resume from.
-//   - A dialogue is a tokenizer.Chat, a JSON line of messages
+//   - A dialogue is a chat.Dialogue, a JSON line of messages
 //     (docs/formats/dialogues.md). An Example is one as tokens, with the tokens
 //     to train on marked.
 //   - Packing puts several examples into a row of T positions. Each is a

@@ -10,7 +10,7 @@ import (
 	"testing"
 
 	"github.com/seed-b72bdb6c/alma/artifact"
-	"github.com/seed-b72bdb6c/alma/tokenizer"
+	"github.com/seed-b72bdb6c/alma/chat"
 )
 
 func file(t testing.TB, text string) string {
@@ -144,7 +144,7 @@ func TestPairsListEveryWinnerAndLoserOnce(t *testing.T) {
 }
 
 func TestWhatIsWrittenIsReadBack(t *testing.T) {
-	conversation := Prompt{Messages: []tokenizer.Message{{Role: "user", Content: "<a>"}, {Role: "assistant", Content: "b"}, {Role: "user", Content: "c"}}}
+	conversation := Prompt{Messages: []chat.Message{{Role: "user", Content: "<a>"}, {Role: "assistant", Content: "b"}, {Role: "user", Content: "c"}}}
 	prompts := []Prompt{UserPrompt("p\nq", "// Name"), conversation}
 	path := filepath.Join(t.TempDir(), "x.jsonl")
 	if err := WritePrompts(path, prompts); err != nil {
@@ -166,9 +166,9 @@ func TestWhatIsWrittenIsReadBack(t *testing.T) {
 	if text, _ := os.ReadFile(path); !strings.HasPrefix(string(text), `{"prompt":"p\nq","prefill":"// Name","completions":[" <x>","`) {
 		t.Errorf("the first line is %s", text)
 	}
-	chats := []tokenizer.Chat{
-		{Messages: []tokenizer.Message{{Role: tokenizer.User, Content: "p\nq"}, {Role: tokenizer.Assistant, Content: "// Name does.", Prefill: "// Name"}}},
-		{Messages: append(slices.Clip(conversation.Messages), tokenizer.Message{Role: tokenizer.Assistant, Content: "d"})},
+	chats := []chat.Dialogue{
+		{Messages: []chat.Message{{Role: chat.User, Content: "p\nq"}, {Role: chat.Assistant, Content: "// Name does.", Prefill: "// Name"}}},
+		{Messages: append(slices.Clip(conversation.Messages), chat.Message{Role: chat.Assistant, Content: "d"})},
 	}
 	if err := WriteDialogues(path, chats); err != nil {
 		t.Fatal(err)

@@ -4,8 +4,8 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/seed-b72bdb6c/alma/chat"
 	"github.com/seed-b72bdb6c/alma/compute"
-	"github.com/seed-b72bdb6c/alma/tokenizer"
 )
 
 // An Example is a dialogue as tokens.
@@ -36,25 +36,12 @@ func Lengths(examples []Example) []int {
 	return lengths
 }
 
-// A Renderer makes tokens of dialogues: *tokenizer.Tokenizer in ChatML,
-// *chat.Template in the form that a model came with.
-type Renderer interface {
-	// RenderChat returns a row for training: ids, and mask [len(ids)], true on
-	// the tokens to train on.
-	RenderChat(messages []tokenizer.Message, addGenerationPrompt bool) (ids []int32, mask []bool, err error)
-	// RenderPrompt returns what the assistant's answer goes on from.
-	RenderPrompt(messages []tokenizer.Message, prefill string) ([]int32, error)
-	// RenderAnswer is RenderPrompt with a completion and, if ended is set, the
-	// token that ends it.
-	RenderAnswer(messages []tokenizer.Message, prefill, completion string, ended bool) ([]int32, error)
-}
-
 // Tokenize renders dialogues with RenderChat. Those of more than
 // maxTokens tokens do not fit and are left out: dropped lists their indices. The
 // error names the dialogue, counted from 0.
-func Tokenize(r Renderer, chats []tokenizer.Chat, maxTokens int) (examples []Example, dropped []int, err error) {
-	for i, c := range chats {
-		ids, mask, err := r.RenderChat(c.Messages, false)
+func Tokenize(template *chat.Template, dialogues []chat.Dialogue, maxTokens int) (examples []Example, dropped []int, err error) {
+	for i, d := range dialogues {
+		ids, mask, err := template.RenderChat(d.Messages, false)
 		if err != nil {
 			return nil, nil, fmt.Errorf("tokenizing dialogue %d: %w", i, err)
 		}

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/seed-b72bdb6c/alma/chat"
 	"github.com/seed-b72bdb6c/alma/compute"
 	"github.com/seed-b72bdb6c/alma/tokenizer"
 )
@@ -22,12 +23,21 @@ func newTokenizer(t testing.TB) *tokenizer.Tokenizer {
 	return tok
 }
 
-func chat(turns ...string) tokenizer.Chat {
-	var c tokenizer.Chat
-	for i, text := range turns {
-		c.Messages = append(c.Messages, tokenizer.Message{Role: []string{tokenizer.User, tokenizer.Assistant}[i%2], Content: text})
+func chatML(t testing.TB, tok *tokenizer.Tokenizer) *chat.Template {
+	t.Helper()
+	template, err := chat.For(tok)
+	if err != nil {
+		t.Fatal(err)
 	}
-	return c
+	return template
+}
+
+func dialogue(turns ...string) chat.Dialogue {
+	var d chat.Dialogue
+	for i, text := range turns {
+		d.Messages = append(d.Messages, chat.Message{Role: []string{chat.User, chat.Assistant}[i%2], Content: text})
+	}
+	return d
 }
 
 func TestPackIsFirstFitInOrder(t *testing.T) {
@@ -139,7 +149,7 @@ func TestSFT1PadIsNotTheEndTokenAndTheEndTokenIsLearned(t *testing.T) {
 	if !ok || !ok2 || pad == end {
 		t.Fatalf("pad %d, end %d", pad, end)
 	}
-	examples, dropped, err := Tokenize(tok, []tokenizer.Chat{chat("the fox", "the dog")}, 100)
+	examples, dropped, err := Tokenize(chatML(t, tok), []chat.Dialogue{dialogue("the fox", "the dog")}, 100)
 	if err != nil || len(dropped) > 0 {
 		t.Fatal(err, dropped)
 	}
@@ -165,8 +175,8 @@ func TestSFT1PadIsNotTheEndTokenAndTheEndTokenIsLearned(t *testing.T) {
 // dialogue, and how much padding there is, changes nothing in its own entries.
 func TestSFT2ADialoguesEntriesDoNotDependOnTheRestOfTheRow(t *testing.T) {
 	tok := newTokenizer(t)
-	chats := []tokenizer.Chat{chat("the fox", "jumps"), chat("over", "the lazy dog", "and", "the fox"), chat("the", "quick brown")}
-	examples, _, err := Tokenize(tok, chats, 100)
+	chats := []chat.Dialogue{dialogue("the fox", "jumps"), dialogue("over", "the lazy dog", "and", "the fox"), dialogue("the", "quick brown")}
+	examples, _, err := Tokenize(chatML(t, tok), chats, 100)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -195,9 +205,9 @@ func TestSFT2ADialoguesEntriesDoNotDependOnTheRestOfTheRow(t *testing.T) {
 func TestSFT7TheShiftTouchesExactlyTheResponseAndItsEnd(t *testing.T) {
 	tok := newTokenizer(t)
 	const prefill, rest = "the dog", " jumps over"
-	c := chat("the fox", prefill+rest)
+	c := dialogue("the fox", prefill+rest)
 	c.Messages[1].Prefill = prefill
-	examples, _, err := Tokenize(tok, []tokenizer.Chat{c}, 100)
+	examples, _, err := Tokenize(chatML(t, tok), []chat.Dialogue{c}, 100)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -221,7 +231,7 @@ func TestSFT7TheShiftTouchesExactlyTheResponseAndItsEnd(t *testing.T) {
 	if !slices.Equal(targets[:len(response)], response) {
 		t.Errorf("targets %v, response %v", targets, response)
 	}
-	prompt, err := tok.RenderPrompt(c.Messages[:1], prefill)
+	prompt, err := chatML(t, tok).RenderPrompt(c.Messages[:1], prefill)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -232,16 +242,16 @@ func TestSFT7TheShiftTouchesExactlyTheResponseAndItsEnd(t *testing.T) {
 
 func TestDialoguesAndPromptsThatDoNotFitAreLeftOutAndNamed(t *testing.T) {
 	tok := newTokenizer(t)
-	chats := []tokenizer.Chat{chat("a", "b"), chat(strings.Repeat("fox ", 60), "b"), chat("c", "d")}
-	examples, dropped, err := Tokenize(tok, chats, 40)
+	chats := []chat.Dialogue{dialogue("a", "b"), dialogue(strings.Repeat("fox ", 60), "b"), dialogue("c", "d")}
+	examples, dropped, err := Tokenize(chatML(t, tok), chats, 40)
 	if err != nil || len(examples) != 2 || !slices.Equal(dropped, []int{1}) {
 		t.Errorf("%d examples, dropped %v, %v", len(examples), dropped, err)
 	}
-	ids, kept, err := TokenizePrompts(tok, []Prompt{UserPrompt("a", ""), UserPrompt(strings.Repeat("fox ", 60), "x"), UserPrompt("c", "x")}, 40)
+	ids, kept, err := TokenizePrompts(chatML(t, tok), []Prompt{UserPrompt("a", ""), UserPrompt(strings.Repeat("fox ", 60), "x"), UserPrompt("c", "x")}, 40)
 	if err != nil || len(ids) != 2 || !slices.Equal(kept, []int{0, 2}) {
 		t.Errorf("%d prompts, kept %v, %v", len(ids), kept, err)
 	}
-	if _, _, err := Tokenize(tok, []tokenizer.Chat{chat("a", "b"), chat("only a question")}, 40); err == nil || !strings.Contains(err.Error(), "dialogue 1") {
+	if _, _, err := Tokenize(chatML(t, tok), []chat.Dialogue{dialogue("a", "b"), dialogue("only a question")}, 40); err == nil || !strings.Contains(err.Error(), "dialogue 1") {
 		t.Errorf("a dialogue without an answer: %v", err)
 	}
 }

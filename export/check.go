@@ -43,12 +43,12 @@ const probe = "The colour of the sky is blue, 1 + 1 = 2, and \"for i := range n\
 
 // conversations are rendered by both models' templates.
 var conversations = []chat.Conversation{
-	{Messages: []tokenizer.Message{{Role: "user", Content: "Hello!"}}, Prompt: true},
-	{Messages: []tokenizer.Message{{Role: "system", Content: "You answer in one word."}, {Role: "user", Content: "What is the capital of France?"}}, Prompt: true},
-	{Messages: []tokenizer.Message{{Role: "user", Content: "1 + 1?"}, {Role: "assistant", Content: "2"}, {Role: "user", Content: "And 2 + 2?"}}, Prompt: true},
-	{Messages: []tokenizer.Message{{Role: "user", Content: "Say nothing."}, {Role: "assistant", Content: "Nothing."}}},
-	{Messages: []tokenizer.Message{{Role: "user", Content: "  你好,世界 🌍\n\n\tété  "}}, Prompt: true},
-	{Messages: []tokenizer.Message{{Role: "system", Content: "Be brief."}, {Role: "user", Content: "a\nb"}, {Role: "assistant", Content: "c <|im_end|> {{ d }}"}, {Role: "user", Content: "</s><eos>"}}, Prompt: true},
+	{Messages: []chat.Message{{Role: "user", Content: "Hello!"}}, Prompt: true},
+	{Messages: []chat.Message{{Role: "system", Content: "You answer in one word."}, {Role: "user", Content: "What is the capital of France?"}}, Prompt: true},
+	{Messages: []chat.Message{{Role: "user", Content: "1 + 1?"}, {Role: "assistant", Content: "2"}, {Role: "user", Content: "And 2 + 2?"}}, Prompt: true},
+	{Messages: []chat.Message{{Role: "user", Content: "Say nothing."}, {Role: "assistant", Content: "Nothing."}}},
+	{Messages: []chat.Message{{Role: "user", Content: "  你好,世界 🌍\n\n\tété  "}}, Prompt: true},
+	{Messages: []chat.Message{{Role: "system", Content: "Be brief."}, {Role: "user", Content: "a\nb"}, {Role: "assistant", Content: "c <|im_end|> {{ d }}"}, {Role: "user", Content: "</s><eos>"}}, Prompt: true},
 }
 
 // check reopens what was written.

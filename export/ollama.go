@@ -101,7 +101,7 @@ func renderForm(form string, c chat.Conversation) (string, error) {
 		return "", err
 	}
 	var messages []ollamaMessage
-	for _, m := range c.Messages.([]tokenizer.Message) {
+	for _, m := range c.Messages.([]chat.Message) {
 		messages = append(messages, ollamaMessage{m.Role, m.Content})
 	}
 	var b strings.Builder

@@ -4,7 +4,7 @@
 // GPT-2, cl100k, o200k, Llama 3, Qwen and SmolLM2; SentencePiece's BPE and unigram
 // models (Kudo and Richardson, 2018) with byte fallback; WordPiece with BERT's
 // normalizer (Devlin et al., 2018). It trains byte-level BPE, reads and writes the
-// Hugging Face files that carry all of these, and renders dialogues in ChatML.
+// Hugging Face files that carry all of these.
 //
 // # Terms
 //
@@ -48,6 +48,6 @@
 //
 // It runs no regular expressions: a pre-tokenizer's pattern is known by its whole
 // text, or refused. It trains no kind but byte-level BPE. It does not write to
-// disk; package artifact does. It does not run Jinja: it renders dialogues in
-// ChatML only and carries another model's chat template as text.
+// disk; package artifact does. It carries a chat template as text, and knows nothing
+// of dialogues; package chat does.
 package tokenizer

@@ -36,7 +36,7 @@ func mustFiles(t testing.TB, tok *Tokenizer) map[string][]byte {
 
 func TestFilesLoadAsTheSameTokenizer(t *testing.T) {
 	tok := goldenTokenizer(t)
-	tok.chatTemplate = ChatTemplateJinja
+	tok.chatTemplate = "{{ messages }}"
 	files := mustFiles(t, tok)
 	got, err := Load(writeFiles(t, files))
 	if err != nil {
@@ -58,14 +58,14 @@ func TestFilesLoadAsTheSameTokenizer(t *testing.T) {
 
 func TestConfigIsAsTransformersReadsIt(t *testing.T) {
 	tok := goldenTokenizer(t)
-	tok.chatTemplate = ChatTemplateJinja
+	tok.chatTemplate = "{{ messages }}"
 	var config map[string]any
 	if err := json.Unmarshal(mustFiles(t, tok)[ConfigFile], &config); err != nil {
 		t.Fatal(err)
 	}
 	for key, want := range map[string]any{
 		"tokenizer_class": "PreTrainedTokenizerFast", "eos_token": "<|endoftext|>", "pad_token": "<|pad|>",
-		"add_prefix_space": false, "clean_up_tokenization_spaces": false, "chat_template": ChatTemplateJinja,
+		"add_prefix_space": false, "clean_up_tokenization_spaces": false, "chat_template": "{{ messages }}",
 	} {
 		if config[key] != want {
 			t.Errorf("%s is %v, want %v", key, config[key], want)

@@ -25,8 +25,6 @@ type oracleRequest struct {
 	Train     *oracleTrain `json:"train,omitempty"`
 	Tokenizer string       `json:"tokenizer,omitempty"`
 	Texts     []string     `json:"texts"`
-	Template  string       `json:"template"`
-	Chats     []oracleChat `json:"chats"`
 }
 
 type oracleTrain struct {
@@ -35,16 +33,10 @@ type oracleTrain struct {
 	Docs          []string `json:"docs"`
 }
 
-type oracleChat struct {
-	Messages []Message `json:"messages"`
-	Prompt   bool      `json:"prompt"`
-}
-
 type oracleAnswer struct {
-	Versions  map[string]string  `json:"versions"`
-	Tokenizer string             `json:"tokenizer,omitempty"`
-	Texts     []oracleText       `json:"texts"`
-	Chats     []oracleChatAnswer `json:"chats"`
+	Versions  map[string]string `json:"versions"`
+	Tokenizer string            `json:"tokenizer,omitempty"`
+	Texts     []oracleText      `json:"texts"`
 }
 
 type oracleText struct {
@@ -52,12 +44,6 @@ type oracleText struct {
 	Pieces []string `json:"pieces"`
 	IDs    []int32  `json:"ids"`
 	Half   string   `json:"half"` // the first half of the ids as text
-}
-
-type oracleChatAnswer struct {
-	Chat oracleChat `json:"chat"`
-	Text string     `json:"text"`
-	IDs  []int32    `json:"ids"`
 }
 
 // oracleTexts are the texts of the golden file: chosen ones, then strings of
@@ -84,18 +70,6 @@ func oracleTexts() []string {
 		texts = append(texts, b.String())
 	}
 	return texts
-}
-
-func oracleChats() []oracleChat {
-	return []oracleChat{
-		{Messages: []Message{{Role: User, Content: "How heavy is the ship?"}, {Role: Assistant, Content: "1,200 kilograms."}}},
-		{Messages: []Message{{Role: User, Content: "How heavy is the ship?"}}, Prompt: true},
-		{Messages: []Message{
-			{Role: System, Content: "You count ships."},
-			{Role: User, Content: "\n  天黑了 \n"}, {Role: Assistant, Content: "三艘船 🚢🚢🚢\n"},
-			{Role: User, Content: "  and now?"}, {Role: Assistant, Content: "func f() {}"},
-		}},
-	}
 }
 
 func readTestdata(t testing.TB, name string) []byte {
@@ -162,15 +136,6 @@ func compareWithOracle(t *testing.T, tok *Tokenizer, answer oracleAnswer) {
 			t.Errorf("Text of the first half of %.200q = %q, %v, want %q", want.Text, half, err, want.Half)
 		}
 	}
-	for _, want := range answer.Chats {
-		if got := tok.EncodeWithSpecial(want.Text); !slices.Equal(got, want.IDs) {
-			t.Errorf("EncodeWithSpecial(%q) = %v, want %v", want.Text, got, want.IDs)
-		}
-		got, _, err := tok.RenderChat(want.Chat.Messages, want.Chat.Prompt)
-		if err != nil || !slices.Equal(got, want.IDs) {
-			t.Errorf("RenderChat(%v) = %v, %v, want the ids of ChatTemplateJinja's %q: %v", want.Chat, got, err, want.Text, want.IDs)
-		}
-	}
 }
 
 func TestTrainMakesTheVocabularyOfHuggingFacesTrainer(t *testing.T) {
@@ -198,8 +163,8 @@ func sameTokenizer(t *testing.T, got, want *Tokenizer) {
 	}
 }
 
-// TestAgainstHuggingFace asks the real thing. It needs Python with tokenizers,
-// regex and jinja2; with ALMA_ORACLE=1 it installs them into a temporary virtual
+// TestAgainstHuggingFace asks the real thing. It needs Python with tokenizers
+// and regex; with ALMA_ORACLE=1 it installs them into a temporary virtual
 // environment.
 func TestAgainstHuggingFace(t *testing.T) {
 	python := findPython(t)
@@ -233,12 +198,12 @@ func TestAgainstHuggingFace(t *testing.T) {
 
 	t.Run("loads what we write", func(t *testing.T) {
 		compareWithOracle(t, ours, askOracle(t, python, oracleRequest{
-			Tokenizer: string(written[TokenizerFile]), Texts: texts, Template: ChatTemplateJinja, Chats: oracleChats(),
+			Tokenizer: string(written[TokenizerFile]), Texts: texts,
 		}))
 	})
 	t.Run("trains the same vocabulary", func(t *testing.T) {
 		answer := askOracle(t, python, oracleRequest{
-			Train: &oracleTrain{4096, DefaultSpecialTokens(), docs}, Template: ChatTemplateJinja,
+			Train: &oracleTrain{4096, DefaultSpecialTokens(), docs},
 		})
 		theirs, err := Parse([]byte(answer.Tokenizer))
 		if err != nil {
@@ -249,7 +214,7 @@ func TestAgainstHuggingFace(t *testing.T) {
 	t.Run("says what the golden file says", func(t *testing.T) {
 		answer := askOracle(t, python, oracleRequest{
 			Train: &oracleTrain{goldenVocab, DefaultSpecialTokens(), goldenDocs(t)},
-			Texts: oracleTexts(), Template: ChatTemplateJinja, Chats: oracleChats(),
+			Texts: oracleTexts(),
 		})
 		theirs := answer.Tokenizer
 		answer.Tokenizer = ""
@@ -263,7 +228,7 @@ func TestAgainstHuggingFace(t *testing.T) {
 			return
 		}
 		golden := loadGolden(t)
-		if !reflect.DeepEqual(answer.Texts, golden.Texts) || !reflect.DeepEqual(answer.Chats, golden.Chats) {
+		if !reflect.DeepEqual(answer.Texts, golden.Texts) {
 			t.Errorf("testdata/golden.json is not what %v say; run this test with -update", answer.Versions)
 		}
 	})
@@ -283,16 +248,16 @@ func findPython(t *testing.T) string {
 	if err != nil {
 		t.Skip("no python3 here; the golden files stand in for it")
 	}
-	if exec.Command(python, "-c", "import tokenizers, regex, jinja2").Run() == nil {
+	if exec.Command(python, "-c", "import tokenizers, regex").Run() == nil {
 		return python
 	}
 	if os.Getenv("ALMA_ORACLE") == "" {
-		t.Skip("python3 has no tokenizers, regex and jinja2; set ALMA_ORACLE=1 to install them into a temporary folder; the golden files stand in for them")
+		t.Skip("python3 has no tokenizers and regex; set ALMA_ORACLE=1 to install them into a temporary folder; the golden files stand in for them")
 	}
 	dir := t.TempDir()
 	for _, args := range [][]string{
 		{python, "-m", "venv", dir},
-		{filepath.Join(dir, "bin", "pip"), "install", "--quiet", "tokenizers", "regex", "jinja2"},
+		{filepath.Join(dir, "bin", "pip"), "install", "--quiet", "tokenizers", "regex"},
 	} {
 		cmd := exec.CommandContext(t.Context(), args[0], args[1:]...)
 		if out, err := cmd.CombinedOutput(); err != nil {
@@ -306,9 +271,6 @@ func askOracle(t *testing.T, python string, request oracleRequest) oracleAnswer 
 	t.Helper()
 	if request.Texts == nil {
 		request.Texts = []string{}
-	}
-	if request.Chats == nil {
-		request.Chats = []oracleChat{}
 	}
 	in, err := json.Marshal(request)
 	if err != nil {

@@ -383,7 +383,7 @@ func (t *Tokenizer) MissingBytes() []byte {
 }
 
 // ChatTemplate returns the Jinja chat template that came with the tokenizer, ""
-// for none. For vocabularies trained here it is ChatTemplateJinja.
+// for none.
 func (t *Tokenizer) ChatTemplate() string { return t.chatTemplate }
 
 // NamedTemplate is a chat template for a purpose, such as "tool_use".

@@ -19,6 +19,9 @@ type Options struct {
 	SpecialTokens []string
 	// MinFrequency is how often a pair must occur to be merged. 0 means 2.
 	MinFrequency int64
+	// ChatTemplate is the Jinja text that the vocabulary is to come with, "" for
+	// none.
+	ChatTemplate string
 	// Threads is how many goroutines count pieces. 0 means GOMAXPROCS. The result
 	// does not depend on it.
 	Threads int
@@ -85,7 +88,7 @@ func Train(ctx context.Context, docs iter.Seq2[string, error], o Options) (*Toke
 			stats.Bytes, stats.DistinctPieces, len(tr.tokens), o.VocabSize, o.MinFrequency, len(tr.tokens))
 	}
 
-	v := vocabulary{tokens: tr.tokens, merges: tr.merges, description: gpt2Description()}
+	v := vocabulary{tokens: tr.tokens, merges: tr.merges, description: gpt2Description(), chatTemplate: o.ChatTemplate}
 	for id, name := range o.SpecialTokens {
 		v.added = append(v.added, AddedToken{ID: int32(id), Content: name, Special: true})
 		v.tokens[id] = "" // newTokenizer puts the name there
@@ -95,9 +98,6 @@ func Train(ctx context.Context, docs iter.Seq2[string, error], o Options) (*Toke
 	}
 	if slices.Contains(o.SpecialTokens, Pad) {
 		v.roles.pad = Pad
-	}
-	if slices.Contains(o.SpecialTokens, IMStart) && slices.Contains(o.SpecialTokens, IMEnd) {
-		v.chatTemplate = ChatTemplateJinja
 	}
 	if slices.Contains(o.SpecialTokens, MaskToken) {
 		v.roles.mask = MaskToken

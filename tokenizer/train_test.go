@@ -126,6 +126,13 @@ func TestTrainNumbersSpecialTokensThenBytesThenMerges(t *testing.T) {
 	if id, ok := tok.Pad(); !ok || id != 3 {
 		t.Errorf("Pad() = %d, %v", id, ok)
 	}
+	if tok.ChatTemplate() != "" {
+		t.Errorf("chat template %q, which nobody gave", tok.ChatTemplate())
+	}
+	tok, _, err = Train(context.Background(), seq("ab ab"), Options{VocabSize: 4 + 256 + 1, ChatTemplate: "{{ messages }}"})
+	if err != nil || tok.ChatTemplate() != "{{ messages }}" {
+		t.Errorf("the chat template that was given is lost: %v", err)
+	}
 }
 
 func TestTrainIsTheSameForAnyNumberOfThreads(t *testing.T) {

@@ -164,7 +164,7 @@ type conversation struct {
 	sampling  generate.Sampling
 	context   int // of the model, in tokens
 	system    string
-	messages  []tokenizer.Message
+	messages  []chat.Message
 }
 
 // conversationFull says that a conversation and the user's next turn leave no
@@ -182,7 +182,7 @@ func (f *conversationFull) Unwrap() error { return artifact.ErrUsage }
 func (t *conversation) reset() {
 	t.messages = nil
 	if t.system != "" {
-		t.messages = append(t.messages, tokenizer.Message{Role: tokenizer.System, Content: t.system})
+		t.messages = append(t.messages, chat.Message{Role: chat.System, Content: t.system})
 	}
 }
 
@@ -190,7 +190,7 @@ func (t *conversation) reset() {
 // whether the model ended its turn itself. A turn that fails, or is answered
 // with nothing, is no part of the conversation.
 func (t *conversation) say(ctx context.Context, text string, part func(string)) (ended bool, err error) {
-	messages := append(t.messages[:len(t.messages):len(t.messages)], tokenizer.Message{Role: tokenizer.User, Content: text})
+	messages := append(t.messages[:len(t.messages):len(t.messages)], chat.Message{Role: chat.User, Content: text})
 	ids, err := t.template.RenderPrompt(messages, "")
 	if err != nil {
 		return false, artifact.Mark(artifact.ErrUsage, fmt.Errorf("chatting: %w", err))
@@ -214,7 +214,7 @@ func (t *conversation) say(ctx context.Context, text string, part func(string)) 
 	}
 	say(decoder.Flush())
 	if answer.Len() > 0 {
-		t.messages = append(messages, tokenizer.Message{Role: tokenizer.Assistant, Content: answer.String()})
+		t.messages = append(messages, chat.Message{Role: chat.Assistant, Content: answer.String()})
 	}
 	return completion.Ended, nil
 }

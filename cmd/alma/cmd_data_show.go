@@ -142,8 +142,8 @@ func guessData(path string) (string, error) {
 		case has("completions", "completion"):
 			return asAnswers, nil
 		case has("messages"):
-			var messages []tokenizer.Message
-			if err := json.Unmarshal(keys["messages"], &messages); err == nil && len(messages) > 0 && messages[len(messages)-1].Role == tokenizer.User {
+			var messages []chat.Message
+			if err := json.Unmarshal(keys["messages"], &messages); err == nil && len(messages) > 0 && messages[len(messages)-1].Role == chat.User {
 				return asPrompts, nil
 			}
 			return asDialogues, nil

@@ -10,12 +10,12 @@ import (
 	"strings"
 
 	"github.com/seed-b72bdb6c/alma/artifact"
+	"github.com/seed-b72bdb6c/alma/chat"
 	"github.com/seed-b72bdb6c/alma/corpus"
 	"github.com/seed-b72bdb6c/alma/dataset"
 	"github.com/seed-b72bdb6c/alma/model"
 	"github.com/seed-b72bdb6c/alma/progress"
 	"github.com/seed-b72bdb6c/alma/stage"
-	"github.com/seed-b72bdb6c/alma/tokenizer"
 )
 
 // CorpusConfig configures the corpus.
@@ -192,6 +192,10 @@ func makeDialogues(ctx context.Context, w *stage.Work, c DialoguesConfig) error 
 	if err != nil {
 		return err
 	}
+	template, err := chat.For(t)
+	if err != nil {
+		return err
+	}
 	set, err := Functions(ctx, Options{Root: read.GOROOT})
 	if err != nil {
 		return err
@@ -207,7 +211,7 @@ func makeDialogues(ctx context.Context, w *stage.Work, c DialoguesConfig) error 
 		var kept []Function
 		var longPrompts, longAnswers float64
 		for _, f := range fns {
-			ids, err := t.RenderPrompt(dataset.UserPrompt(f.Prompt(), "").Messages, f.Prefill())
+			ids, err := template.RenderPrompt(dataset.UserPrompt(f.Prompt(), "").Messages, f.Prefill())
 			if err != nil {
 				return nil, fmt.Errorf("making dialogues: %s: %w", f.File, err)
 			}
@@ -278,14 +282,14 @@ func makeDialogues(ctx context.Context, w *stage.Work, c DialoguesConfig) error 
 
 func count(n float64) string { return progress.Count(int64(n)) }
 
-func dialogues(fns []Function) []tokenizer.Chat {
-	chats := make([]tokenizer.Chat, len(fns))
+func dialogues(fns []Function) []chat.Dialogue {
+	chats := make([]chat.Dialogue, len(fns))
 	for i, f := range fns {
 		// The whole comment is learned, its first words too: they are given
 		// when answers are sampled to be ranked, but not in a chat.
-		chats[i] = tokenizer.Chat{Messages: []tokenizer.Message{
-			{Role: tokenizer.User, Content: f.Prompt()},
-			{Role: tokenizer.Assistant, Content: f.Prefill() + f.Answer()},
+		chats[i] = chat.Dialogue{Messages: []chat.Message{
+			{Role: chat.User, Content: f.Prompt()},
+			{Role: chat.Assistant, Content: f.Prefill() + f.Answer()},
 		}}
 	}
 	return chats

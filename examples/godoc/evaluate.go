@@ -174,7 +174,7 @@ func evaluateModels(ctx context.Context, w *stage.Work, e EvaluateConfig) error 
 	rewards := func(answers []answer) ([]float64, error) {
 		texts := make([][]int32, len(answers))
 		for i, a := range answers {
-			ids, err := before.tok.RenderPrompt(asked[i%len(asked)].Messages, asked[i%len(asked)].Prefill)
+			ids, err := before.template.RenderPrompt(asked[i%len(asked)].Messages, asked[i%len(asked)].Prefill)
 			if err != nil {
 				return nil, err
 			}
@@ -320,7 +320,7 @@ func measure(rule *Rule, functions []Function, answers []answer, rewards func([]
 func (r *Evaluation) languageModels(ctx context.Context, before, after *writer, asked []dataset.Prompt, answers []answer, text string) error {
 	var examples []dataset.Example
 	for i, a := range answers {
-		ids, err := after.tok.RenderPrompt(asked[i].Messages, asked[i].Prefill)
+		ids, err := after.template.RenderPrompt(asked[i].Messages, asked[i].Prefill)
 		if err != nil {
 			return err
 		}
@@ -382,7 +382,7 @@ func (r *Evaluation) rewardModel(ctx context.Context, rule *Rule, w *writer, sco
 		texts := make([][]int32, len(ranking.Completions))
 		truth := make([]float64, len(texts))
 		for k, completion := range ranking.Completions {
-			if texts[k], err = reward.Render(w.tok, ranking.Prompt, completion, ranking.EndedAt(k)); err != nil {
+			if texts[k], err = reward.Render(w.template, ranking.Prompt, completion, ranking.EndedAt(k)); err != nil {
 				return err
 			}
 			truth[k] = rule.Score(f, ranking.Prompt.Prefill+completion, ranking.EndedAt(k)).Total()

@@ -71,6 +71,7 @@ var RankingsStage = stage.Define(stage.Definition[RankingsConfig]{
 // writer samples comments for functions.
 type writer struct {
 	tok       *tokenizer.Tokenizer
+	template  *chat.Template
 	model     *model.Model
 	generator *generate.Generator
 	maxTokens int
@@ -87,12 +88,16 @@ func newWriter(env stage.Environment, folder, functions string, slots int) (*wri
 	if err != nil {
 		return nil, err
 	}
+	template, err := chat.For(tok)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", folder, err)
+	}
 	length := min(m.Context, c.MaxPrompt+c.MaxAnswer)
 	g, err := generate.New(m, slots, length)
 	if err != nil {
 		return nil, err
 	}
-	return &writer{tok, m, g, c.MaxAnswer}, nil
+	return &writer{tok, template, m, g, c.MaxAnswer}, nil
 }
 
 // comment is a sampled answer.
@@ -106,7 +111,7 @@ type comment struct {
 func (w *writer) write(ctx context.Context, log *progress.Log, label string, prompts []dataset.Prompt, k int, temperature float64, seed uint64) ([][]comment, error) {
 	requests := make([]generate.Request, 0, len(prompts)*k)
 	for i, p := range prompts {
-		ids, err := w.tok.RenderPrompt(p.Messages, p.Prefill)
+		ids, err := w.template.RenderPrompt(p.Messages, p.Prefill)
 		if err != nil {
 			return nil, fmt.Errorf("%s: prompt %d: %w", label, i, err)
 		}

@@ -2,14 +2,12 @@
 
 Reads a JSON request from standard input and writes a JSON answer to standard
 output. The cuts are those of the published regular expression as PyPI's regex
-matches it; training, ids and text are those of PyPI's tokenizers; rendered
-dialogues are those of PyPI's jinja2, with the settings of transformers.
+matches it; training, ids and text are those of PyPI's tokenizers.
 """
 
 import json
 import sys
 
-import jinja2
 import regex
 import tokenizers
 from tokenizers import decoders, models, pre_tokenizers, trainers
@@ -35,7 +33,7 @@ def train(request):
 
 
 def answer(request):
-    out = {"versions": {m.__name__: m.__version__ for m in (tokenizers, regex, jinja2)}}
+    out = {"versions": {m.__name__: m.__version__ for m in (tokenizers, regex)}}
     if "train" in request:
         t = train(request["train"])
         out["tokenizer"] = t.to_str(pretty=True)
@@ -54,16 +52,6 @@ def answer(request):
                 "half": t.decode(half, skip_special_tokens=True),
             }
         )
-
-    env = jinja2.Environment(trim_blocks=True, lstrip_blocks=True)
-    template = env.from_string(request["template"])
-    out["chats"] = []
-    for chat in request["chats"]:
-        text = template.render(
-            messages=chat["messages"], add_generation_prompt=chat["prompt"]
-        )
-        ids = t.encode(text, add_special_tokens=False).ids
-        out["chats"].append({"chat": chat, "text": text, "ids": ids})
     return out
 
 

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/seed-b72bdb6c/alma/artifact"
+	"github.com/seed-b72bdb6c/alma/chat"
 	"github.com/seed-b72bdb6c/alma/compute"
 	"github.com/seed-b72bdb6c/alma/dataset"
 )
@@ -16,8 +17,8 @@ import (
 // its writer ended is followed by the end token; one that was cut off is not.
 // The prompt's tokens are those that a model completes
 // (RenderPrompt).
-func Render(r dataset.Renderer, prompt dataset.Prompt, completion string, ended bool) ([]int32, error) {
-	ids, err := r.RenderAnswer(prompt.Messages, prompt.Prefill, completion, ended)
+func Render(template *chat.Template, prompt dataset.Prompt, completion string, ended bool) ([]int32, error) {
+	ids, err := template.RenderAnswer(prompt.Messages, prompt.Prefill, completion, ended)
 	if err != nil {
 		return nil, artifact.Mark(artifact.ErrUsage, fmt.Errorf("rendering a prompt for the reward model: %w", err))
 	}
@@ -43,14 +44,14 @@ type File struct {
 
 // Load reads the rankings of which every completion fits into a row of length
 // tokens, and all of a prompt together into a micro-batch of so many rows.
-func Load(renderer dataset.Renderer, path string, rows, length int) (File, error) {
+func Load(template *chat.Template, path string, rows, length int) (File, error) {
 	all, err := dataset.ReadRankings(path)
 	if err != nil {
 		return File{}, err
 	}
 	var f File
 	for i, r := range all {
-		one, err := tokens(renderer, r)
+		one, err := tokens(template, r)
 		if err != nil {
 			return File{}, fmt.Errorf("reading rankings %s: ranking %d: %w", path, i, err)
 		}
@@ -76,15 +77,15 @@ func Load(renderer dataset.Renderer, path string, rows, length int) (File, error
 	return f, nil
 }
 
-func tokens(renderer dataset.Renderer, r dataset.Ranking) (Ranking, error) {
+func tokens(template *chat.Template, r dataset.Ranking) (Ranking, error) {
 	one := Ranking{Ranks: r.Ranks, Pairs: dataset.Pairs(r.Ranks)}
-	prompt, err := renderer.RenderPrompt(r.Prompt.Messages, r.Prompt.Prefill)
+	prompt, err := template.RenderPrompt(r.Prompt.Messages, r.Prompt.Prefill)
 	if err != nil {
 		return one, artifact.Mark(artifact.ErrUsage, fmt.Errorf("rendering a prompt for the reward model: %w", err))
 	}
 	one.Begin = len(prompt)
 	for k, completion := range r.Completions {
-		text, err := Render(renderer, r.Prompt, completion, r.EndedAt(k))
+		text, err := Render(template, r.Prompt, completion, r.EndedAt(k))
 		if err != nil {
 			return one, err
 		}

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/seed-b72bdb6c/alma/chat"
 	"github.com/seed-b72bdb6c/alma/dataset"
 	"github.com/seed-b72bdb6c/alma/tokenizer"
 )
@@ -16,6 +17,10 @@ func TestTheCompletionsOfARankingBeginWhereThePromptEnds(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	template, err := chat.For(tok)
+	if err != nil {
+		t.Fatal(err)
+	}
 	path := filepath.Join(t.TempDir(), "rankings.jsonl")
 	if err := dataset.WriteRankings(path, []dataset.Ranking{
 		{Prompt: dataset.UserPrompt("say it", ""), Completions: []string{"up", "up down"}, Ranks: []int{1, 2}},
@@ -23,7 +28,7 @@ func TestTheCompletionsOfARankingBeginWhereThePromptEnds(t *testing.T) {
 	}); err != nil {
 		t.Fatal(err)
 	}
-	file, err := Load(tok, path, 4, 64)
+	file, err := Load(template, path, 4, 64)
 	if err != nil || len(file.Rankings) != 2 {
 		t.Fatalf("%d rankings, %v", len(file.Rankings), err)
 	}

@@ -62,9 +62,9 @@ func widen(scores []float32) []float64 {
 // RewardModel is a reward model that judges completions as text: it renders them in
 // its own chat form, so that the models that wrote them may have other tokenizers.
 type RewardModel struct {
-	scorer  *Scorer
-	render  dataset.Renderer
-	context int
+	scorer   *Scorer
+	template *chat.Template
+	context  int
 }
 
 // scoreRows is how many packed rows a reward model sees at one time. It changes no
@@ -98,7 +98,7 @@ func (r *RewardModel) Judge(ctx context.Context, completions []dataset.Completio
 	var texts [][]int32
 	var at []int // of each text
 	for i, c := range completions {
-		ids, err := r.render.RenderAnswer(c.Prompt.Messages, c.Prompt.Prefill, c.Text, c.Ended)
+		ids, err := r.template.RenderAnswer(c.Prompt.Messages, c.Prompt.Prefill, c.Text, c.Ended)
 		if err != nil {
 			return nil, artifact.Mark(artifact.ErrUsage, fmt.Errorf("rendering completion %d for the reward model: %w", i, err))
 		}

@@ -4,20 +4,21 @@ import (
 	"fmt"
 
 	"github.com/seed-b72bdb6c/alma/artifact"
+	"github.com/seed-b72bdb6c/alma/chat"
 	"github.com/seed-b72bdb6c/alma/compute"
 	"github.com/seed-b72bdb6c/alma/dataset"
 )
 
 // loadDemonstrations returns dialogues up to the end of the assistant's last
 // turn, at most c.Demonstrations of them.
-func loadDemonstrations(r dataset.Renderer, path string, c Config, length int) ([][]int32, error) {
+func loadDemonstrations(template *chat.Template, path string, c Config, length int) ([][]int32, error) {
 	chats, err := dataset.ReadDialogues(path)
 	if err != nil {
 		return nil, err
 	}
 	var texts [][]int32
 	for i, dialogue := range chats {
-		ids, mask, err := r.RenderChat(dialogue.Messages, false)
+		ids, mask, err := template.RenderChat(dialogue.Messages, false)
 		if err != nil {
 			return nil, fmt.Errorf("reading demonstrations %s: dialogue %d: %w", path, i, err)
 		}

@@ -63,9 +63,9 @@ func TestWithoutDemonstrationsTheBiasStaysAndANoteSaysSo(t *testing.T) {
 
 func TestDemonstrationsAreDrawnBySeed(t *testing.T) {
 	w := newWorkplace(t, 10)
-	tok := newTokenizer(t)
+	template := newTemplate(t, newTokenizer(t))
 	draw := func(n int, seed uint64) [][]int32 {
-		texts, err := loadDemonstrations(tok, w.inputs.Demonstrations, Config{Demonstrations: n, Seed: seed}, 64)
+		texts, err := loadDemonstrations(template, w.inputs.Demonstrations, Config{Demonstrations: n, Seed: seed}, 64)
 		if err != nil {
 			t.Fatal(err)
 		}

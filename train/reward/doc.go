@@ -20,7 +20,7 @@
 //
 //	m, tok, err := train.LoadModel(engine, "runs/a/reward")
 //	s, err := preference.NewScorer(m, 8, 256)
-//	text, err := preference.Render(tok, prompt, " adds two numbers.", true)
+//	text, err := preference.Render(template, prompt, " adds two numbers.", true)
 //	rewards, err := s.Scores(ctx, [][]int32{text})
 //
 // It is not the place where rewards meet a policy (train/ppo) nor where a

@@ -4,6 +4,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/seed-b72bdb6c/alma/chat"
 	"github.com/seed-b72bdb6c/alma/compute"
 	"github.com/seed-b72bdb6c/alma/dataset"
 	"github.com/seed-b72bdb6c/alma/model"
@@ -22,6 +23,15 @@ func newTokenizer(t testing.TB) *tokenizer.Tokenizer {
 		t.Fatal(err)
 	}
 	return tok
+}
+
+func newTemplate(t testing.TB, tok *tokenizer.Tokenizer) *chat.Template {
+	t.Helper()
+	template, err := chat.For(tok)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return template
 }
 
 func tinyConfig(tok *tokenizer.Tokenizer) model.Config {

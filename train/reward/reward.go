@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/seed-b72bdb6c/alma/artifact"
+	"github.com/seed-b72bdb6c/alma/chat"
 	"github.com/seed-b72bdb6c/alma/dataset"
 	"github.com/seed-b72bdb6c/alma/model"
 	"github.com/seed-b72bdb6c/alma/progress"
@@ -212,8 +213,8 @@ func (r *modelling) center(ctx context.Context, demonstrations [][]int32) error 
 }
 
 // Render is [preference.Render].
-func Render(r dataset.Renderer, prompt dataset.Prompt, completion string, ended bool) ([]int32, error) {
-	return preference.Render(r, prompt, completion, ended)
+func Render(template *chat.Template, prompt dataset.Prompt, completion string, ended bool) ([]int32, error) {
+	return preference.Render(template, prompt, completion, ended)
 }
 
 // plan lists the steps.

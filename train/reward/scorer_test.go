@@ -20,13 +20,14 @@ import (
 
 func TestReward10RenderEndsWithTheLastRealToken(t *testing.T) {
 	tok := newTokenizer(t)
+	template := newTemplate(t, tok)
 	prompt := dataset.UserPrompt("say it", "say")
 	end, _ := tok.TokenID(tokenizer.IMEnd)
-	ended, err := Render(tok, prompt, " it up", true)
+	ended, err := Render(template, prompt, " it up", true)
 	if err != nil {
 		t.Fatal(err)
 	}
-	cut, err := Render(tok, prompt, " it up", false)
+	cut, err := Render(template, prompt, " it up", false)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -37,7 +38,7 @@ func TestReward10RenderEndsWithTheLastRealToken(t *testing.T) {
 		t.Errorf("cut off %v does not end with the completion %v", cut, want)
 	}
 	// What the language model was fine-tuned on for the same answer.
-	chat, mask, err := tok.RenderChat(answered(prompt, " it up").Messages, false)
+	row, mask, err := template.RenderChat(answered(prompt, " it up").Messages, false)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -45,8 +46,8 @@ func TestReward10RenderEndsWithTheLastRealToken(t *testing.T) {
 	for !mask[last] {
 		last--
 	}
-	if !slices.Equal(chat[:last+1], ended) {
-		t.Errorf("rendered as %v, the dialogue as %v", ended, chat[:last+1])
+	if !slices.Equal(row[:last+1], ended) {
+		t.Errorf("rendered as %v, the dialogue as %v", ended, row[:last+1])
 	}
 }
 

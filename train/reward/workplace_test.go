@@ -17,7 +17,6 @@ import (
 	"github.com/seed-b72bdb6c/alma/dataset"
 	"github.com/seed-b72bdb6c/alma/progress"
 	"github.com/seed-b72bdb6c/alma/stage"
-	"github.com/seed-b72bdb6c/alma/tokenizer"
 	"github.com/seed-b72bdb6c/alma/train"
 )
 
@@ -84,7 +83,7 @@ func newWorkplace(t testing.TB, n int) workplace {
 			t.Fatal(err)
 		}
 	}
-	var chats []tokenizer.Chat
+	var chats []chat.Dialogue
 	for i := range 30 {
 		text, _ := words(3, uint64(i))
 		chats = append(chats, answered(dataset.UserPrompt("say it", "say"), text))
@@ -131,7 +130,7 @@ func weights(t testing.TB, folder string) []byte {
 }
 
 // answered is the dialogue of a prompt and an answer to it.
-func answered(p dataset.Prompt, answer string) tokenizer.Chat {
-	last := tokenizer.Message{Role: tokenizer.Assistant, Content: p.Prefill + answer, Prefill: p.Prefill}
-	return tokenizer.Chat{Messages: append(slices.Clip(p.Messages), last)}
+func answered(p dataset.Prompt, answer string) chat.Dialogue {
+	last := chat.Message{Role: chat.Assistant, Content: p.Prefill + answer, Prefill: p.Prefill}
+	return chat.Dialogue{Messages: append(slices.Clip(p.Messages), last)}
 }

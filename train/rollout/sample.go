@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"github.com/seed-b72bdb6c/alma/artifact"
+	"github.com/seed-b72bdb6c/alma/chat"
 	"github.com/seed-b72bdb6c/alma/compute"
 	"github.com/seed-b72bdb6c/alma/dataset"
 	"github.com/seed-b72bdb6c/alma/generate"
@@ -32,7 +33,7 @@ type Prompt struct {
 
 // ReadPrompts reads prompts, or dialogues without their last turns, of at most so many
 // tokens. It returns how many are longer.
-func ReadPrompts(r dataset.Renderer, path string, longest int) (prompts []Prompt, dropped int, err error) {
+func ReadPrompts(template *chat.Template, path string, longest int) (prompts []Prompt, dropped int, err error) {
 	asked, err := dataset.ReadAsked(path)
 	if err != nil {
 		return nil, 0, err
@@ -41,7 +42,7 @@ func ReadPrompts(r dataset.Renderer, path string, longest int) (prompts []Prompt
 	for i, a := range asked {
 		all[i] = a.Prompt
 	}
-	ids, kept, err := dataset.TokenizePrompts(r, all, longest)
+	ids, kept, err := dataset.TokenizePrompts(template, all, longest)
 	if err != nil {
 		return nil, 0, fmt.Errorf("%s: %w", path, err)
 	}

@@ -10,6 +10,7 @@ import (
 	"slices"
 
 	"github.com/seed-b72bdb6c/alma/artifact"
+	"github.com/seed-b72bdb6c/alma/chat"
 	"github.com/seed-b72bdb6c/alma/dataset"
 	"github.com/seed-b72bdb6c/alma/model"
 	"github.com/seed-b72bdb6c/alma/progress"
@@ -229,12 +230,12 @@ func (f *tuning) dialogues(rows [][]int) (numbers []int) {
 
 // load reads the dialogues that fit into length tokens. kept holds the number
 // of each in the file, counted from 1.
-func load(r dataset.Renderer, path string, length int) (examples []dataset.Example, kept []int, dropped int, err error) {
+func load(template *chat.Template, path string, length int) (examples []dataset.Example, kept []int, dropped int, err error) {
 	chats, err := dataset.ReadDialogues(path)
 	if err != nil {
 		return nil, nil, 0, err
 	}
-	examples, left, err := dataset.Tokenize(r, chats, length)
+	examples, left, err := dataset.Tokenize(template, chats, length)
 	if err != nil {
 		return nil, nil, 0, fmt.Errorf("%s: %w", path, err)
 	}

@@ -57,6 +57,15 @@ func newSchool(t testing.TB) *school {
 	return s
 }
 
+func (s *school) template() *chat.Template {
+	s.t.Helper()
+	template, err := chat.For(s.tok)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return template
+}
+
 func (s *school) config(head model.Head) model.Config {
 	return model.Config{
 		Family: model.Llama, Head: head, Vocabulary: 290, Context: contextLength, Width: 24, Layers: 1, Heads: 2, KVHeads: 2, HeadDim: 12,
@@ -83,11 +92,11 @@ var colors = []string{"red", "blue", "green"}
 // dialogues ask for the color that follows in a fixed order.
 func (s *school) dialogues(path string, n, from int) {
 	s.t.Helper()
-	var chats []tokenizer.Chat
+	var chats []chat.Dialogue
 	for i := from; i < from+n; i++ {
-		chats = append(chats, tokenizer.Chat{Messages: []tokenizer.Message{
-			{Role: tokenizer.User, Content: fmt.Sprintf("what comes %d after %s", i%4, colors[i%3])},
-			{Role: tokenizer.Assistant, Content: colors[(i+1)%3]},
+		chats = append(chats, chat.Dialogue{Messages: []chat.Message{
+			{Role: chat.User, Content: fmt.Sprintf("what comes %d after %s", i%4, colors[i%3])},
+			{Role: chat.Assistant, Content: colors[(i+1)%3]},
 		}})
 	}
 	if err := dataset.WriteDialogues(path, chats); err != nil {
@@ -156,7 +165,7 @@ func TestPPO1PadIsNotTheEndAndTheEndIsLearned(t *testing.T) {
 	if !ok || slices.Contains(chat.Ends(s.tok, nil), pad) {
 		t.Fatalf("pad %d (%v), end tokens %v", pad, ok, chat.Ends(s.tok, nil))
 	}
-	examples, _, _, err := load(s.tok, s.inputs.Train, contextLength)
+	examples, _, _, err := load(s.template(), s.inputs.Train, contextLength)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -190,7 +199,7 @@ func TestPPO2LossIsUnchangedByPackingAndPadding(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	examples, _, _, err := load(s.tok, s.inputs.Train, contextLength)
+	examples, _, _, err := load(s.template(), s.inputs.Train, contextLength)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -222,7 +231,7 @@ func TestPPO2LossIsUnchangedByPackingAndPadding(t *testing.T) {
 // the number of rows changes no bit.
 func TestLossDoesNotDependOnTheBatch(t *testing.T) {
 	s := newSchool(t)
-	examples, _, _, err := load(s.tok, s.inputs.Train, contextLength)
+	examples, _, _, err := load(s.template(), s.inputs.Train, contextLength)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -291,7 +300,7 @@ func TestTrainingLossIsTheMeanOverTheTargets(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	examples, _, _, err := load(s.tok, s.inputs.Train, contextLength)
+	examples, _, _, err := load(s.template(), s.inputs.Train, contextLength)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -316,11 +325,11 @@ func TestDialoguesThatDoNotFitAreLeftOutAndCounted(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	long := tokenizer.Chat{Messages: []tokenizer.Message{{Role: tokenizer.User, Content: strings.Repeat("z", 100)}, {Role: tokenizer.Assistant, Content: "red"}}}
-	if err := dataset.WriteDialogues(s.inputs.Train, append([]tokenizer.Chat{long}, append(chats, long)...)); err != nil {
+	long := chat.Dialogue{Messages: []chat.Message{{Role: chat.User, Content: strings.Repeat("z", 100)}, {Role: chat.Assistant, Content: "red"}}}
+	if err := dataset.WriteDialogues(s.inputs.Train, append([]chat.Dialogue{long}, append(chats, long)...)); err != nil {
 		t.Fatal(err)
 	}
-	examples, kept, dropped, err := load(s.tok, s.inputs.Train, contextLength)
+	examples, kept, dropped, err := load(s.template(), s.inputs.Train, contextLength)
 	if err != nil || len(examples) != 20 || dropped != 2 || kept[0] != 2 || kept[19] != 21 {
 		t.Errorf("%d examples, %d left out, kept %v, %v", len(examples), dropped, kept, err)
 	}

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 
 	"github.com/seed-b72bdb6c/alma/artifact"
+	"github.com/seed-b72bdb6c/alma/chat"
 	"github.com/seed-b72bdb6c/alma/corpus"
 	"github.com/seed-b72bdb6c/alma/model"
 	"github.com/seed-b72bdb6c/alma/progress"
@@ -26,7 +27,7 @@ type Config struct {
 func Defaults() Config { return Config{Vocabulary: 2048, MinFrequency: 2} }
 
 func (c Config) options() tokenizer.Options {
-	o := tokenizer.Options{VocabSize: c.Vocabulary, MinFrequency: c.MinFrequency}
+	o := tokenizer.Options{VocabSize: c.Vocabulary, MinFrequency: c.MinFrequency, ChatTemplate: chat.ChatML}
 	if c.Encoder {
 		o.SpecialTokens = tokenizer.EncoderSpecialTokens()
 	}
