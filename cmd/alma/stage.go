@@ -76,11 +76,11 @@ func newStageCommand(c *call, s *stage.Stage) *cobra.Command {
 			continue
 		}
 		given[in.Name] = new([]string)
+		usage := in.Doc
 		if in.Many {
-			cmd.Flags().StringArrayVar(given[in.Name], in.Name, nil, "`"+inputWord(in)+"`: "+in.Doc+"; may be repeated")
-		} else {
-			cmd.Flags().Var(&oneInput{given[in.Name]}, in.Name, "`"+inputWord(in)+"`: "+in.Doc)
+			usage += "; may be repeated"
 		}
+		cmd.Flags().Var(&inputFlag{given[in.Name], inputWord(in), in.Many}, in.Name, usage)
 	}
 	seeded := false
 	for _, f := range fields {
@@ -95,7 +95,7 @@ func newStageCommand(c *call, s *stage.Stage) *cobra.Command {
 			}
 		}
 	}
-	cmd.Flags().StringVar(&out, "out", "", "`DIR` that the stage fills")
+	cmd.Flags().StringVar(&out, "out", "", "`DIR` to fill")
 	if len(s.Charts) > 0 {
 		c.checkpointFlag(cmd)
 	}
@@ -105,9 +105,7 @@ func newStageCommand(c *call, s *stage.Stage) *cobra.Command {
 	if seeded {
 		c.seedFlag(cmd, "seed of the stage, as --set seed=N")
 	}
-	if s.NoEngine {
-		cmd.Flags().IntVar(&c.threads, "threads", 0, "worker threads; 0: as many as processors. They change no result")
-	} else {
+	if !s.NoEngine {
 		c.engineFlags(cmd)
 	}
 	c.jsonFlag(cmd)
@@ -178,25 +176,33 @@ func inputWord(in stage.Input) string {
 	return "DIR"
 }
 
-// oneInput is a flag that is given at most once.
-type oneInput struct{ paths *[]string }
+// inputFlag gives the paths of an input.
+type inputFlag struct {
+	paths *[]string
+	word  string
+	many  bool
+}
 
 // String implements pflag.Value.
-func (o *oneInput) String() string {
-	if o.paths == nil || len(*o.paths) == 0 {
+func (f *inputFlag) String() string {
+	if f.paths == nil {
 		return ""
 	}
-	return (*o.paths)[0]
+	return strings.Join(*f.paths, ", ")
 }
 
 // Set implements pflag.Value.
-func (o *oneInput) Set(path string) error {
-	*o.paths = []string{path}
+func (f *inputFlag) Set(path string) error {
+	if f.many {
+		*f.paths = append(*f.paths, path)
+	} else {
+		*f.paths = []string{path}
+	}
 	return nil
 }
 
-// Type implements pflag.Value.
-func (o *oneInput) Type() string { return "path" }
+// Type implements pflag.Value: what help shows after the flag.
+func (f *inputFlag) Type() string { return f.word }
 
 // runStage runs a stage by itself. A folder that holds just this work already is
 // left as it is, and one that holds other finished work is refused, so that no

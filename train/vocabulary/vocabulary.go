@@ -68,7 +68,7 @@ the 256 bytes, then one token for each merge of the most frequent pair.
 With --encoder, for pretraining with objective mlm, <|mask|> is 4, and a text that
 is encoded for a model begins with <|endoftext|>.
 
-The result depends on the corpus alone, not on the number of threads.`,
+The result depends on the corpus alone.`,
 		Examples: []string{
 			"alma tokenizer train corpus --vocab 2048 --out tokenizer",
 			"alma tokenizer train corpus --vocab 4096 --encoder --out tokenizer",
