@@ -60,7 +60,7 @@ func (r *Recipe) Plan(folder string, peak float64, which Selection) (*Plan, erro
 		}
 		e, ok, err := job.Stage.Estimate(job.Config, known)
 		if err != nil {
-			return nil, r.atStep(s, err)
+			return nil, r.fault(s.at, s.Name, err)
 		}
 		planned := PlannedStage{Name: s.Name, Use: s.Stage.Kind, Known: ok, Estimate: e}
 		if peak > 0 {
@@ -83,16 +83,6 @@ func (r *Recipe) Plan(folder string, peak float64, which Selection) (*Plan, erro
 		p.Stages = append(p.Stages, planned)
 	}
 	return p, nil
-}
-
-// atStep names the place of a stage before what it refused.
-func (r *Recipe) atStep(s *Step, err error) error {
-	e := &Error{File: r.File, Key: s.Name, Err: err}
-	if s.at != nil && s.at.Position != nil {
-		e.Line, e.Column = s.at.Position.Line, s.at.Position.Column
-		e.Source = sourceLine(r.File, e.Line)
-	}
-	return e
 }
 
 // better joins what was read with what was foretold.

@@ -38,7 +38,8 @@ type Recipe struct {
 	Steps    []*Step // each after those that it reads from
 	Resolved *Resolved
 
-	root *field
+	root  *field
+	lines []string // of the file
 }
 
 // Step is a stage of a recipe.
@@ -114,7 +115,7 @@ func Parse(name string, data []byte, o Options) (*Recipe, error) {
 		r.kinds = Stages
 	}
 	r.read(data, o.Set)
-	recipe.root, recipe.Steps = root, r.steps
+	recipe.root, recipe.lines, recipe.Steps = root, r.lines, r.steps
 	if len(r.errs) == 0 && len(r.steps) == 0 {
 		r.fail(nil, "stages", "a recipe lists its stages: NAME: {use: KIND, …}; alma new has some to begin with")
 	}

@@ -12,6 +12,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/goccy/go-yaml/token"
+
 	"github.com/seed-b72bdb6c/alma/artifact"
 	"github.com/seed-b72bdb6c/alma/progress"
 	"github.com/seed-b72bdb6c/alma/report"
@@ -88,11 +90,7 @@ func (r *Recipe) Check(ctx context.Context, folder string, which Selection) erro
 func (r *Recipe) checkPath(s *Step, in stage.Input, path string) error {
 	f := s.section.child(in.Name)
 	fault := func(kind *artifact.Kind, format string, args ...any) error {
-		e := &Error{File: r.File, Key: f.key, Err: artifact.Mark(kind, fmt.Errorf(format, args...))}
-		if f.at != nil && f.at.Position != nil {
-			e.Line, e.Column = f.at.Position.Line, f.at.Position.Column
-			e.Source = sourceLine(r.File, e.Line)
-		}
+		e := r.fault(f.at, f.key, artifact.Mark(kind, fmt.Errorf(format, args...)))
 		e.missing = kind == artifact.ErrNotFound
 		return e
 	}
@@ -117,17 +115,16 @@ func (r *Recipe) checkPath(s *Step, in stage.Input, path string) error {
 	return fault(artifact.ErrUsage, "%s was made by a stage %s and is %s, needs %s", path, made, strings.Join(names, ", "), kindNames(in.Kinds))
 }
 
-// sourceLine returns a line of a file, "" if it cannot be read.
-func sourceLine(file string, line int) string {
-	data, err := readRecipe(file)
-	if err != nil {
-		return ""
+// fault is an error at a place of the recipe, nil for none in particular.
+func (r *Recipe) fault(at *token.Token, key string, err error) *Error {
+	e := &Error{File: r.File, Key: key, Err: err}
+	if at != nil && at.Position != nil {
+		e.Line, e.Column = at.Position.Line, at.Position.Column
+		if e.Line <= len(r.lines) {
+			e.Source = strings.TrimRight(r.lines[e.Line-1], "\r")
+		}
 	}
-	lines := strings.Split(string(data), "\n")
-	if line > len(lines) {
-		return ""
-	}
-	return strings.TrimRight(lines[line-1], "\r")
+	return e
 }
 
 // KindsOf says what a folder that a stage made is good for, and which kind of
