@@ -42,6 +42,8 @@ var floors = map[string]int{
 	"corpus":  2,
 	"dataset": 2,
 
+	"model/file": 2,
+
 	"train":    3,
 	"generate": 3,
 	"embed":    3,

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/seed-b72bdb6c/alma/model"
+	"github.com/seed-b72bdb6c/alma/model/file"
 )
 
 // shapeVocabulary is the vocabulary of a model that is given as a shape.
@@ -62,7 +63,7 @@ func modelNamed(name string) (model.Config, error) {
 	if err != nil {
 		return model.Config{}, refuse("--model %q is neither gpt2-124m, nor LAYERSxWIDTH such as 6x384 or llama:12x768, nor a config.json: %w", name, err)
 	}
-	return model.ParseConfig(path, data)
+	return file.ParseConfig(path, data)
 }
 
 // modelOfShape is a model whose heads have 64 dimensions, or 32 up to a width

@@ -13,6 +13,7 @@ import (
 	"github.com/seed-b72bdb6c/alma/compute"
 	"github.com/seed-b72bdb6c/alma/compute/cpu"
 	"github.com/seed-b72bdb6c/alma/model"
+	"github.com/seed-b72bdb6c/alma/model/file"
 	"github.com/seed-b72bdb6c/alma/train"
 )
 
@@ -26,7 +27,7 @@ var adapterModels = []string{"gpt2", "llama", "llama-reward"}
 
 func openBase(t *testing.T, engine compute.Engine, name string) *model.Model {
 	t.Helper()
-	m, err := model.Load(engine, filepath.Join("testdata", "interop", name))
+	m, err := file.Load(engine, filepath.Join("testdata", "interop", name))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -119,7 +120,7 @@ func TestAdapterOfPEFTGivesItsLogitsAndGradients(t *testing.T) {
 			m := openBase(t, engine, name)
 			before, _ := adapted(t, m)
 			folder := filepath.Join("testdata", "peft", name)
-			if err := m.LoadAdapter(folder); err != nil {
+			if err := file.LoadAdapter(m, folder); err != nil {
 				t.Fatal(err)
 			}
 			comparePEFT(t, m, folder)
@@ -163,7 +164,7 @@ func TestInteropPEFTOpensWhatAlmaWrites(t *testing.T) {
 				}
 			}
 			base, folder := filepath.Join("testdata", "interop", name), t.TempDir()
-			files, err := m.AdapterFiles(base)
+			files, err := file.AdapterFiles(m, base)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -171,7 +172,7 @@ func TestInteropPEFTOpensWhatAlmaWrites(t *testing.T) {
 				t.Fatal(err)
 			}
 			again := openBase(t, engine, name)
-			if err := again.LoadAdapter(folder); err != nil {
+			if err := file.LoadAdapter(again, folder); err != nil {
 				t.Fatal(err)
 			}
 			want, _ := adapted(t, m)

@@ -14,6 +14,7 @@ import (
 	"github.com/seed-b72bdb6c/alma/dataset"
 	"github.com/seed-b72bdb6c/alma/generate/answers"
 	"github.com/seed-b72bdb6c/alma/model"
+	"github.com/seed-b72bdb6c/alma/model/file"
 	"github.com/seed-b72bdb6c/alma/progress"
 	"github.com/seed-b72bdb6c/alma/stage"
 	"github.com/seed-b72bdb6c/alma/stats"
@@ -213,7 +214,7 @@ func (c Config) windowOf(folders []string) (int, error) {
 	}
 	window := 512 // llama.cpp's
 	for _, folder := range folders {
-		known, err := model.ReadConfig(folder)
+		known, err := file.ReadConfig(folder)
 		if err != nil {
 			return 0, err
 		}

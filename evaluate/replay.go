@@ -13,6 +13,7 @@ import (
 	"github.com/seed-b72bdb6c/alma/compute"
 	"github.com/seed-b72bdb6c/alma/generate"
 	"github.com/seed-b72bdb6c/alma/model"
+	"github.com/seed-b72bdb6c/alma/model/file"
 	"github.com/seed-b72bdb6c/alma/train"
 )
 
@@ -76,7 +77,7 @@ const greedyPrompt = 8
 // labels holds the class of each, or real numbers for each output.
 func Replay(ctx context.Context, engine compute.Engine, folder string, each func(Comparison)) (ok bool, err error) {
 	r := replay{folder: folder, each: each, ok: true}
-	if r.model, err = model.Load(engine, folder); err != nil {
+	if r.model, err = file.Load(engine, folder); err != nil {
 		return false, err
 	}
 	if err := r.read(); err != nil {
@@ -273,7 +274,7 @@ func (r *replay) greedy(ctx context.Context) error {
 		return artifact.Errorf(artifact.ErrCorrupt, "golden.json: greedy goes on from %d tokens and the rows have %d", greedyPrompt, r.batch.t)
 	}
 	golden := r.golden.Greedy[greedyPrompt:]
-	m, err := model.Load(r.model.Engine, r.folder)
+	m, err := file.Load(r.model.Engine, r.folder)
 	if err != nil {
 		return err
 	}

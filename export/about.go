@@ -10,31 +10,31 @@ import (
 
 	"github.com/seed-b72bdb6c/alma/artifact"
 	"github.com/seed-b72bdb6c/alma/artifact/gguf"
-	"github.com/seed-b72bdb6c/alma/model"
+	"github.com/seed-b72bdb6c/alma/model/file"
 )
 
 // About is what is known of a model that lies at a path: of a GGUF file its
 // metadata, of a stage's folder what its manifest keeps in "extra" (an import's
 // keeps what it read), of another folder the head of its README.md.
-func About(path string) model.About {
-	if model.IsGGUF(path) {
-		file, err := gguf.Open(path)
+func About(path string) file.About {
+	if file.IsGGUF(path) {
+		f, err := gguf.Open(path)
 		if err != nil {
-			return model.About{}
+			return file.About{}
 		}
-		defer file.Close()
-		return model.AboutGGUF(file)
+		defer f.Close()
+		return file.AboutGGUF(f)
 	}
 	if manifest, err := artifact.Open(path, false); err == nil {
-		return model.AboutCard(func(key string) string { return manifest.Extra[key] })
+		return file.AboutCard(func(key string) string { return manifest.Extra[key] })
 	}
-	file, err := os.Open(filepath.Join(path, "README.md"))
+	readme, err := os.Open(filepath.Join(path, "README.md"))
 	if err != nil {
-		return model.About{}
+		return file.About{}
 	}
-	defer file.Close()
-	head := frontMatter(file)
-	return model.AboutCard(func(key string) string { return head[key] })
+	defer readme.Close()
+	head := frontMatter(readme)
+	return file.AboutCard(func(key string) string { return head[key] })
 }
 
 // frontMatter are the keys with plain values in the YAML at the head of a

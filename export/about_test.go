@@ -10,22 +10,23 @@ import (
 	"github.com/seed-b72bdb6c/alma/artifact"
 	"github.com/seed-b72bdb6c/alma/artifact/gguf"
 	"github.com/seed-b72bdb6c/alma/model"
+	"github.com/seed-b72bdb6c/alma/model/file"
 )
 
 func TestWhatIsKnownOfAFolderStandsAtTheHeadOfItsReadme(t *testing.T) {
 	for _, test := range []struct {
 		readme string
-		want   model.About
+		want   file.About
 	}{
-		{"---\nlanguage: en\nlicense: apache-2.0\n---\n# Name\n", model.About{Licence: "apache-2.0"}},
-		{"---\r\nlicense: \"mit\"\r\n---\r\n", model.About{Licence: "mit"}},
+		{"---\nlanguage: en\nlicense: apache-2.0\n---\n# Name\n", file.About{Licence: "apache-2.0"}},
+		{"---\r\nlicense: \"mit\"\r\n---\r\n", file.About{Licence: "mit"}},
 		{"---\nmodel_name: 'Tiny: a model'\nmodel_author: A. Body # who\nlicense: other\nlicense_name: tiny-1\nlicense_link: https://example.org/tiny#1\n---\n",
-			model.About{Name: "Tiny: a model", Author: "A. Body", Licence: "other", LicenceName: "tiny-1", LicenceLink: "https://example.org/tiny#1"}},
-		{"---\ntags:\n- x\n---\nlicense: mit\n", model.About{}},
-		{"# Name\nlicense: mit\n", model.About{}},
-		{"---\nbase:\n  license: mit\n---\n", model.About{}},
-		{"---\nlicense: " + strings.Repeat("x", 1000) + "\nmodel_name: a\x1b[2J\n---\n", model.About{}},
-		{"", model.About{}},
+			file.About{Name: "Tiny: a model", Author: "A. Body", Licence: "other", LicenceName: "tiny-1", LicenceLink: "https://example.org/tiny#1"}},
+		{"---\ntags:\n- x\n---\nlicense: mit\n", file.About{}},
+		{"# Name\nlicense: mit\n", file.About{}},
+		{"---\nbase:\n  license: mit\n---\n", file.About{}},
+		{"---\nlicense: " + strings.Repeat("x", 1000) + "\nmodel_name: a\x1b[2J\n---\n", file.About{}},
+		{"", file.About{}},
 	} {
 		folder := t.TempDir()
 		if err := os.WriteFile(filepath.Join(folder, "README.md"), []byte(test.readme), 0o666); err != nil {
@@ -35,21 +36,21 @@ func TestWhatIsKnownOfAFolderStandsAtTheHeadOfItsReadme(t *testing.T) {
 			t.Errorf("%.40q says %+v, want %+v", test.readme, got, test.want)
 		}
 	}
-	if got := About(t.TempDir()); got != (model.About{}) {
+	if got := About(t.TempDir()); got != (file.About{}) {
 		t.Errorf("a folder without README.md says %+v", got)
 	}
 }
 
 func TestTheLicenceOfAGGUFFileIsCarriedToWhatIsMadeOfIt(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "base.gguf")
-	file, err := os.Create(path)
+	out, err := os.Create(path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	err = gguf.Write(file, []gguf.Entry{{Key: "general.license", Value: "apache-2.0"}, {Key: "general.author", Value: uint32(7)}}, []gguf.Tensor{{
+	err = gguf.Write(out, []gguf.Entry{{Key: "general.license", Value: "apache-2.0"}, {Key: "general.author", Value: uint32(7)}}, []gguf.Tensor{{
 		Name: "x", Shape: []int{1}, Type: gguf.F32, Values: func() ([]float32, error) { return []float32{1}, nil },
 	}})
-	if err != nil || file.Close() != nil {
+	if err != nil || out.Close() != nil {
 		t.Fatal(err)
 	}
 	folder := filepath.Join(t.TempDir(), "import")
@@ -62,7 +63,7 @@ func TestTheLicenceOfAGGUFFileIsCarriedToWhatIsMadeOfIt(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, source := range []string{path, folder} {
-		if got, want := About(source), (model.About{Licence: "apache-2.0"}); got != want {
+		if got, want := About(source), (file.About{Licence: "apache-2.0"}); got != want {
 			t.Errorf("%s says %+v, want %+v", source, got, want)
 		}
 	}
@@ -81,7 +82,7 @@ func TestTheLicenceOfAGGUFFileIsCarriedToWhatIsMadeOfIt(t *testing.T) {
 func TestAnExportSaysOfTheModelWhatItsSourceSays(t *testing.T) {
 	m, tok, stage := source(t, model.Llama, "")
 	folder := t.TempDir()
-	want := model.About{Name: "Tiny 1", Author: "A. Body", Licence: "other", LicenceName: "tiny-1", LicenceLink: "https://example.org/tiny"}
+	want := file.About{Name: "Tiny 1", Author: "A. Body", Licence: "other", LicenceName: "tiny-1", LicenceLink: "https://example.org/tiny"}
 	digest, err := artifact.HashInput(stage)
 	if err != nil {
 		t.Fatal(err)
@@ -91,7 +92,7 @@ func TestAnExportSaysOfTheModelWhatItsSourceSays(t *testing.T) {
 		t.Fatal(err)
 	}
 	for format := range types {
-		for from, want := range map[string]model.About{folder: want, stage: {Name: filepath.Base(filepath.Dir(stage)) + "-sft", Lineage: digest}} {
+		for from, want := range map[string]file.About{folder: want, stage: {Name: filepath.Base(filepath.Dir(stage)) + "-sft", Lineage: digest}} {
 			o := Options{Source: from, Format: format, Type: "f16", Out: filepath.Join(t.TempDir(), "out")}
 			if _, err := Write(t.Context(), m, tok, o); err != nil {
 				t.Fatal(err)

@@ -12,6 +12,7 @@ import (
 
 	"github.com/seed-b72bdb6c/alma/artifact"
 	"github.com/seed-b72bdb6c/alma/model"
+	"github.com/seed-b72bdb6c/alma/model/file"
 	"github.com/seed-b72bdb6c/alma/tokenizer"
 )
 
@@ -42,7 +43,7 @@ func lineage(source string) []ancestor {
 		switch {
 		case err == nil:
 			a.manifest = manifest
-		case !errors.Is(err, artifact.ErrNotFound) && !errors.Is(err, fs.ErrNotExist) && !model.IsGGUF(path):
+		case !errors.Is(err, artifact.ErrNotFound) && !errors.Is(err, fs.ErrNotExist) && !file.IsGGUF(path):
 			a.note = "its artifact.json cannot be read"
 		}
 		return a
@@ -68,7 +69,7 @@ func lineage(source string) []ancestor {
 const maxLineage = 64
 
 // aboutOf is what is known of the source, with a name in any case.
-func aboutOf(source string, lines []ancestor) model.About {
+func aboutOf(source string, lines []ancestor) file.About {
 	about := About(source)
 	if about.Name == "" {
 		about.Name = nameOf(source, lines)

@@ -12,6 +12,7 @@ import (
 	"github.com/seed-b72bdb6c/alma/compute"
 	"github.com/seed-b72bdb6c/alma/generate"
 	"github.com/seed-b72bdb6c/alma/model"
+	"github.com/seed-b72bdb6c/alma/model/file"
 	"github.com/seed-b72bdb6c/alma/stats"
 	"github.com/seed-b72bdb6c/alma/tokenizer"
 )
@@ -56,11 +57,11 @@ func check(ctx context.Context, m *model.Model, tok *tokenizer.Tokenizer, templa
 	fail := func(format string, args ...any) error {
 		return artifact.Errorf(artifact.ErrCheckNotMet, "comparing %s with %s: %s", o.Path(), o.Source, fmt.Sprintf(format, args...))
 	}
-	again, err := model.Load(m.Engine, o.Path())
+	again, err := file.Load(m.Engine, o.Path())
 	if err != nil {
 		return c, fail("it does not open again: %v", err)
 	}
-	againTok, err := model.LoadTokenizer(o.Path())
+	againTok, err := file.LoadTokenizer(o.Path())
 	if err != nil {
 		return c, fail("its tokenizer does not open again: %v", err)
 	}

@@ -18,6 +18,7 @@ import (
 	"github.com/seed-b72bdb6c/alma/chat"
 	"github.com/seed-b72bdb6c/alma/embed"
 	"github.com/seed-b72bdb6c/alma/model"
+	"github.com/seed-b72bdb6c/alma/model/file"
 	"github.com/seed-b72bdb6c/alma/tokenizer"
 )
 
@@ -184,9 +185,9 @@ func (o Options) checkOut(folder string) error {
 	return nil
 }
 
-func (r *Report) writeGGUF(m *model.Model, tok *tokenizer.Tokenizer, o Options, about model.About) error {
+func (r *Report) writeGGUF(m *model.Model, tok *tokenizer.Tokenizer, o Options, about file.About) error {
 	return r.write(r.Path, func(w io.Writer) error {
-		halves, err := model.WriteGGUF(w, m, tok, about, ggufTypes[o.Type])
+		halves, err := file.WriteGGUF(w, m, tok, about, ggufTypes[o.Type])
 		if halves > 0 {
 			r.Notes = append(r.Notes, fmt.Sprintf("%d matrices have rows that are no multiple of 32 and were written as F16", halves))
 		}
@@ -205,18 +206,18 @@ func (r *Report) write(path string, content func(io.Writer) error) (err error) {
 func (r *Report) writeFolder(m *model.Model, tok *tokenizer.Tokenizer, template *chat.Template, o Options) (map[string][]byte, error) {
 	kind := types[HuggingFace][o.Type]
 	path := filepath.Join(o.Out, weightsFile)
-	if err := r.write(path, func(w io.Writer) error { return m.WriteWeights(w, kind) }); err != nil {
+	if err := r.write(path, func(w io.Writer) error { return file.WriteWeights(w, m, kind) }); err != nil {
 		return nil, err
 	}
 	files, err := tok.Files()
 	if err != nil {
 		return nil, err
 	}
-	if files["config.json"], err = model.MarshalConfig(m.Config, kind); err != nil {
+	if files["config.json"], err = file.MarshalConfig(m.Config, kind); err != nil {
 		return nil, err
 	}
 	if m.Head == model.LanguageModel {
-		if files["generation_config.json"], err = model.MarshalGenerationConfig(m.Config, chat.Ends(tok, template, m.EndTokens()...), 1); err != nil {
+		if files["generation_config.json"], err = file.MarshalGenerationConfig(m.Config, chat.Ends(tok, template, m.EndTokens()...), 1); err != nil {
 			return nil, err
 		}
 	}

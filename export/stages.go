@@ -12,6 +12,7 @@ import (
 	"github.com/seed-b72bdb6c/alma/chat"
 	"github.com/seed-b72bdb6c/alma/embed"
 	"github.com/seed-b72bdb6c/alma/model"
+	"github.com/seed-b72bdb6c/alma/model/file"
 	"github.com/seed-b72bdb6c/alma/progress"
 	"github.com/seed-b72bdb6c/alma/stage"
 	"github.com/seed-b72bdb6c/alma/train"
@@ -60,7 +61,7 @@ import does the checking once, dequantises once, and keeps a copy.`,
 		}
 		w.Manifest.Extra = map[string]string{"family": string(m.Family), "head": string(m.Head), "format": "hf"}
 		maps.Copy(w.Manifest.Extra, About(source).Card())
-		if model.IsGGUF(source) {
+		if file.IsGGUF(source) {
 			w.Manifest.Extra["format"] = "gguf"
 		}
 		return nil
@@ -157,7 +158,7 @@ that adapter_config.json names, if --base does not name another.`,
 		if err != nil {
 			return err
 		}
-		if err := m.LoadAdapter(w.In.Path("adapter")); err != nil {
+		if err := file.LoadAdapter(m, w.In.Path("adapter")); err != nil {
 			return err
 		}
 		if err := m.MergeAdapter(); err != nil {
@@ -180,12 +181,12 @@ that adapter_config.json names, if --base does not name another.`,
 
 // baseOf returns the model that an adapter's folder names.
 func baseOf(adapter string) (string, error) {
-	path := filepath.Join(adapter, model.AdapterConfigFile)
+	path := filepath.Join(adapter, file.AdapterConfigFile)
 	data, err := os.ReadFile(path)
 	if err != nil {
 		return "", fmt.Errorf("opening adapter: %w; give the folder that holds it, as adapter/ in that of a stage", err)
 	}
-	c, err := model.ParseAdapterConfig(path, data)
+	c, err := file.ParseAdapterConfig(path, data)
 	if err != nil {
 		return "", err
 	}

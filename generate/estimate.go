@@ -2,6 +2,7 @@ package generate
 
 import (
 	"github.com/seed-b72bdb6c/alma/model"
+	"github.com/seed-b72bdb6c/alma/model/file"
 	"github.com/seed-b72bdb6c/alma/stage"
 )
 
@@ -11,7 +12,7 @@ const assumedFill = .8
 // Estimate is what a model that facts know will take for n answers of so many
 // tokens to prompts of so many, in so many slots.
 func Estimate(f stage.Facts, slots int, prompt, answer, n float64) (stage.Estimate, error) {
-	m, engine, err := model.Sketch(f.Model, model.LanguageModel)
+	m, engine, err := file.Sketch(f.Model, model.LanguageModel)
 	if err != nil {
 		return stage.Estimate{}, err
 	}

@@ -151,13 +151,13 @@ func (m *Model) AddAdapter(a Adapter, seed uint64) error {
 			return err
 		}
 	}
-	m.Freeze(func(p Parameter) bool { return !m.trainedWhole(p.Name) })
+	m.Freeze(func(p Parameter) bool { return !m.TrainedWhole(p.Name) })
 	return nil
 }
 
-// trainedWhole tells whether a parameter is trained beside the adapter: those
+// TrainedWhole tells whether a parameter is trained beside the adapter: those
 // of a head are, but a language model's was trained with the body.
-func (c Config) trainedWhole(name string) bool {
+func (c Config) TrainedWhole(name string) bool {
 	return c.Head != LanguageModel && c.Head != MaskedLanguageModel && c.inHead(name)
 }
 

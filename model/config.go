@@ -1,7 +1,6 @@
 package model
 
 import (
-	"fmt"
 	"math"
 	"slices"
 
@@ -78,12 +77,11 @@ func orElse(v *float64, standard float64) {
 	}
 }
 
-// Limits of what a configuration may ask for. Of layers and labels there are
-// lists (see Windowed, Labels), so that a short config.json must not ask for many.
+// Limits of what a configuration may ask for. Of layers there are lists (see
+// Windowed), so that a short config.json must not ask for many.
 const (
-	maxSize    = 1 << 24
-	maxLayers  = 1 << 12
-	maxUnnamed = 1 << 12 // labels without names
+	MaxSize   = 1 << 24
+	MaxLayers = 1 << 12
 )
 
 // Validate checks that the sizes are possible and fit each other.
@@ -95,11 +93,11 @@ func (c Config) Validate() error {
 		return refuse("family %q is not one of %v", c.Family, Families)
 	}
 	a := c.Family.architecture()
-	if _, ok := a.names()[c.Head]; !ok {
-		return refuse("head %q is not one that %s has: %q", c.Head, c.Family, headsOf(a))
+	if !slices.Contains(a.heads(), c.Head) {
+		return refuse("head %q is not one that %s has: %q", c.Head, c.Family, a.heads())
 	}
-	if c.Layers < 1 || c.Layers > maxLayers {
-		return refuse("layers is %d, want 1 to %d", c.Layers, maxLayers)
+	if c.Layers < 1 || c.Layers > MaxLayers {
+		return refuse("layers is %d, want 1 to %d", c.Layers, MaxLayers)
 	}
 	for _, v := range []struct {
 		name  string
@@ -108,8 +106,8 @@ func (c Config) Validate() error {
 		{"vocabulary", c.Vocabulary}, {"context", c.Context}, {"width", c.Width},
 		{"heads", c.Heads}, {"key-value heads", c.KVHeads}, {"head size", c.HeadDim}, {"feed-forward size", c.FeedForward},
 	} {
-		if v.value < 1 || v.value > maxSize {
-			return refuse("%s is %d, want 1 to %d", v.name, v.value, maxSize)
+		if v.value < 1 || v.value > MaxSize {
+			return refuse("%s is %d, want 1 to %d", v.name, v.value, MaxSize)
 		}
 	}
 	if c.Heads%c.KVHeads != 0 {
@@ -193,22 +191,3 @@ func (c Config) attentionScale() float32 {
 	}
 	return float32(1 / math.Sqrt(float64(c.HeadDim)))
 }
-
-// geluNames are the names of GELU's forms in config.json, the first of each
-// being the one that is written.
-var geluNames = map[bool][]string{
-	true:  {"gelu"},
-	false: {"gelu_new", "gelu_pytorch_tanh"},
-}
-
-func (c *Config) setGELU(key, name string) error {
-	for exact, names := range geluNames {
-		if slices.Contains(names, name) {
-			c.ExactGELU = exact
-			return nil
-		}
-	}
-	return fmt.Errorf("key %q is %q; alma computes %q and %q", key, name, geluNames[true], geluNames[false])
-}
-
-func (c Config) geluName() string { return geluNames[c.ExactGELU][0] }

@@ -1,7 +1,7 @@
 // Package model turns a configuration into Programs: one Transformer whose
 // families are configurations of it. Decoders: GPT-2, Llama, Mistral, Qwen2,
 // Qwen3, Gemma 3. Encoder: BERT. Each family has a file that reads from top to
-// bottom: its keys in config.json, its parameters, its blocks.
+// bottom: its parameters, its blocks.
 //
 // Terms:
 //
@@ -16,12 +16,6 @@
 //   - packed row: several sequences side by side in one row of T tokens, held
 //     apart by segment ids, with positions that start again at 0.
 //
-// A path that names a file instead of a folder is a GGUF file, whose metadata
-// are read as a config.json (gguf_config.go), whose tensors are renamed and put
-// back into the checkpoint's layout (gguf.go), and whose tokenizer comes with it
-// ([LoadTokenizer]). [WriteGGUF] writes one.
-//
-// Package model does not train, sample or tokenise: it describes, loads and
-// saves models. The doors refuse, by the key's name, what a config.json asks
-// and this package does not compute.
+// Package model does not train, sample or tokenise: it describes models. They come
+// from files, and go to them, by package model/file.
 package model

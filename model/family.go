@@ -47,24 +47,9 @@ type architecture interface {
 	parameters(c Config, l *parameterList)
 	// blocks is the body: hidden states [B, T, D].
 	blocks(b builder, in Batch, attend attendFunc) *compute.Tensor
-	// names gives config.json's "architectures" for each head.
-	names() map[Head]string
-	// keys returns a struct whose fields are the keys of config.json that
-	// this family reads.
-	keys() configKeys
-	// fixed lists further keys, with the JSON texts of the values that are
-	// what this package computes.
-	fixed() map[string][]string
-	// write adds the family's keys to a config.json.
-	write(c Config, m map[string]any)
-	// buffer reports whether older tools write a tensor of this name that is
-	// no parameter.
-	buffer(c Config, name string) bool
+	// heads lists the heads that the family has.
+	heads() []Head
 }
-
-// configKeys is the part of config.json that a family reads. set moves what
-// was read to the Config and fills in what transformers assumes.
-type configKeys interface{ set(c *Config) error }
 
 // architecture panics for a family that [Config.Validate] refuses.
 func (f Family) architecture() architecture {

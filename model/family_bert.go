@@ -2,7 +2,6 @@ package model
 
 import (
 	"fmt"
-	"strings"
 
 	"github.com/seed-b72bdb6c/alma/compute"
 )
@@ -14,11 +13,7 @@ type bert struct{}
 func (bert) prefix() string    { return "bert." }
 func (bert) embedding() string { return "bert.embeddings.word_embeddings.weight" }
 
-func (bert) names() map[Head]string {
-	return map[Head]string{
-		MaskedLanguageModel: "BertForMaskedLM", Classes: "BertForSequenceClassification", NoHead: "BertModel",
-	}
-}
+func (bert) heads() []Head { return []Head{MaskedLanguageModel, Classes, NoHead} }
 
 func (bert) complete(c *Config) {
 	if c.Types == 0 {
@@ -31,8 +26,8 @@ func (bert) check(c Config) error {
 	case c.KVHeads != c.Heads || c.Heads*c.HeadDim != c.Width:
 		return fmt.Errorf("bert wants heads × head size = width and as many key-value heads, got %d × %d = %d against width %d and %d",
 			c.Heads, c.HeadDim, c.Heads*c.HeadDim, c.Width, c.KVHeads)
-	case c.Types < 1 || c.Types > maxSize:
-		return fmt.Errorf("token types are %d, want 1 to %d", c.Types, maxSize)
+	case c.Types < 1 || c.Types > MaxSize:
+		return fmt.Errorf("token types are %d, want 1 to %d", c.Types, MaxSize)
 	case c.Window != 0:
 		return fmt.Errorf("bert has no window, and the configuration gives one of %d", c.Window)
 	case c.Head == Classes && !c.Pooler:
@@ -85,68 +80,4 @@ func (bert) blocks(b builder, in Batch, attend attendFunc) *compute.Tensor {
 		x = b.layerNorm(compute.Add(x, b.linear(m, h+"output.dense", b.FeedForward, d, true)), h+"output.LayerNorm")
 	}
 	return x
-}
-
-// bertKeys are the keys of config.json that a BERT is made of.
-type bertKeys struct {
-	Positions    int     `json:"max_position_embeddings"`
-	Width        int     `json:"hidden_size"`
-	Layers       int     `json:"num_hidden_layers"`
-	Heads        int     `json:"num_attention_heads"`
-	Intermediate int     `json:"intermediate_size"`
-	Epsilon      float64 `json:"layer_norm_eps"`
-	Types        *int    `json:"type_vocab_size"`
-	Activation   string  `json:"hidden_act"`
-}
-
-func (bert) keys() configKeys { return &bertKeys{} }
-
-func (bert) fixed() map[string][]string {
-	return map[string][]string{
-		"position_embedding_type": {`"absolute"`},
-	}
-}
-
-func (k *bertKeys) set(c *Config) error {
-	c.Context, c.Width, c.Layers, c.Heads = k.Positions, k.Width, k.Layers, k.Heads
-	c.KVHeads, c.FeedForward, c.Epsilon, c.Tied = c.Heads, k.Intermediate, k.Epsilon, true
-	if c.Heads > 0 {
-		c.HeadDim = c.Width / c.Heads
-	}
-	if c.Epsilon == 0 {
-		c.Epsilon = 1e-12
-	}
-	c.Types = 2
-	if k.Types != nil {
-		c.Types = *k.Types
-	}
-	// A model folder says by its tensors whether there is a pooler (see Load).
-	c.Pooler = c.Head != MaskedLanguageModel
-	if k.Activation == "" {
-		k.Activation = "gelu"
-	}
-	return c.setGELU("hidden_act", k.Activation)
-}
-
-func (bert) write(c Config, m map[string]any) {
-	m["max_position_embeddings"], m["hidden_size"], m["num_hidden_layers"] = c.Context, c.Width, c.Layers
-	m["num_attention_heads"], m["intermediate_size"], m["layer_norm_eps"] = c.Heads, c.FeedForward, c.Epsilon
-	m["type_vocab_size"], m["hidden_act"] = c.Types, c.geluName()
-	m["hidden_dropout_prob"], m["attention_probs_dropout_prob"], m["classifier_dropout"] = 0, 0, nil
-}
-
-// Position numbers, the tied decoder written a second time, and the head of
-// next-sentence prediction, which checkpoints of BERT's own pretraining hold.
-func (bert) buffer(c Config, name string) bool {
-	switch {
-	case strings.HasSuffix(name, "embeddings.position_ids"):
-		return true
-	case c.Head != MaskedLanguageModel:
-		return false
-	case name == "cls.predictions.decoder.weight", name == "cls.predictions.decoder.bias":
-		return c.Tied
-	case name == "cls.predictions.bias":
-		return !c.Tied
-	}
-	return strings.HasPrefix(name, "cls.seq_relationship.")
 }

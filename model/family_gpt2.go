@@ -2,7 +2,6 @@ package model
 
 import (
 	"fmt"
-	"strings"
 
 	"github.com/seed-b72bdb6c/alma/compute"
 )
@@ -14,12 +13,7 @@ type gpt2 struct{}
 func (gpt2) prefix() string    { return "transformer." }
 func (gpt2) embedding() string { return "transformer.wte.weight" }
 
-func (gpt2) names() map[Head]string {
-	return map[Head]string{
-		LanguageModel: "GPT2LMHeadModel", Scalar: "GPT2ForSequenceClassification",
-		Classes: "GPT2ForSequenceClassification", NoHead: "GPT2Model",
-	}
-}
+func (gpt2) heads() []Head { return decoderHeads }
 
 func (gpt2) complete(*Config) {}
 
@@ -73,55 +67,4 @@ func (gpt2) blocks(b builder, in Batch, attend attendFunc) *compute.Tensor {
 		x = compute.Add(x, b.conv(m, h+"mlp.c_proj", b.FeedForward, d))
 	}
 	return b.layerNorm(x, "transformer.ln_f")
-}
-
-// gpt2Keys are the keys of config.json that a GPT-2 is made of.
-type gpt2Keys struct {
-	Positions  int     `json:"n_positions"`
-	Width      int     `json:"n_embd"`
-	Layers     int     `json:"n_layer"`
-	Heads      int     `json:"n_head"`
-	Inner      *int    `json:"n_inner"`
-	Epsilon    float64 `json:"layer_norm_epsilon"`
-	Activation string  `json:"activation_function"`
-	NCtx       int     `json:"n_ctx"` // an older name of n_positions, written beside it
-}
-
-func (gpt2) keys() configKeys { return &gpt2Keys{} }
-
-func (gpt2) fixed() map[string][]string {
-	return map[string][]string{
-		"reorder_and_upcast_attn":         {"false"},
-		"scale_attn_by_inverse_layer_idx": {"false"},
-		"scale_attn_weights":              {"true"},
-	}
-}
-
-func (k *gpt2Keys) set(c *Config) error {
-	c.Context, c.Width, c.Layers, c.Heads = k.Positions, k.Width, k.Layers, k.Heads
-	c.KVHeads, c.FeedForward, c.Epsilon, c.Tied = c.Heads, 4*c.Width, k.Epsilon, true
-	if c.Heads > 0 {
-		c.HeadDim = c.Width / c.Heads
-	}
-	if k.Inner != nil {
-		c.FeedForward = *k.Inner
-	}
-	if c.Epsilon == 0 {
-		c.Epsilon = 1e-5
-	}
-	if k.Activation == "" {
-		k.Activation = "gelu_new"
-	}
-	return c.setGELU("activation_function", k.Activation)
-}
-
-func (gpt2) write(c Config, m map[string]any) {
-	m["n_positions"], m["n_embd"], m["n_layer"], m["n_head"] = c.Context, c.Width, c.Layers, c.Heads
-	m["n_inner"], m["layer_norm_epsilon"], m["activation_function"] = c.FeedForward, c.Epsilon, c.geluName()
-	m["attn_pdrop"], m["embd_pdrop"], m["resid_pdrop"] = 0, 0, 0
-}
-
-// The causal mask, which older checkpoints carry as a tensor.
-func (gpt2) buffer(_ Config, name string) bool {
-	return strings.HasSuffix(name, ".attn.bias") || strings.HasSuffix(name, ".attn.masked_bias")
 }

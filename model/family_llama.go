@@ -3,7 +3,6 @@ package model
 import (
 	"fmt"
 	"slices"
-	"strings"
 
 	"github.com/seed-b72bdb6c/alma/compute"
 )
@@ -17,13 +16,7 @@ type llama struct{ family Family }
 func (llama) prefix() string    { return "model." }
 func (llama) embedding() string { return "model.embed_tokens.weight" }
 
-func (a llama) names() map[Head]string {
-	name := map[Family]string{Llama: "Llama", Mistral: "Mistral", Qwen2: "Qwen2", Qwen3: "Qwen3"}[a.family]
-	return map[Head]string{
-		LanguageModel: name + "ForCausalLM", Scalar: name + "ForSequenceClassification",
-		Classes: name + "ForSequenceClassification", NoHead: name + "Model",
-	}
-}
+func (llama) heads() []Head { return decoderHeads }
 
 func (a llama) complete(c *Config) {
 	orElse(&c.RoPETheta, 1e4)
@@ -102,120 +95,4 @@ func (a llama) blocks(b builder, in Batch, attend attendFunc) *compute.Tensor {
 		x = compute.Add(x, b.linear(m, h+"mlp.down_proj", b.FeedForward, d, b.FeedForwardBias))
 	}
 	return b.rmsNorm(x, "model.norm")
-}
-
-// llamaKeys are the keys of config.json that Llama's relatives are made of.
-type llamaKeys struct {
-	decoderKeys
-	ropeKeys
-	family        Family
-	AttentionBias bool `json:"attention_bias"`
-	MLPBias       bool `json:"mlp_bias"`
-}
-
-// mistralKeys are those of Mistral: all layers have the window.
-type mistralKeys struct {
-	llamaKeys
-	Window *int `json:"sliding_window"`
-}
-
-// qwenKeys are those of Qwen2 and Qwen3: the later layers may have a window.
-type qwenKeys struct {
-	llamaKeys
-	UseWindow bool     `json:"use_sliding_window"`
-	Window    *int     `json:"sliding_window"`
-	MaxFull   *int     `json:"max_window_layers"` // the first layers, without a window
-	Types     []string `json:"layer_types"`
-}
-
-func (a llama) keys() configKeys {
-	switch of := (llamaKeys{family: a.family}); a.family {
-	case Mistral:
-		return &mistralKeys{llamaKeys: of}
-	case Qwen2, Qwen3:
-		return &qwenKeys{llamaKeys: of}
-	default:
-		return &of
-	}
-}
-
-func (a llama) fixed() map[string][]string {
-	fixed := map[string][]string{
-		"hidden_act":       {`"silu"`, `"swish"`},
-		"rope_interleaved": {"false"}, // SmolLM2 writes these two
-		"is_llama_config":  {"true"},
-		"use_mrope":        {"false"}, // Qwen2
-	}
-	if a.family != Llama {
-		fixed["mlp_bias"] = []string{"false"}
-	}
-	return fixed
-}
-
-func (k *llamaKeys) set(c *Config) error {
-	k.decoderKeys.set(c)
-	c.AttentionBias, c.FeedForwardBias = k.AttentionBias, k.MLPBias
-	switch {
-	case k.family == Qwen2:
-		if k.AttentionBias {
-			return fmt.Errorf(`key "attention_bias" is true; qwen2 has biases of queries, keys and values whatever it says, and none of the output`)
-		}
-		c.AttentionBias = true
-	case k.family == Mistral && k.AttentionBias:
-		return fmt.Errorf(`key "attention_bias" is true; alma computes only false for mistral`)
-	}
-	return k.ropeKeys.set(c)
-}
-
-func (k *mistralKeys) set(c *Config) error {
-	if err := k.llamaKeys.set(c); err != nil || k.Window == nil {
-		return err
-	}
-	return c.setWindows(*k.Window, nil, func(int) bool { return true })
-}
-
-func (k *qwenKeys) set(c *Config) error {
-	if err := k.llamaKeys.set(c); err != nil {
-		return err
-	}
-	window, full := 0, 28 // what transformers assumes
-	if k.MaxFull != nil {
-		full = *k.MaxFull
-	}
-	if k.UseWindow {
-		if k.Window == nil {
-			return fmt.Errorf(`key "use_sliding_window" is true and key "sliding_window" names no size`)
-		}
-		window = *k.Window
-	}
-	return c.setWindows(window, k.Types, func(layer int) bool { return window > 0 && layer >= full })
-}
-
-func (a llama) write(c Config, m map[string]any) {
-	c.writeDecoder(m)
-	m["hidden_act"] = "silu"
-	m["rope_parameters"] = c.ropeParameters(c.RoPETheta, c.RoPEScaling)
-	m["attention_dropout"] = 0
-	switch a.family {
-	case Llama:
-		m["attention_bias"], m["mlp_bias"] = c.AttentionBias, c.FeedForwardBias
-	case Mistral:
-		m["sliding_window"] = nil
-		if c.Window > 0 {
-			m["sliding_window"] = c.Window
-		}
-	case Qwen2, Qwen3:
-		m["use_sliding_window"], m["sliding_window"] = c.Window > 0, nil
-		if c.Window > 0 {
-			m["sliding_window"], m["layer_types"] = c.Window, c.layerTypes()
-		}
-		if a.family == Qwen3 {
-			m["attention_bias"] = c.AttentionBias
-		}
-	}
-}
-
-// The rotary frequencies, which older checkpoints carry as tensors.
-func (llama) buffer(_ Config, name string) bool {
-	return strings.HasSuffix(name, ".rotary_emb.inv_freq")
 }

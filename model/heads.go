@@ -24,18 +24,11 @@ const (
 // "single_label_classification" are read: each a yes or no of its own, or numbers.
 var Problems = []string{"multi_label_classification", "regression"}
 
-const singleLabel = "single_label_classification"
+// Heads lists the heads that a family has, the one first that is assumed where a
+// checkpoint does not say.
+func (f Family) Heads() []Head { return f.architecture().heads() }
 
-// headsOf lists the heads of a family in a fixed order.
-func headsOf(a architecture) []Head {
-	var has []Head
-	for _, head := range []Head{LanguageModel, MaskedLanguageModel, Scalar, Classes, NoHead} {
-		if _, ok := a.names()[head]; ok {
-			has = append(has, head)
-		}
-	}
-	return has
-}
+var decoderHeads = []Head{LanguageModel, Scalar, Classes, NoHead}
 
 // Names of the scalar head's parameters. ScoreWeight is what transformers'
 // sequence classification reads, also with several classes; the bias is alma's

@@ -1,14 +1,10 @@
 package model
 
 import (
-	"bytes"
 	"math"
-	"reflect"
 	"slices"
-	"strings"
 	"testing"
 
-	"github.com/seed-b72bdb6c/alma/artifact"
 	"github.com/seed-b72bdb6c/alma/compute"
 	"github.com/seed-b72bdb6c/alma/compute/reference"
 )
@@ -165,68 +161,6 @@ func TestANewHeadStartsRandomAndTheBodyStays(t *testing.T) {
 			if !slices.Equal(read(t, to, p.Name), read(t, want, p.Name)) {
 				t.Errorf("from %s %q to %q: %s is not as it should be (new: %v)", test.from.Family, test.from.Head, test.to.Head, p.Name, fresh)
 			}
-		}
-	}
-}
-
-func TestBodiesArePublishedWithoutTheirPrefix(t *testing.T) {
-	engine := reference.New()
-	for _, family := range Families {
-		m := newModel(t, engine, tiny(family).WithHead(NoHead), 4)
-		prefix := family.architecture().prefix()
-		bare := save(t, m, func(tensors []artifact.Tensor) []artifact.Tensor {
-			for _, x := range tensors {
-				if strings.HasPrefix(x.Name, prefix) {
-					t.Errorf("%s: a body's tensor is written as %q", family, x.Name)
-				}
-			}
-			return tensors
-		})
-		full := save(t, m, func(tensors []artifact.Tensor) []artifact.Tensor {
-			for i := range tensors {
-				tensors[i].Name = prefix + tensors[i].Name
-			}
-			return tensors
-		})
-		for _, folder := range []string{bare, full} {
-			got, err := Load(engine, folder)
-			if err != nil {
-				t.Errorf("%s: %v", family, err)
-				continue
-			}
-			if !reflect.DeepEqual(got.Config, m.Config) || !bytes.Equal(weights(t, got), weights(t, m)) {
-				t.Errorf("%s: a body came back different", family)
-			}
-		}
-	}
-}
-
-// The first BERTs come with other names of norms, tensors that are no
-// parameters, and the two heads that they were trained with.
-func TestBERTsOldCheckpointsOpen(t *testing.T) {
-	engine := reference.New()
-	m := newModel(t, engine, tiny(BERT), 4)
-	got, err := Load(engine, save(t, m, func(tensors []artifact.Tensor) []artifact.Tensor {
-		for i := range tensors {
-			name := strings.Replace(tensors[i].Name, "LayerNorm.weight", "LayerNorm.gamma", 1)
-			tensors[i].Name = strings.Replace(name, "LayerNorm.bias", "LayerNorm.beta", 1)
-		}
-		return append(tensors,
-			artifact.Tensor{Name: "bert.embeddings.position_ids", DType: "I64", Shape: []int{1, 2}, Raw: []byte{8: 1, 15: 0}},
-			artifact.Tensor{Name: "bert.pooler.dense.weight", Shape: []int{16, 16}, Data: make([]float32, 256)},
-			artifact.Tensor{Name: "bert.pooler.dense.bias", Shape: []int{16}, Data: make([]float32, 16)},
-			artifact.Tensor{Name: "cls.predictions.decoder.weight", Shape: []int{23, 16}, Data: make([]float32, 23*16)},
-			artifact.Tensor{Name: "cls.seq_relationship.bias", Shape: []int{2}, Data: make([]float32, 2)})
-	}))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if !got.Pooler {
-		t.Error("the pooler was left out")
-	}
-	for _, p := range m.Parameters() {
-		if !slices.Equal(read(t, got, p.Name), read(t, m, p.Name)) {
-			t.Errorf("%s came back different", p.Name)
 		}
 	}
 }

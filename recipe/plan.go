@@ -9,7 +9,7 @@ import (
 	"path/filepath"
 
 	"github.com/seed-b72bdb6c/alma/artifact"
-	"github.com/seed-b72bdb6c/alma/model"
+	"github.com/seed-b72bdb6c/alma/model/file"
 	"github.com/seed-b72bdb6c/alma/progress"
 	"github.com/seed-b72bdb6c/alma/stage"
 )
@@ -114,8 +114,8 @@ func FactsOf(path string) stage.Facts {
 	if err != nil {
 		return f
 	}
-	if c, err := model.ReadConfig(path); err == nil {
-		if f.Model, err = model.MarshalConfig(c, "F32"); err == nil {
+	if c, err := file.ReadConfig(path); err == nil {
+		if f.Model, err = file.MarshalConfig(c, "F32"); err == nil {
 			f.Vocabulary = c.Vocabulary
 			return f
 		}

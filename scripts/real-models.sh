@@ -156,5 +156,5 @@ open_gguf "$work/sft-q8_0.gguf" Q8_0
 "$python" scripts/llamacpp.py greedy "$work/sft-q8_0.gguf" 8 'Hello' > /dev/null
 
 echo "== the logits of every family"
-ALMA_LLAMACPP_PYTHON=$(cd "$venv/bin" && pwd)/python go test ./model -run LlamaCpp -v -count 1 | grep -v '^=== '
+ALMA_LLAMACPP_PYTHON=$(cd "$venv/bin" && pwd)/python go test ./model/file -run LlamaCpp -v -count 1 | grep -v '^=== '
 echo "scripts/real-models.sh: all as it should be"

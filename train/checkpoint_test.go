@@ -18,6 +18,7 @@ import (
 	"github.com/seed-b72bdb6c/alma/compute"
 	"github.com/seed-b72bdb6c/alma/compute/reference"
 	"github.com/seed-b72bdb6c/alma/model"
+	"github.com/seed-b72bdb6c/alma/model/file"
 )
 
 // gatedState is a state without content whose file is written when the test
@@ -110,7 +111,7 @@ func TestStepsGoOnWhileACheckpointIsWritten(t *testing.T) {
 		case 1:
 			<-written
 		case 2:
-			m, err := model.Load(r.engine, first())
+			m, err := file.Load(r.engine, first())
 			if err != nil {
 				return err
 			}
@@ -186,7 +187,7 @@ func TestAnInterruptedRunWaitsForTheWriteUnderWay(t *testing.T) {
 		t.Fatalf("%v, want exit code 130", err)
 	}
 	for _, step := range []int{6, 9} {
-		if _, err := model.Load(r.engine, filepath.Join(r.folder, CheckpointFolder, artifact.CheckpointName(step))); err != nil {
+		if _, err := file.Load(r.engine, filepath.Join(r.folder, CheckpointFolder, artifact.CheckpointName(step))); err != nil {
 			t.Error(err)
 		}
 	}

@@ -8,6 +8,7 @@ import (
 	"github.com/seed-b72bdb6c/alma/artifact"
 	"github.com/seed-b72bdb6c/alma/compute"
 	"github.com/seed-b72bdb6c/alma/model"
+	"github.com/seed-b72bdb6c/alma/model/file"
 	"github.com/seed-b72bdb6c/alma/tokenizer"
 )
 
@@ -59,11 +60,11 @@ func (c OptimizerConfig) Guard() *Guard {
 // LoadModel opens a model folder with its tokenizer, whose vocabulary must be
 // the model's.
 func LoadModel(engine compute.Engine, folder string) (*model.Model, *tokenizer.Tokenizer, error) {
-	m, err := model.Load(engine, folder)
+	m, err := file.Load(engine, folder)
 	if err != nil {
 		return nil, nil, err
 	}
-	t, err := model.LoadTokenizer(folder)
+	t, err := file.LoadTokenizer(folder)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -90,7 +91,7 @@ func SaveModel(folder, base string, m *model.Model, t *tokenizer.Tokenizer, temp
 			return fmt.Errorf("saving model: %w", err)
 		}
 	}
-	files, err := m.Files(ends, temperature)
+	files, err := file.Files(m, ends, temperature)
 	if err != nil {
 		return err
 	}

@@ -5,6 +5,7 @@ import (
 	"github.com/seed-b72bdb6c/alma/compute"
 	"github.com/seed-b72bdb6c/alma/compute/count"
 	"github.com/seed-b72bdb6c/alma/model"
+	"github.com/seed-b72bdb6c/alma/model/file"
 	"github.com/seed-b72bdb6c/alma/stage"
 )
 
@@ -24,7 +25,7 @@ const AssumedRow = 200
 // NewSketch sketches the model that facts know, with a head and, if the
 // configuration asks for one, an adapter.
 func NewSketch(f stage.Facts, head model.Head, lora LoRAConfig) (*Sketch, error) {
-	m, engine, err := model.Sketch(f.Model, head)
+	m, engine, err := file.Sketch(f.Model, head)
 	if err != nil {
 		return nil, err
 	}
@@ -90,6 +91,6 @@ func Rewards(p *compute.Program, m *model.Model, hidden *compute.Tensor) *comput
 
 // LeavesModel are the facts of a trained model.
 func (s *Sketch) LeavesModel() (map[string]stage.Facts, error) {
-	config, err := model.MarshalConfig(s.Config, "F32")
+	config, err := file.MarshalConfig(s.Config, "F32")
 	return map[string]stage.Facts{"": {Model: config, Vocabulary: s.Vocabulary}}, err
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/seed-b72bdb6c/alma/artifact"
 	"github.com/seed-b72bdb6c/alma/compute"
 	"github.com/seed-b72bdb6c/alma/model"
+	"github.com/seed-b72bdb6c/alma/model/file"
 )
 
 // flip changes a bit of an array where it lies in memory.
@@ -135,7 +136,7 @@ func TestABitThatChangesIsNotSaved(t *testing.T) {
 	const array = "model.layers.0.self_attn.q_proj.weight"
 	whole := exactState(t, newEngine(t, 1), model.Llama, nil)
 	flip(t, whole.Model.Store, array, 5, 5)
-	if err := whole.Model.WriteWeights(io.Discard, "F32"); exitCode(err) != 12 {
+	if err := file.WriteWeights(io.Discard, whole.Model, "F32"); exitCode(err) != 12 {
 		t.Errorf("%v, want exit code 12", err)
 	}
 	adapted := exactState(t, newEngine(t, 1), model.Llama, &model.Adapter{Rank: 2, Alpha: 4, Targets: []string{model.AllLinear}})

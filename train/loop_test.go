@@ -12,6 +12,7 @@ import (
 
 	"github.com/seed-b72bdb6c/alma/artifact"
 	"github.com/seed-b72bdb6c/alma/model"
+	"github.com/seed-b72bdb6c/alma/model/file"
 	"github.com/seed-b72bdb6c/alma/progress"
 )
 
@@ -252,7 +253,7 @@ func TestCheckpointOpensAsAModel(t *testing.T) {
 	folder := t.TempDir()
 	r := newTrial(t, folder)
 	want := r.mustRun()
-	m, err := model.Load(r.engine, filepath.Join(folder, CheckpointFolder, artifact.CheckpointName(20)))
+	m, err := file.Load(r.engine, filepath.Join(folder, CheckpointFolder, artifact.CheckpointName(20)))
 	if err != nil {
 		t.Fatal(err)
 	}

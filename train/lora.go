@@ -6,6 +6,7 @@ import (
 
 	"github.com/seed-b72bdb6c/alma/artifact"
 	"github.com/seed-b72bdb6c/alma/model"
+	"github.com/seed-b72bdb6c/alma/model/file"
 )
 
 // LoRAConfig configures a low-rank adapter, which is trained in place of the
@@ -41,7 +42,7 @@ func saveAdapter(folder, base string, m *model.Model) error {
 	if err != nil {
 		return err
 	}
-	files, err := m.AdapterFiles(base)
+	files, err := file.AdapterFiles(m, base)
 	if err != nil {
 		return err
 	}

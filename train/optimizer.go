@@ -8,6 +8,7 @@ import (
 	"github.com/seed-b72bdb6c/alma/artifact"
 	"github.com/seed-b72bdb6c/alma/compute"
 	"github.com/seed-b72bdb6c/alma/model"
+	"github.com/seed-b72bdb6c/alma/model/file"
 )
 
 // Backward extends a Program with the gradient of the loss by every trained
@@ -199,7 +200,7 @@ const stepsTensor = "steps"
 
 // Load reads what Save wrote, size bytes. The name appears in errors.
 func (o *Optimizer) Load(name string, r io.ReaderAt, size int64) error {
-	file, err := artifact.ParseSafetensors(name, r, size)
+	tensors, err := artifact.ParseSafetensors(name, r, size)
 	if err != nil {
 		return err
 	}
@@ -210,10 +211,10 @@ func (o *Optimizer) Load(name string, r io.ReaderAt, size int64) error {
 			arrays[moment] = moment
 		}
 	}
-	if err := model.ReadTensors(o.model.Store, file, arrays); err != nil {
+	if err := file.ReadTensors(o.model.Store, tensors, arrays); err != nil {
 		return err
 	}
-	steps, err := file.Int32(stepsTensor) // the last tensor, since moments come before it by name
+	steps, err := tensors.Int32(stepsTensor) // the last tensor, since moments come before it by name
 	if err != nil {
 		return err
 	}

@@ -10,6 +10,7 @@ import (
 	"github.com/seed-b72bdb6c/alma/compute"
 	"github.com/seed-b72bdb6c/alma/compute/reference"
 	"github.com/seed-b72bdb6c/alma/model"
+	"github.com/seed-b72bdb6c/alma/model/file"
 )
 
 func readStore(t testing.TB, m *model.Model, name string) []float32 {
@@ -166,10 +167,10 @@ func TestOptimizerStateComesBack(t *testing.T) {
 		t.Fatal(err)
 	}
 	var w bytes.Buffer
-	if err := a.WriteWeights(&w, "F32"); err != nil {
+	if err := file.WriteWeights(&w, a, "F32"); err != nil {
 		t.Fatal(err)
 	}
-	if err := b.ReadWeights("model", bytes.NewReader(w.Bytes()), int64(w.Len())); err != nil {
+	if err := file.ReadWeights(b, "model", bytes.NewReader(w.Bytes()), int64(w.Len())); err != nil {
 		t.Fatal(err)
 	}
 	if err := ob.Load("optimizer", bytes.NewReader(saved.Bytes()), int64(saved.Len())); err != nil {

@@ -1,11 +1,13 @@
 package train
 
 import (
+	"io"
 	"maps"
 
 	"github.com/seed-b72bdb6c/alma/artifact"
 	"github.com/seed-b72bdb6c/alma/compute"
 	"github.com/seed-b72bdb6c/alma/model"
+	"github.com/seed-b72bdb6c/alma/model/file"
 )
 
 // State is a part of what a checkpoint holds.
@@ -91,9 +93,9 @@ func (s *ModelState) moments() (arrays []string) {
 
 func (s *ModelState) weightsFile() string {
 	if s.Model.Adapter != nil {
-		return model.AdapterWeightsFile
+		return file.AdapterWeightsFile
 	}
-	return model.WeightsFile
+	return file.WeightsFile
 }
 
 func names(parameters []model.Parameter) (list []string) {
@@ -119,18 +121,18 @@ func (s *ModelState) files(m *model.Model, o *Optimizer) (artifact.Contents, err
 
 func (s *ModelState) modelFiles(m *model.Model) (artifact.Contents, error) {
 	if m.Adapter != nil {
-		return m.AdapterFiles(s.Base)
+		return file.AdapterFiles(m, s.Base)
 	}
-	return m.Files(s.Ends, 1)
+	return file.Files(m, s.Ends, 1)
 }
 
 // Load implements [State].
 func (s *ModelState) Load(c *artifact.Checkpoint) error {
-	read := s.Model.ReadWeights
+	read := file.ReadWeights
 	if s.Model.Adapter != nil {
-		read = s.Model.ReadAdapter
+		read = file.ReadAdapter
 	}
-	if err := c.Read(s.Prefix+s.weightsFile(), read); err != nil {
+	if err := c.Read(s.Prefix+s.weightsFile(), func(name string, r io.ReaderAt, size int64) error { return read(s.Model, name, r, size) }); err != nil {
 		return err
 	}
 	if err := c.Read(s.Prefix+optimizerFile, s.Optimizer.Load); err != nil {

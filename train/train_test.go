@@ -15,6 +15,7 @@ import (
 	"github.com/seed-b72bdb6c/alma/compute/cpu"
 	"github.com/seed-b72bdb6c/alma/dataset"
 	"github.com/seed-b72bdb6c/alma/model"
+	"github.com/seed-b72bdb6c/alma/model/file"
 	"github.com/seed-b72bdb6c/alma/progress"
 )
 
@@ -59,7 +60,7 @@ func fillText(rows *dataset.Packed, first int) {
 
 func digest(t testing.TB, m *model.Model) [32]byte {
 	t.Helper()
-	sum, err := m.Digest()
+	sum, err := file.Digest(m)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -11,7 +11,7 @@ import (
 	"github.com/seed-b72bdb6c/alma/artifact"
 	"github.com/seed-b72bdb6c/alma/chat"
 	"github.com/seed-b72bdb6c/alma/dataset"
-	"github.com/seed-b72bdb6c/alma/model"
+	"github.com/seed-b72bdb6c/alma/model/file"
 	"github.com/seed-b72bdb6c/alma/progress"
 	"github.com/seed-b72bdb6c/alma/tokenizer"
 )
@@ -76,11 +76,11 @@ func (d *dataSource) open(cmd *cobra.Command, path string, kinds ...string) (*to
 		}
 		return nil, nil, artifact.Errorf(artifact.ErrUsage, "reading %s as %s: this verb reads %s; %s", path, d.as, strings.Join(kinds, ", "), hint)
 	}
-	config, err := model.ReadConfig(d.model)
+	config, err := file.ReadConfig(d.model)
 	if err != nil {
 		return nil, nil, err
 	}
-	tok, err := model.LoadTokenizer(d.model)
+	tok, err := file.LoadTokenizer(d.model)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -8,7 +8,7 @@ import (
 	"testing"
 
 	"github.com/seed-b72bdb6c/alma/dataset"
-	"github.com/seed-b72bdb6c/alma/model"
+	"github.com/seed-b72bdb6c/alma/model/file"
 )
 
 // dialogueFile holds three short dialogues and one that fits into no context.
@@ -22,8 +22,8 @@ func dialogueFile(t *testing.T) string {
 
 func TestDialoguesAreShownWithWhatCounts(t *testing.T) {
 	f := fixtures(t)
-	file := dialogueFile(t)
-	shown := succeed(t, "data", "show", file, "--model", f.base)
+	path := dialogueFile(t)
+	shown := succeed(t, "data", "show", path, "--model", f.base)
 	for _, want := range []string{
 		"<|im_start|>user\nName a colour.<|im_end|>\n<|im_start|>assistant\n⟦Blue.<|im_end|>⟧\n",
 		"more than 64: left out\n   (64 tokens of ", "✂", "⟦A white\tone.<|im_end|>⟧",
@@ -36,12 +36,12 @@ func TestDialoguesAreShownWithWhatCounts(t *testing.T) {
 		t.Errorf("four are shown of three, or colors in a file:\n%s", shown)
 	}
 	// The tokens are those of the model's tokenizer, the marks those of the mask.
-	tok, err := model.LoadTokenizer(f.base)
+	tok, err := file.LoadTokenizer(f.base)
 	if err != nil {
 		t.Fatal(err)
 	}
 	var e shownEntry
-	if err := json.Unmarshal([]byte(succeed(t, "data", "show", file, "--model", f.base, "-n", "1", "--from", "4", "--json")), &e); err != nil {
+	if err := json.Unmarshal([]byte(succeed(t, "data", "show", path, "--model", f.base, "-n", "1", "--from", "4", "--json")), &e); err != nil {
 		t.Fatal(err)
 	}
 	var learned []int32
@@ -53,7 +53,7 @@ func TestDialoguesAreShownWithWhatCounts(t *testing.T) {
 	if text, err := tok.Decode(learned); err != nil || text != "Blue.<|im_end|>" || e.Number != 4 || e.Fits != len(e.Tokens) {
 		t.Errorf("%+v: learned %q (%v)", e, text, err)
 	}
-	rows := succeed(t, "data", "show", file, "--model", f.base, "--rows", "2x64")
+	rows := succeed(t, "data", "show", path, "--model", f.base, "--rows", "2x64")
 	for _, want := range []string{"3 dialogues in 2 rows of 64; 1 do not fit", "row 1, segment 0, positions 0 to ", "of padding"} {
 		if !strings.Contains(rows, want) {
 			t.Errorf("%q is missing in\n%s", want, rows)
@@ -86,14 +86,14 @@ func TestRankingsPromptsTextsAndShardsAreShown(t *testing.T) {
 
 func TestDataIsCheckedBeforeAnythingIsTrained(t *testing.T) {
 	a := alignedFixture(t)
-	file := dialogueFile(t)
+	path := dialogueFile(t)
 	check := func(args ...string) (r dataset.CheckReport) {
 		if err := json.Unmarshal([]byte(succeed(t, append([]string{"data", "check", "--json"}, args...)...)), &r); err != nil {
 			t.Fatal(err)
 		}
 		return r
 	}
-	r := check(file, "--model", a.base)
+	r := check(path, "--model", a.base)
 	if r.As != "dialogues" || r.Entries != 4 || r.Kept != 3 || r.Repeated != 1 || r.Dropped[0].First != 2 || r.Lengths.LongestAt != 2 || r.Limit != 64 {
 		t.Errorf("%+v", r)
 	}
@@ -107,7 +107,7 @@ func TestDataIsCheckedBeforeAnythingIsTrained(t *testing.T) {
 	if r := check(texts, "--model", a.base, "--labels"); r.As != "texts" || r.Kept != 3 || r.Labels["a"] != 2 {
 		t.Errorf("%+v", r)
 	}
-	if shown := succeed(t, "data", "check", file, "--model", a.base); !strings.Contains(shown, "left out  1: more than 64 tokens (the first is number 2)\n") {
+	if shown := succeed(t, "data", "check", path, "--model", a.base); !strings.Contains(shown, "left out  1: more than 64 tokens (the first is number 2)\n") {
 		t.Errorf("check wrote\n%s", shown)
 	}
 	bad := write(t, filepath.Join(t.TempDir(), "bad.jsonl"), `{"messages":[{"role":"user","content":"A"},{"role":"assistant","content":"B"}]}`+"\n{}\n")

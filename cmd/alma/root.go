@@ -20,6 +20,7 @@ import (
 	"github.com/seed-b72bdb6c/alma/compute/cpu"
 	"github.com/seed-b72bdb6c/alma/compute/cpu/kernel"
 	"github.com/seed-b72bdb6c/alma/model"
+	"github.com/seed-b72bdb6c/alma/model/file"
 	"github.com/seed-b72bdb6c/alma/progress"
 	"github.com/seed-b72bdb6c/alma/recipe"
 	"github.com/seed-b72bdb6c/alma/stage"
@@ -318,7 +319,7 @@ func (c *call) engineOptions() (cpu.Options, error) {
 // stage's folder, its files must be there and the weights those that the stage
 // wrote.
 func openModel(engine compute.Engine, folder string) (*model.Model, *tokenizer.Tokenizer, error) {
-	if model.IsGGUF(folder) {
+	if file.IsGGUF(folder) {
 		return train.LoadModel(engine, folder)
 	}
 	const weights = "model.safetensors"

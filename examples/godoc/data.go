@@ -13,7 +13,7 @@ import (
 	"github.com/seed-b72bdb6c/alma/chat"
 	"github.com/seed-b72bdb6c/alma/corpus"
 	"github.com/seed-b72bdb6c/alma/dataset"
-	"github.com/seed-b72bdb6c/alma/model"
+	"github.com/seed-b72bdb6c/alma/model/file"
 	"github.com/seed-b72bdb6c/alma/progress"
 	"github.com/seed-b72bdb6c/alma/stage"
 )
@@ -188,7 +188,7 @@ func makeDialogues(ctx context.Context, w *stage.Work, c DialoguesConfig) error 
 	if err != nil {
 		return err
 	}
-	t, err := model.LoadTokenizer(w.In.Path("tokenizer"))
+	t, err := file.LoadTokenizer(w.In.Path("tokenizer"))
 	if err != nil {
 		return err
 	}

@@ -235,7 +235,7 @@ func Functions(ctx context.Context, opts Options) (Set, error) {
 	set := Set{Refused: map[corpus.Reason]int{}}
 	type key struct{ decl, doc string }
 	seen := map[key]bool{}
-	err = walk(ctx, root, "", func(f file) error {
+	err = walk(ctx, root, "", func(f goFile) error {
 		fset := token.NewFileSet()
 		parsed, err := parser.ParseFile(fset, f.path, f.text, parser.ParseComments|parser.SkipObjectResolution)
 		if err != nil {

@@ -84,15 +84,15 @@ func Version(root string) string {
 	return strings.TrimSpace(line)
 }
 
-// A file is one Go file of the tree that is taken.
-type file struct {
+// A goFile is one file of the tree that is taken.
+type goFile struct {
 	path       string // below src, with forward slashes
 	importPath string
 	text       []byte // licence header cut
 }
 
 // walk visits the Go files of root/src in lexical order of their paths.
-func walk(ctx context.Context, root, source string, visit func(file) error, refuse func(corpus.Refusal)) error {
+func walk(ctx context.Context, root, source string, visit func(goFile) error, refuse func(corpus.Refusal)) error {
 	src := filepath.Join(root, "src")
 	err := filepath.WalkDir(src, func(name string, d fs.DirEntry, err error) error {
 		if ctxErr := ctx.Err(); ctxErr != nil {
@@ -154,7 +154,7 @@ func walk(ctx context.Context, root, source string, visit func(file) error, refu
 			no(Generated, int64(len(text)), "")
 			return nil
 		}
-		return visit(file{path: rel, importPath: path.Dir(rel), text: cutLicence(text)})
+		return visit(goFile{path: rel, importPath: path.Dir(rel), text: cutLicence(text)})
 	})
 	if err != nil {
 		return fmt.Errorf("reading the Go source tree %s: %w", src, err)
@@ -253,7 +253,7 @@ func (s *Source) Name() string { return Version(s.root) + " src" }
 // shares by path; those past Options.MaxBytes are refused as PastBudget.
 func (s *Source) Read(ctx context.Context, accept func(corpus.Document) error, refuse func(corpus.Refusal)) error {
 	var docs []corpus.Document
-	err := walk(ctx, s.root, s.Name(), func(f file) error {
+	err := walk(ctx, s.root, s.Name(), func(f goFile) error {
 		docs = append(docs, corpus.Document{
 			ID: f.path, Source: s.Name(), Group: f.importPath,
 			Text: string(f.text), CommentShare: commentShare(f.text),

@@ -7,6 +7,7 @@ import (
 
 	"github.com/seed-b72bdb6c/alma/artifact"
 	"github.com/seed-b72bdb6c/alma/model"
+	"github.com/seed-b72bdb6c/alma/model/file"
 	"github.com/seed-b72bdb6c/alma/train"
 )
 
@@ -106,7 +107,7 @@ func (b *best) files(kept *model.Model) (artifact.Contents, error) {
 	}
 	weights := artifact.Bytes(nil)
 	if b.Step >= 0 {
-		weights = func(w io.Writer) error { return kept.WriteWeights(w, "F32") }
+		weights = func(w io.Writer) error { return file.WriteWeights(w, kept, "F32") }
 	}
 	return artifact.Contents{bestRecordFile: artifact.Bytes(record), bestWeightsFile: weights}, nil
 }
@@ -125,7 +126,7 @@ func (b *best) Load(c *artifact.Checkpoint) error {
 		if err := b.keep(); err != nil {
 			return err
 		}
-		if err := c.Read(bestWeightsFile, b.kept.ReadWeights); err != nil {
+		if err := c.Read(bestWeightsFile, func(name string, r io.ReaderAt, size int64) error { return file.ReadWeights(b.kept, name, r, size) }); err != nil {
 			return err
 		}
 	}

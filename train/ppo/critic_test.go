@@ -11,7 +11,7 @@ import (
 
 	"github.com/seed-b72bdb6c/alma/artifact"
 	"github.com/seed-b72bdb6c/alma/compute"
-	"github.com/seed-b72bdb6c/alma/model"
+	"github.com/seed-b72bdb6c/alma/model/file"
 	"github.com/seed-b72bdb6c/alma/train"
 )
 
@@ -46,7 +46,7 @@ func TestPPO26CriticStartsAsTheRewardModel(t *testing.T) {
 	if err := json.Unmarshal(data, &r); err != nil {
 		t.Fatal(err)
 	}
-	m, err := model.Load(w.engine, w.inputs.Critic)
+	m, err := file.Load(w.engine, w.inputs.Critic)
 	if err != nil {
 		t.Fatal(err)
 	}

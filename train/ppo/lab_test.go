@@ -10,6 +10,7 @@ import (
 	"github.com/seed-b72bdb6c/alma/compute/cpu"
 	"github.com/seed-b72bdb6c/alma/dataset"
 	"github.com/seed-b72bdb6c/alma/model"
+	"github.com/seed-b72bdb6c/alma/model/file"
 	"github.com/seed-b72bdb6c/alma/train"
 	"github.com/seed-b72bdb6c/alma/train/rollout"
 )
@@ -167,7 +168,7 @@ func farthest(a, b map[string][]float32) (most float64) {
 
 func digest(t testing.TB, m *model.Model) [32]byte {
 	t.Helper()
-	sum, err := m.Digest()
+	sum, err := file.Digest(m)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/seed-b72bdb6c/alma/model"
+	"github.com/seed-b72bdb6c/alma/model/file"
 	"github.com/seed-b72bdb6c/alma/train"
 )
 
@@ -40,7 +41,7 @@ func TestBadUpdateOfTheCriticIsNotAppliedToThePolicy(t *testing.T) {
 	c.PretrainCoef = 0
 	// The squares of such values overflow in the critic's loss; the advantages,
 	// which are whitened, stay what they were.
-	m, err := model.Load(w.engine, w.inputs.Critic)
+	m, err := file.Load(w.engine, w.inputs.Critic)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -7,6 +7,7 @@ import (
 
 	"github.com/seed-b72bdb6c/alma/artifact"
 	"github.com/seed-b72bdb6c/alma/model"
+	"github.com/seed-b72bdb6c/alma/model/file"
 	"github.com/seed-b72bdb6c/alma/train"
 )
 
@@ -15,11 +16,11 @@ func TestPolicyAndReferenceShareTheBodyUnderAnAdapter(t *testing.T) {
 	w := newWorkshop(t)
 	c := w.config()
 	c.LoRAConfig = train.LoRAConfig{Rank: 2, Alpha: 8, Targets: model.AllLinear}
-	policy, err := model.Load(w.engine, w.inputs.Policy)
+	policy, err := file.Load(w.engine, w.inputs.Policy)
 	if err != nil {
 		t.Fatal(err)
 	}
-	critic, err := model.Load(w.engine, w.inputs.Critic)
+	critic, err := file.Load(w.engine, w.inputs.Critic)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -9,6 +9,7 @@ import (
 	"github.com/seed-b72bdb6c/alma/compute"
 	"github.com/seed-b72bdb6c/alma/dataset"
 	"github.com/seed-b72bdb6c/alma/model"
+	"github.com/seed-b72bdb6c/alma/model/file"
 	"github.com/seed-b72bdb6c/alma/progress"
 	"github.com/seed-b72bdb6c/alma/stage"
 	"github.com/seed-b72bdb6c/alma/stats"
@@ -88,7 +89,7 @@ func runStage(ctx context.Context, w *stage.Work, c Config, in Inputs) error {
 		return err
 	}
 	t.Optimizer, t.Guard = r.updater.policyOptimizer, r.updater.policyGuard
-	digest, err := reference.Digest()
+	digest, err := file.Digest(reference)
 	if err != nil {
 		return err
 	}
@@ -109,7 +110,7 @@ func runStage(ctx context.Context, w *stage.Work, c Config, in Inputs) error {
 	}); err != nil {
 		return err
 	}
-	after, err := reference.Digest()
+	after, err := file.Digest(reference)
 	if err != nil {
 		return err
 	}

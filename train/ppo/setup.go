@@ -5,6 +5,7 @@ import (
 	"github.com/seed-b72bdb6c/alma/dataset"
 	"github.com/seed-b72bdb6c/alma/generate"
 	"github.com/seed-b72bdb6c/alma/model"
+	"github.com/seed-b72bdb6c/alma/model/file"
 	"github.com/seed-b72bdb6c/alma/train"
 	"github.com/seed-b72bdb6c/alma/train/rollout"
 )
@@ -104,7 +105,7 @@ func (r *run) prepare(policy, critic *model.Model) (reference *model.Model, err 
 // openCritic opens what the critic begins as, and checks that it and the reward
 // model read the tokens that the policy writes.
 func openCritic(t *train.Trainer, c Config, in Inputs) (*model.Model, error) {
-	critic, err := model.Load(t.Engine, in.Critic)
+	critic, err := file.Load(t.Engine, in.Critic)
 	if err != nil {
 		return nil, err
 	}

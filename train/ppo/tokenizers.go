@@ -4,13 +4,13 @@ import (
 	"bytes"
 
 	"github.com/seed-b72bdb6c/alma/artifact"
-	"github.com/seed-b72bdb6c/alma/model"
+	"github.com/seed-b72bdb6c/alma/model/file"
 	"github.com/seed-b72bdb6c/alma/tokenizer"
 )
 
 // sameTokenizer checks that a model reads the tokens that the policy writes.
 func sameTokenizer(policy *tokenizer.Tokenizer, policyFolder, folder string) error {
-	other, err := model.LoadTokenizer(folder)
+	other, err := file.LoadTokenizer(folder)
 	if err != nil {
 		return err
 	}

@@ -21,6 +21,7 @@ import (
 	"github.com/seed-b72bdb6c/alma/corpus"
 	"github.com/seed-b72bdb6c/alma/dataset"
 	"github.com/seed-b72bdb6c/alma/model"
+	"github.com/seed-b72bdb6c/alma/model/file"
 	"github.com/seed-b72bdb6c/alma/progress"
 	"github.com/seed-b72bdb6c/alma/stage"
 	"github.com/seed-b72bdb6c/alma/tokenizer"
@@ -160,7 +161,7 @@ func run(ctx context.Context, w *stage.Work, c Config, in Inputs) error {
 	if err != nil {
 		return err
 	}
-	tok, err := model.LoadTokenizer(in.Tokenizer)
+	tok, err := file.LoadTokenizer(in.Tokenizer)
 	if err != nil {
 		return err
 	}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/seed-b72bdb6c/alma/artifact"
 	"github.com/seed-b72bdb6c/alma/model"
+	"github.com/seed-b72bdb6c/alma/model/file"
 	"github.com/seed-b72bdb6c/alma/train"
 )
 
@@ -23,13 +24,13 @@ func TestRewardModelLearnsAVisibleRuleThroughAnAdapter(t *testing.T) {
 		t.Errorf("accuracy on held-out rankings %.3f, want at least .8", got)
 	}
 	folder := filepath.Join(out, train.AdapterFolder)
-	file, err := artifact.ReadSafetensors(filepath.Join(folder, model.AdapterWeightsFile))
+	tensors, err := artifact.ReadSafetensors(filepath.Join(folder, file.AdapterWeightsFile))
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer file.Close()
+	defer tensors.Close()
 	head := 0
-	for _, name := range file.Names() {
+	for _, name := range tensors.Names() {
 		switch {
 		case strings.Contains(name, ".lora_A.") || strings.Contains(name, ".lora_B."):
 		case strings.HasPrefix(name, "base_model.model.score."):
@@ -41,7 +42,7 @@ func TestRewardModelLearnsAVisibleRuleThroughAnAdapter(t *testing.T) {
 	if head != 2 {
 		t.Errorf("%d arrays of the head in the adapter, want weight and bias", head)
 	}
-	text, err := os.ReadFile(filepath.Join(folder, model.AdapterConfigFile))
+	text, err := os.ReadFile(filepath.Join(folder, file.AdapterConfigFile))
 	if err != nil || !strings.Contains(string(text), `"modules_to_save": [`) {
 		t.Errorf("%s (%v)", text, err)
 	}

@@ -10,6 +10,7 @@ import (
 	"github.com/seed-b72bdb6c/alma/artifact"
 	"github.com/seed-b72bdb6c/alma/compute"
 	"github.com/seed-b72bdb6c/alma/model"
+	"github.com/seed-b72bdb6c/alma/model/file"
 	"github.com/seed-b72bdb6c/alma/train"
 )
 
@@ -39,14 +40,14 @@ func TestAdapterIsTrainedAndTheBodyStays(t *testing.T) {
 		t.Errorf("the held-out loss went from %v to %v; an adapter of rank 2 should learn this", first, last)
 	}
 	load := func(folder string) *model.Model {
-		m, err := model.Load(s.engine, folder)
+		m, err := file.Load(s.engine, folder)
 		if err != nil {
 			t.Fatal(err)
 		}
 		return m
 	}
 	base, merged, again := load(s.inputs.Base), load(out), load(s.inputs.Base)
-	if err := again.LoadAdapter(filepath.Join(out, train.AdapterFolder)); err != nil {
+	if err := file.LoadAdapter(again, filepath.Join(out, train.AdapterFolder)); err != nil {
 		t.Fatal(err)
 	}
 	if err := again.MergeAdapter(); err != nil {
@@ -68,7 +69,7 @@ func TestAdapterIsTrainedAndTheBodyStays(t *testing.T) {
 		t.Fatalf("no checkpoint (%v)", err)
 	}
 	newest := filepath.Join(checkpoint, folders[len(folders)-1].Name())
-	if _, err := os.Stat(filepath.Join(newest, model.AdapterWeightsFile)); err != nil {
+	if _, err := os.Stat(filepath.Join(newest, file.AdapterWeightsFile)); err != nil {
 		t.Error(err)
 	}
 	if _, err := os.Stat(filepath.Join(newest, "model.safetensors")); !errors.Is(err, os.ErrNotExist) {

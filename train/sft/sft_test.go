@@ -17,6 +17,7 @@ import (
 	"github.com/seed-b72bdb6c/alma/compute/cpu"
 	"github.com/seed-b72bdb6c/alma/dataset"
 	"github.com/seed-b72bdb6c/alma/model"
+	"github.com/seed-b72bdb6c/alma/model/file"
 	"github.com/seed-b72bdb6c/alma/progress"
 	"github.com/seed-b72bdb6c/alma/stage"
 	"github.com/seed-b72bdb6c/alma/tokenizer"
@@ -195,7 +196,7 @@ func TestPPO1PadIsNotTheEndAndTheEndIsLearned(t *testing.T) {
 // dialogue alone.
 func TestPPO2LossIsUnchangedByPackingAndPadding(t *testing.T) {
 	s := newSchool(t)
-	m, err := model.Load(s.engine, s.inputs.Base)
+	m, err := file.Load(s.engine, s.inputs.Base)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -239,7 +240,7 @@ func TestLossDoesNotDependOnTheBatch(t *testing.T) {
 	for _, threads := range []int{1, 2} {
 		engine := cpu.New(cpu.Options{Threads: threads})
 		defer engine.Close()
-		m, err := model.Load(engine, s.inputs.Base)
+		m, err := file.Load(engine, s.inputs.Base)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -296,7 +297,7 @@ func TestTrainingLossIsTheMeanOverTheTargets(t *testing.T) {
 	if _, err := s.run(t.Context(), c, out, 0); err != nil {
 		t.Fatal(err)
 	}
-	m, err := model.Load(s.engine, s.inputs.Base)
+	m, err := file.Load(s.engine, s.inputs.Base)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -423,7 +424,7 @@ func TestResumedRunEndsWithTheBitsOfAStraightOne(t *testing.T) {
 
 func TestBadBatchNamesItsDialogues(t *testing.T) {
 	s := newSchool(t)
-	m, err := model.Load(s.engine, s.inputs.Base)
+	m, err := file.Load(s.engine, s.inputs.Base)
 	if err != nil {
 		t.Fatal(err)
 	}

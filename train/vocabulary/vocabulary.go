@@ -10,7 +10,7 @@ import (
 	"github.com/seed-b72bdb6c/alma/artifact"
 	"github.com/seed-b72bdb6c/alma/chat"
 	"github.com/seed-b72bdb6c/alma/corpus"
-	"github.com/seed-b72bdb6c/alma/model"
+	"github.com/seed-b72bdb6c/alma/model/file"
 	"github.com/seed-b72bdb6c/alma/progress"
 	"github.com/seed-b72bdb6c/alma/stage"
 	"github.com/seed-b72bdb6c/alma/tokenizer"
@@ -125,7 +125,7 @@ var Convert = stage.Define(stage.Definition[struct{}]{
 	Inputs:   []stage.Input{{Name: "tokenizer", Kinds: append(stage.Of(stage.Tokenizer), stage.AnyModel...), Required: true, Doc: "the tokenizer: a folder or file"}},
 	Outputs:  []stage.Output{{Kind: stage.Tokenizer, Doc: "tokenizer.json with its neighbours"}},
 	Run: func(_ context.Context, w *stage.Work, _ struct{}) error {
-		t, err := model.LoadTokenizer(w.In.Path("tokenizer"))
+		t, err := file.LoadTokenizer(w.In.Path("tokenizer"))
 		if err != nil {
 			return err
 		}

@@ -1,4 +1,4 @@
-package model
+package file
 
 import (
 	"bytes"
@@ -10,11 +10,12 @@ import (
 	"strconv"
 
 	"github.com/seed-b72bdb6c/alma/artifact"
+	"github.com/seed-b72bdb6c/alma/model"
 )
 
 // The door to Hugging Face's config.json. Every key belongs to one of three
-// groups: keys that [Config] is made of, keys that must have the one value
-// that this package computes, and keys that do not change what a model
+// groups: keys that [model.Config] is made of, keys that must have the one value
+// that package model computes, and keys that do not change what a model
 // computes. Anything else is refused by name.
 
 // neutralKeys do not change the forward pass, or only training by other tools
@@ -73,23 +74,23 @@ func (t *tokenIDs) UnmarshalJSON(text []byte) error {
 }
 
 // ParseConfig reads a Hugging Face config.json. The path appears in errors.
-func ParseConfig(path string, data []byte) (Config, error) {
-	fail := func(format string, args ...any) (Config, error) {
-		return Config{}, artifact.Errorf(artifact.ErrUsage, "reading %s: %s", path, fmt.Sprintf(format, args...))
+func ParseConfig(path string, data []byte) (model.Config, error) {
+	fail := func(format string, args ...any) (model.Config, error) {
+		return model.Config{}, artifact.Errorf(artifact.ErrUsage, "reading %s: %s", path, fmt.Sprintf(format, args...))
 	}
 	var raw map[string]json.RawMessage
 	if err := json.Unmarshal(data, &raw); err != nil {
-		return Config{}, artifact.Mark(artifact.ErrCorrupt, fmt.Errorf("reading %s: %w", path, err))
+		return model.Config{}, artifact.Mark(artifact.ErrCorrupt, fmt.Errorf("reading %s: %w", path, err))
 	}
 	var common commonKeys
 	if err := json.Unmarshal(data, &common); err != nil {
 		return fail("%v", err)
 	}
-	family := Family(common.ModelType)
-	if !family.known() {
-		return fail("model_type %q is not a family that alma has; it has %v", common.ModelType, Families)
+	family := model.Family(common.ModelType)
+	if !slices.Contains(model.Families, family) {
+		return fail("model_type %q is not a family that alma has; it has %v", common.ModelType, model.Families)
 	}
-	a := family.architecture()
+	a := layoutOf(family)
 	keys := a.keys()
 	if err := json.Unmarshal(data, keys); err != nil {
 		return fail("%v", err)
@@ -97,8 +98,8 @@ func ParseConfig(path string, data []byte) (Config, error) {
 	if err := checkKeys(raw, a.fixed(), keyNames(reflect.TypeOf(common)), keyNames(reflect.TypeOf(keys).Elem())); err != nil {
 		return fail("%v", err)
 	}
-	c := Config{
-		Family: family, Head: headsOf(a)[0], Vocabulary: common.Vocabulary, InitRange: common.InitRange,
+	c := model.Config{
+		Family: family, Head: family.Heads()[0], Vocabulary: common.Vocabulary, InitRange: common.InitRange,
 		BOS: orMinusOne(common.BOS), EOS: -1, Pad: orMinusOne(common.Pad),
 	}
 	if len(common.EOS) > 0 {
@@ -120,13 +121,13 @@ func ParseConfig(path string, data []byte) (Config, error) {
 		c.Tied = *common.Tied
 	}
 	if err := c.Validate(); err != nil {
-		return Config{}, fmt.Errorf("reading %s: %w", path, err)
+		return model.Config{}, fmt.Errorf("reading %s: %w", path, err)
 	}
 	return c, nil
 }
 
 // setHead finds the head by the architecture's name, and the labels.
-func (k *commonKeys) setHead(c *Config, a architecture) error {
+func (k *commonKeys) setHead(c *model.Config, a layout) error {
 	if len(k.Architectures) > 1 {
 		return fmt.Errorf("architectures names %d models, want one", len(k.Architectures))
 	}
@@ -136,7 +137,7 @@ func (k *commonKeys) setHead(c *Config, a architecture) error {
 			name = "BertForMaskedLM"
 		}
 		found, all := false, []string(nil)
-		for _, head := range headsOf(a) {
+		for _, head := range c.Family.Heads() {
 			all = append(all, a.names()[head])
 			if !found && a.names()[head] == name {
 				c.Head, found = head, true
@@ -146,7 +147,7 @@ func (k *commonKeys) setHead(c *Config, a architecture) error {
 			return fmt.Errorf("architectures names %q, which alma does not have; for %s it has %q", name, c.Family, slices.Compact(all))
 		}
 	}
-	if c.Head != Scalar && c.Head != Classes {
+	if c.Head != model.Scalar && c.Head != model.Classes {
 		return nil
 	}
 	labels, err := k.labels()
@@ -154,9 +155,9 @@ func (k *commonKeys) setHead(c *Config, a architecture) error {
 		return err
 	}
 	// One number for each text is a reward, where there are rewards.
-	_, scores := a.names()[Scalar]
-	if c.Head = Classes; scores && len(labels) == 1 {
-		c.Head = Scalar
+	_, scores := a.names()[model.Scalar]
+	if c.Head = model.Classes; scores && len(labels) == 1 {
+		c.Head = model.Scalar
 		return nil
 	}
 	c.Labels = labels
@@ -165,6 +166,12 @@ func (k *commonKeys) setHead(c *Config, a architecture) error {
 	}
 	return nil
 }
+
+const singleLabel = "single_label_classification"
+
+// maxUnnamed bounds the labels without names: a short config.json must not ask for
+// many.
+const maxUnnamed = 1 << 12
 
 // labels lists id2label in the order of the ids. Without it there are as many
 // as num_labels says, or the two that transformers assumes.
@@ -179,8 +186,8 @@ func (k *commonKeys) labels() ([]string, error) {
 		}
 		n = len(k.Labels)
 	}
-	if n < 1 || n > maxSize {
-		return nil, fmt.Errorf("%d labels, want 1 to %d", n, maxSize)
+	if n < 1 || n > model.MaxSize {
+		return nil, fmt.Errorf("%d labels, want 1 to %d", n, model.MaxSize)
 	}
 	if k.Labels == nil && n > maxUnnamed {
 		return nil, fmt.Errorf(`key "num_labels" is %d; more than %d need names in key "id2label"`, n, maxUnnamed)
@@ -254,14 +261,14 @@ var typeNames = map[string]string{"F32": "float32", "F16": "float16", "BF16": "b
 
 // MarshalConfig writes the config.json of a Config whose weights are stored in
 // one of [WeightTypes].
-func MarshalConfig(c Config, dtype string) ([]byte, error) {
+func MarshalConfig(c model.Config, dtype string) ([]byte, error) {
 	id := func(id int) any {
 		if id < 0 {
 			return nil
 		}
 		return id
 	}
-	a := c.Family.architecture()
+	a := layoutOf(c.Family)
 	m := map[string]any{
 		"architectures":       []string{a.names()[c.Head]},
 		"model_type":          string(c.Family),
@@ -278,7 +285,7 @@ func MarshalConfig(c Config, dtype string) ([]byte, error) {
 		m["eos_token_id"] = c.Ends
 	}
 	labels := c.Labels
-	if c.Head == Scalar {
+	if c.Head == model.Scalar {
 		labels = []string{"LABEL_0"}
 	}
 	if len(labels) > 0 {
@@ -297,7 +304,7 @@ func MarshalConfig(c Config, dtype string) ([]byte, error) {
 
 // MarshalGenerationConfig writes generation_config.json: which tokens end a
 // text, and the sampling that the model is meant for.
-func MarshalGenerationConfig(c Config, eos []int32, temperature float64) ([]byte, error) {
+func MarshalGenerationConfig(c model.Config, eos []int32, temperature float64) ([]byte, error) {
 	m := map[string]any{"do_sample": temperature > 0, "use_cache": true}
 	if temperature > 0 {
 		m["temperature"] = temperature

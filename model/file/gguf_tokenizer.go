@@ -1,4 +1,4 @@
-package model
+package file
 
 import (
 	"encoding/json"
@@ -11,6 +11,7 @@ import (
 
 	"github.com/seed-b72bdb6c/alma/artifact"
 	"github.com/seed-b72bdb6c/alma/artifact/gguf"
+	"github.com/seed-b72bdb6c/alma/model"
 	"github.com/seed-b72bdb6c/alma/tokenizer"
 )
 
@@ -115,7 +116,7 @@ func partsOfGGUF(file *gguf.File) (p tokenizer.Parts, err error) {
 // ggufTokenizer lists a tokenizer's keys for a model: ids that
 // the tokenizer does not have are listed as unused, because the format has as
 // many tokens as the embedding rows.
-func ggufTokenizer(t *tokenizer.Tokenizer, m *Model) ([]gguf.Entry, error) {
+func ggufTokenizer(t *tokenizer.Tokenizer, m *model.Model) ([]gguf.Entry, error) {
 	vocabulary := m.Vocabulary
 	p, err := t.Parts()
 	if err != nil {

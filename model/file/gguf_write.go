@@ -1,4 +1,4 @@
-package model
+package file
 
 import (
 	"fmt"
@@ -7,6 +7,7 @@ import (
 
 	"github.com/seed-b72bdb6c/alma/artifact"
 	"github.com/seed-b72bdb6c/alma/artifact/gguf"
+	"github.com/seed-b72bdb6c/alma/model"
 	"github.com/seed-b72bdb6c/alma/tokenizer"
 )
 
@@ -20,7 +21,7 @@ var fileTypes = map[gguf.Type]uint32{gguf.F32: 0, gguf.F16: 1, gguf.Q8_0: 7, ggu
 // is returned. Of where the model comes from the file says what about says, and
 // nothing else. What the format cannot say of a model is an error that names it, an
 // [artifact.ErrUsage].
-func WriteGGUF(w io.Writer, m *Model, t *tokenizer.Tokenizer, about About, kind gguf.Type) (halves int, err error) {
+func WriteGGUF(w io.Writer, m *model.Model, t *tokenizer.Tokenizer, about About, kind gguf.Type) (halves int, err error) {
 	entries, a, err := ggufMetadata(m.Config)
 	if err != nil {
 		return 0, err
@@ -50,7 +51,7 @@ func WriteGGUF(w io.Writer, m *Model, t *tokenizer.Tokenizer, about About, kind 
 			}
 		}
 		tensor.Values = func() ([]float32, error) {
-			values, err := m.intact(p)
+			values, err := intact(m, p)
 			if err != nil {
 				return nil, err
 			}
@@ -59,23 +60,23 @@ func WriteGGUF(w io.Writer, m *Model, t *tokenizer.Tokenizer, about About, kind 
 		tensors = append(tensors, tensor)
 	}
 	if m.RoPEScaling.Type == "llama3" {
-		factors := m.RoPEScaling.divisors(m.RoPETheta, m.HeadDim)
+		factors := divisors(m.RoPEScaling, m.RoPETheta, m.HeadDim)
 		tensors = append(tensors, gguf.Tensor{Name: ropeFactors, Shape: []int{len(factors)}, Type: gguf.F32, Values: func() ([]float32, error) { return factors, nil }})
 	}
 	return halves, gguf.Write(w, slices.Concat(general, about.entries(), entries, words), tensors)
 }
 
 // ggufMetadata lists a configuration as the metadata of its architecture.
-func ggufMetadata(c Config) ([]gguf.Entry, *ggufArchitecture, error) {
+func ggufMetadata(c model.Config) ([]gguf.Entry, *ggufArchitecture, error) {
 	refuse := func(format string, args ...any) ([]gguf.Entry, *ggufArchitecture, error) {
 		return nil, nil, artifact.Errorf(artifact.ErrUsage, "writing GGUF: "+format, args...)
 	}
-	if c.Head != LanguageModel {
+	if c.Head != model.LanguageModel {
 		return refuse("the model's head is %q; alma writes language models", c.Head)
 	}
 	family := c.Family
-	if family == Mistral { // without a window, which is refused below, it is a Llama
-		family = Llama
+	if family == model.Mistral { // without a window, which is refused below, it is a Llama
+		family = model.Llama
 	}
 	i := slices.IndexFunc(ggufArchitectures, func(a *ggufArchitecture) bool { return a.family == family })
 	if i < 0 {
@@ -93,7 +94,7 @@ func ggufMetadata(c Config) ([]gguf.Entry, *ggufArchitecture, error) {
 	add("attention.head_count", uint32(c.Heads))
 	add("vocab_size", uint32(c.Vocabulary))
 	add(a.epsilon, float32(c.Epsilon))
-	if family == GPT2 {
+	if family == model.GPT2 {
 		if c.ExactGELU {
 			return refuse("the feed-forward layers have GELU through erf; llama.cpp computes gpt2 with its tanh form")
 		}
@@ -104,11 +105,11 @@ func ggufMetadata(c Config) ([]gguf.Entry, *ggufArchitecture, error) {
 	add("attention.value_length", uint32(c.HeadDim))
 	add("rope.dimension_count", uint32(c.HeadDim))
 	add("rope.freq_base", float32(c.RoPETheta))
-	if c.AttentionBias && family != Llama && family != Qwen2 {
+	if c.AttentionBias && family != model.Llama && family != model.Qwen2 {
 		return refuse("attention has biases, for which the architecture %s has no tensors", a.name)
 	}
 	switch {
-	case family == Gemma3:
+	case family == model.Gemma3:
 		if want := float64(ggufQueryScalar(c.Layers, c.HeadDim, c.Heads, c.Width)); c.QueryScalar != want {
 			return refuse("query_pre_attn_scalar is %g; llama.cpp computes gemma3 only with %g", c.QueryScalar, want)
 		}
@@ -128,7 +129,7 @@ func ggufMetadata(c Config) ([]gguf.Entry, *ggufArchitecture, error) {
 		add("rope.scaling.type", s.Type)
 		add("rope.scaling.factor", float32(s.Factor))
 	case "llama3":
-		if family != Llama {
+		if family != model.Llama {
 			return refuse("rope_type is %q, which llama.cpp computes only for llama, not for %s", s.Type, a.name)
 		}
 		entries = append(entries, gguf.Entry{Key: ropeFactorKey, Value: s.Factor}, gguf.Entry{Key: ropeLowKey, Value: s.LowFactor},

@@ -1,4 +1,4 @@
-package model
+package file
 
 import (
 	"encoding/json"
@@ -10,6 +10,7 @@ import (
 
 	"github.com/seed-b72bdb6c/alma/artifact"
 	"github.com/seed-b72bdb6c/alma/artifact/gguf"
+	"github.com/seed-b72bdb6c/alma/model"
 )
 
 // ggufSizes are sizes below the architecture's name with their keys in
@@ -62,10 +63,10 @@ const ggufDefaultPattern = 6
 
 // configOfGGUF makes the configuration that a GGUF file's metadata describe: it
 // writes them as a config.json, which is read as any other.
-func configOfGGUF(file *gguf.File) (Config, *ggufArchitecture, error) {
+func configOfGGUF(file *gguf.File) (model.Config, *ggufArchitecture, error) {
 	architecture, err := file.Text("general.architecture")
 	if err != nil {
-		return Config{}, nil, err
+		return model.Config{}, nil, err
 	}
 	i := slices.IndexFunc(ggufArchitectures, func(a *ggufArchitecture) bool { return a.name == architecture })
 	if i < 0 {
@@ -73,16 +74,16 @@ func configOfGGUF(file *gguf.File) (Config, *ggufArchitecture, error) {
 		for _, a := range ggufArchitectures {
 			names = append(names, a.name)
 		}
-		return Config{}, nil, artifact.Errorf(artifact.ErrUsage, "reading %s: general.architecture is %q, which alma does not have; it has %s", file.Name(), architecture, strings.Join(names, ", "))
+		return model.Config{}, nil, artifact.Errorf(artifact.ErrUsage, "reading %s: general.architecture is %q, which alma does not have; it has %s", file.Name(), architecture, strings.Join(names, ", "))
 	}
 	a := ggufArchitectures[i]
 	r := &ggufReader{file: file, a: a, config: map[string]any{"model_type": a.family}}
 	if err := r.read(); err != nil {
-		return Config{}, nil, err
+		return model.Config{}, nil, err
 	}
 	data, err := json.Marshal(r.config)
 	if err != nil {
-		return Config{}, nil, fmt.Errorf("reading %s: %w", file.Name(), err)
+		return model.Config{}, nil, fmt.Errorf("reading %s: %w", file.Name(), err)
 	}
 	c, err := ParseConfig(file.Name(), data)
 	return c, a, err
@@ -186,14 +187,14 @@ func (r *ggufReader) read() error {
 			}
 		}
 	}
-	if r.a.family == GPT2 {
+	if r.a.family == model.GPT2 {
 		if kv != heads || head*heads != width {
 			return r.refuse("gpt2 has as many key-value heads as heads, which together are as wide as the embedding; found %d, %d of size %d, and %d", kv, heads, head, width)
 		}
 		return r.err
 	}
 	r.config["num_key_value_heads"], r.config["head_dim"] = kv, head
-	if r.a.family == Llama {
+	if r.a.family == model.Llama {
 		_, r.config["attention_bias"] = r.file.Tensor("blk.0.attn_q.bias")
 		_, r.config["mlp_bias"] = r.file.Tensor("blk.0.ffn_gate.bias")
 	}
@@ -237,7 +238,7 @@ func (r *ggufReader) windows(head, heads, width int) error {
 	if r.has("attention.sliding_window") {
 		window = r.number("attention.sliding_window")
 	}
-	if r.a.family != Gemma3 {
+	if r.a.family != model.Gemma3 {
 		if window > 0 && window < r.number("context_length") {
 			return r.refuse("metadata entry %q is %d; the architecture %s has no window", r.key("attention.sliding_window"), window, r.a.name)
 		}
@@ -323,7 +324,7 @@ func (r *ggufReader) rope(head int) error {
 			return err
 		}
 	}
-	if r.a.family == Gemma3 {
+	if r.a.family == model.Gemma3 {
 		r.config["rope_parameters"] = map[string]any{
 			"full_attention":    parameters,
 			"sliding_attention": map[string]any{"rope_type": "default", "rope_theta": local},
@@ -346,7 +347,7 @@ func (r *ggufReader) llama3(parameters map[string]any, theta float64, head int) 
 	if err != nil {
 		return err
 	}
-	s := RoPEScaling{Type: "llama3", Factor: float64(slices.Max(found)), LowFactor: 1, HighFactor: 4, Original: 8192}
+	s := model.RoPEScaling{Type: "llama3", Factor: float64(slices.Max(found)), LowFactor: 1, HighFactor: 4, Original: 8192}
 	if r.file.Has(ropeFactorKey) {
 		s.Factor, s.LowFactor, s.HighFactor = r.float(ropeFactorKey), r.float(ropeLowKey), r.float(ropeHighKey)
 		s.Original, err = r.file.Int(ropeOriginalKey)
@@ -355,7 +356,7 @@ func (r *ggufReader) llama3(parameters map[string]any, theta float64, head int) 
 	if r.err != nil {
 		return r.err
 	}
-	for i, want := range s.divisors(theta, head) {
+	for i, want := range divisors(s, theta, head) {
 		if !(math.Abs(float64(want-found[i])) <= 1e-4*float64(want)) {
 			return r.refuse("tensor %q divides frequency %d by %g, Llama 3's scaling of factor %g by %g; alma computes only that", ropeFactors, i, found[i], s.Factor, want)
 		}
@@ -367,8 +368,8 @@ func (r *ggufReader) llama3(parameters map[string]any, theta float64, head int) 
 }
 
 // divisors is what the scaling divides each of the dim/2 frequencies by.
-func (s RoPEScaling) divisors(theta float64, dim int) []float32 {
-	plain, scaled := RoPEScaling{}.frequencies(theta, dim), s.frequencies(theta, dim)
+func divisors(s model.RoPEScaling, theta float64, dim int) []float32 {
+	plain, scaled := model.RoPEScaling{}.Frequencies(theta, dim), s.Frequencies(theta, dim)
 	divisors := make([]float32, len(plain))
 	for i := range divisors {
 		divisors[i] = float32(plain[i] / scaled[i])

@@ -1,4 +1,4 @@
-package model
+package file
 
 import (
 	"encoding/binary"
@@ -26,9 +26,9 @@ func TestLlamaCppComputesTheSameLogits(t *testing.T) {
 			m := newModel(t, engine, c, 1)
 			randomWeights(t, m)
 			tokens := []int32{1, 5, 6, 7, 8, 9, 10, 4, 11, 12, 5, 5, 13}
-			want := laidOut(t, m, 1, len(tokens), [][]int{{0}}, [][]int32{tokens})[0]
+			want := logits(t, m, tokens)
 			out := filepath.Join(t.TempDir(), "logits")
-			args := []string{filepath.Join("..", "scripts", "llamacpp.py"), "logits", saveGGUF(t, m, tok, gguf.F32), out}
+			args := []string{filepath.Join("..", "..", "scripts", "llamacpp.py"), "logits", saveGGUF(t, m, tok, gguf.F32), out}
 			for _, token := range tokens {
 				args = append(args, fmt.Sprint(token))
 			}

@@ -1,4 +1,4 @@
-package model
+package file
 
 import (
 	"fmt"
@@ -9,6 +9,7 @@ import (
 	"github.com/seed-b72bdb6c/alma/artifact"
 	"github.com/seed-b72bdb6c/alma/artifact/gguf"
 	"github.com/seed-b72bdb6c/alma/compute"
+	"github.com/seed-b72bdb6c/alma/model"
 )
 
 // The door to GGUF files. Metadata are translated to the keys of config.json
@@ -18,7 +19,7 @@ import (
 // ggufArchitecture is how a GGUF file writes the models of one family.
 type ggufArchitecture struct {
 	name     string // general.architecture
-	family   Family
+	family   model.Family
 	prefix   string            // of the names of a layer's parameters, before the layer's number
 	globals  map[string]string // names outside the layers, without ".weight" and ".bias"
 	layer    map[string]string // names in a layer, without prefix and number
@@ -31,7 +32,7 @@ type ggufArchitecture struct {
 // ggufArchitectures are the architectures that are read and written.
 var ggufArchitectures = []*ggufArchitecture{
 	{
-		name: "gpt2", family: GPT2, prefix: "transformer.h.",
+		name: "gpt2", family: model.GPT2, prefix: "transformer.h.",
 		globals: map[string]string{"transformer.wte": "token_embd", "transformer.wpe": "position_embd", "transformer.ln_f": "output_norm", "lm_head": "output"},
 		layer: map[string]string{
 			"ln_1": "attn_norm", "attn.c_attn": "attn_qkv", "attn.c_proj": "attn_output",
@@ -39,11 +40,11 @@ var ggufArchitectures = []*ggufArchitecture{
 		},
 		sizes: gpt2Sizes, epsilon: layerEpsilon,
 	},
-	{name: "llama", family: Llama, prefix: llamaLayer, globals: llamaGlobals, layer: llamaTensors, sizes: llamaSizes, epsilon: rmsEpsilon, permuted: true},
-	{name: "qwen2", family: Qwen2, prefix: llamaLayer, globals: llamaGlobals, layer: llamaTensors, sizes: llamaSizes, epsilon: rmsEpsilon},
-	{name: "qwen3", family: Qwen3, prefix: llamaLayer, globals: llamaGlobals, layer: llamaTensors, sizes: llamaSizes, epsilon: rmsEpsilon},
+	{name: "llama", family: model.Llama, prefix: llamaLayer, globals: llamaGlobals, layer: llamaTensors, sizes: llamaSizes, epsilon: rmsEpsilon, permuted: true},
+	{name: "qwen2", family: model.Qwen2, prefix: llamaLayer, globals: llamaGlobals, layer: llamaTensors, sizes: llamaSizes, epsilon: rmsEpsilon},
+	{name: "qwen3", family: model.Qwen3, prefix: llamaLayer, globals: llamaGlobals, layer: llamaTensors, sizes: llamaSizes, epsilon: rmsEpsilon},
 	{
-		name: "gemma3", family: Gemma3, prefix: llamaLayer, globals: llamaGlobals, sizes: llamaSizes, epsilon: rmsEpsilon, shifted: true,
+		name: "gemma3", family: model.Gemma3, prefix: llamaLayer, globals: llamaGlobals, sizes: llamaSizes, epsilon: rmsEpsilon, shifted: true,
 		layer: with(llamaTensors, map[string]string{
 			"post_attention_layernorm": "post_attention_norm", "pre_feedforward_layernorm": "ffn_norm", "post_feedforward_layernorm": "post_ffw_norm",
 		}),
@@ -80,7 +81,7 @@ func IsGGUF(path string) bool {
 }
 
 // tensor is the name of a parameter's tensor.
-func (a *ggufArchitecture) tensor(p Parameter) (string, error) {
+func (a *ggufArchitecture) tensor(p model.Parameter) (string, error) {
 	stem, kind := p.Name, ""
 	for _, suffix := range []string{".weight", ".bias"} {
 		if s, ok := strings.CutSuffix(p.Name, suffix); ok {
@@ -101,12 +102,12 @@ func (a *ggufArchitecture) tensor(p Parameter) (string, error) {
 
 // transposed tells whether the file holds a matrix as [out, in] that the
 // checkpoint holds as [in, out]: those of GPT-2's blocks.
-func (a *ggufArchitecture) transposed(p Parameter) bool {
-	return a.family == GPT2 && len(p.Shape) == 2 && strings.HasPrefix(p.Name, a.prefix)
+func (a *ggufArchitecture) transposed(p model.Parameter) bool {
+	return a.family == model.GPT2 && len(p.Shape) == 2 && strings.HasPrefix(p.Name, a.prefix)
 }
 
 // shape is a parameter's shape in the file.
-func (a *ggufArchitecture) shape(p Parameter) []int {
+func (a *ggufArchitecture) shape(p model.Parameter) []int {
 	if a.transposed(p) {
 		return []int{p.Shape[1], p.Shape[0]}
 	}
@@ -115,7 +116,7 @@ func (a *ggufArchitecture) shape(p Parameter) []int {
 
 // headRows returns the number of heads if the rows of a parameter are those of
 // queries or keys that the file holds in another order, else 0.
-func (a *ggufArchitecture) headRows(c Config, p Parameter) int {
+func (a *ggufArchitecture) headRows(c model.Config, p model.Parameter) int {
 	switch {
 	case !a.permuted:
 	case strings.Contains(p.Name, ".self_attn.q_proj."):
@@ -127,12 +128,12 @@ func (a *ggufArchitecture) headRows(c Config, p Parameter) int {
 }
 
 // isShifted tells whether a parameter is stored with 1 added.
-func (a *ggufArchitecture) isShifted(p Parameter) bool {
+func (a *ggufArchitecture) isShifted(p model.Parameter) bool {
 	return a.shifted && strings.HasSuffix(p.Name, "norm.weight")
 }
 
 // fromFile returns a parameter's values of what its tensor holds.
-func (a *ggufArchitecture) fromFile(c Config, p Parameter, v []float32) []float32 {
+func (a *ggufArchitecture) fromFile(c model.Config, p model.Parameter, v []float32) []float32 {
 	switch heads := a.headRows(c, p); {
 	case a.transposed(p):
 		return transpose(v, p.Shape[1], p.Shape[0])
@@ -147,7 +148,7 @@ func (a *ggufArchitecture) fromFile(c Config, p Parameter, v []float32) []float3
 }
 
 // toFile is the inverse of fromFile, and leaves v as it is.
-func (a *ggufArchitecture) toFile(c Config, p Parameter, v []float32) []float32 {
+func (a *ggufArchitecture) toFile(c model.Config, p model.Parameter, v []float32) []float32 {
 	switch heads := a.headRows(c, p); {
 	case a.transposed(p):
 		return transpose(v, p.Shape[0], p.Shape[1])
@@ -195,7 +196,7 @@ func moveHalves(v []float32, heads, rows int, toPairs bool) []float32 {
 
 // loadGGUF opens the model of a GGUF file. Its tensors must be exactly the
 // parameters of the configuration that its metadata give.
-func loadGGUF(engine compute.Engine, path string) (*Model, error) {
+func loadGGUF(engine compute.Engine, path string) (*model.Model, error) {
 	file, err := gguf.Open(path)
 	if err != nil {
 		return nil, err
@@ -209,7 +210,7 @@ func loadGGUF(engine compute.Engine, path string) (*Model, error) {
 	if err != nil {
 		return nil, err
 	}
-	m, err := empty(engine, c)
+	m, err := model.Empty(engine, c)
 	if err != nil {
 		return nil, err
 	}
@@ -230,7 +231,7 @@ func loadGGUF(engine compute.Engine, path string) (*Model, error) {
 const ropeFactors = "rope_freqs.weight"
 
 // match finds the tensor of each parameter and checks its shape.
-func (a *ggufArchitecture) match(c Config, file *gguf.File) ([]string, error) {
+func (a *ggufArchitecture) match(c model.Config, file *gguf.File) ([]string, error) {
 	corrupt := func(format string, args ...any) error {
 		return artifact.Errorf(artifact.ErrCorrupt, "reading %s: %s; fetch or convert the model again", file.Name(), fmt.Sprintf(format, args...))
 	}

@@ -1,4 +1,4 @@
-package model
+package file
 
 import (
 	"bytes"
@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"github.com/seed-b72bdb6c/alma/artifact"
+	"github.com/seed-b72bdb6c/alma/model"
 )
 
 // The door to PEFT's adapters: a folder with adapter_config.json and
@@ -61,7 +62,7 @@ func peftEmpty(value json.RawMessage) bool {
 
 // AdapterConfig is what an adapter_config.json says.
 type AdapterConfig struct {
-	Adapter
+	model.Adapter
 	Base  string   // the model that it was trained on, as the file names it
 	Whole []string // modules that were trained whole
 	Task  string   // PEFT's name of the head that the model had; "": not told
@@ -104,7 +105,7 @@ func ParseAdapterConfig(path string, data []byte) (AdapterConfig, error) {
 	if given(c.Init) && !slices.Contains([]string{"true", "false", `"gaussian"`, `"eva"`}, string(c.Init)) {
 		return fail("key %q is %s, after which the adapter belongs to changed weights; alma has those that begin as true, false, gaussian and eva", "init_lora_weights", abbreviate(c.Init))
 	}
-	a := Adapter{Rank: c.Rank, Alpha: c.Alpha}
+	a := model.Adapter{Rank: c.Rank, Alpha: c.Alpha}
 	var one string
 	if json.Unmarshal(c.Targets, &one) == nil {
 		a.Targets = []string{one}
@@ -114,28 +115,28 @@ func ParseAdapterConfig(path string, data []byte) (AdapterConfig, error) {
 	return AdapterConfig{a, c.Base, c.SavedParts, c.Task}, nil
 }
 
-// AdapterFiles returns the adapter as PEFT's two files. base is the folder of
+// AdapterFiles returns a model's adapter as PEFT's two files. base is the folder of
 // the model that it belongs to, as the file will name it.
-func (m *Model) AdapterFiles(base string) (artifact.Contents, error) {
+func AdapterFiles(m *model.Model, base string) (artifact.Contents, error) {
 	if m.Adapter == nil {
 		return nil, fmt.Errorf("saving adapter: the model has none")
 	}
-	task := map[Head]string{LanguageModel: causalLM, Scalar: "SEQ_CLS", Classes: "SEQ_CLS"}[m.Head]
+	task := map[model.Head]string{model.LanguageModel: causalLM, model.Scalar: "SEQ_CLS", model.Classes: "SEQ_CLS"}[m.Head]
 	var targets any = m.Adapter.Targets
-	if m.Adapter.Targets[0] == AllLinear {
-		targets = AllLinear
+	if m.Adapter.Targets[0] == model.AllLinear {
+		targets = model.AllLinear
 	}
 	config := map[string]any{
 		"peft_type": "LORA", "base_model_name_or_path": base,
 		"r": m.Adapter.Rank, "lora_alpha": m.Adapter.Alpha, "lora_dropout": 0, "bias": "none",
-		"target_modules": targets, "fan_in_fan_out": m.Family == GPT2, "inference_mode": true,
+		"target_modules": targets, "fan_in_fan_out": m.Family == model.GPT2, "inference_mode": true,
 	}
 	if task != "" {
 		config["task_type"] = task
 	}
 	var whole []string
 	for _, p := range m.Parameters() {
-		if module, _, _ := strings.Cut(p.Name, "."); m.trainedWhole(p.Name) && !slices.Contains(whole, module) {
+		if module, _, _ := strings.Cut(p.Name, "."); m.TrainedWhole(p.Name) && !slices.Contains(whole, module) {
 			whole = append(whole, module)
 		}
 	}
@@ -151,15 +152,15 @@ func (m *Model) AdapterFiles(base string) (artifact.Contents, error) {
 		AdapterWeightsFile: func(w io.Writer) error {
 			var tensors []artifact.Tensor
 			for _, p := range m.Trained() {
-				tensors = append(tensors, m.tensor(peftPrefix+p.Name, p, "F32"))
+				tensors = append(tensors, tensor(m, peftPrefix+p.Name, p, "F32"))
 			}
 			return artifact.WriteSafetensors(w, tensors, nil)
 		},
 	}, nil
 }
 
-// LoadAdapter puts the adapter of a PEFT folder on the model.
-func (m *Model) LoadAdapter(folder string) error {
+// LoadAdapter puts the adapter of a PEFT folder on a model.
+func LoadAdapter(m *model.Model, folder string) error {
 	path := filepath.Join(folder, AdapterConfigFile)
 	data, err := os.ReadFile(path)
 	if err != nil {
@@ -169,11 +170,11 @@ func (m *Model) LoadAdapter(folder string) error {
 	if err != nil {
 		return err
 	}
-	if c.Task == causalLM && (m.Head == Scalar || m.Head == Classes) {
+	if c.Task == causalLM && (m.Head == model.Scalar || m.Head == model.Classes) {
 		return artifact.Errorf(artifact.ErrUsage, "reading %s: the adapter was trained on a language model (task_type %s), and the model has a %q head; give that language model", path, c.Task, m.Head)
 	}
 	// PEFT names every head that a classifier may have; the model must have one.
-	if len(c.Whole) > 0 && !slices.ContainsFunc(m.Parameters(), func(p Parameter) bool {
+	if len(c.Whole) > 0 && !slices.ContainsFunc(m.Parameters(), func(p model.Parameter) bool {
 		return slices.ContainsFunc(c.Whole, func(module string) bool { return strings.HasPrefix(p.Name, module+".") })
 	}) {
 		return artifact.Errorf(artifact.ErrUsage, "reading %s: of %q one was trained whole, and the model with its %q head has none of that name; give the model that the adapter was trained on, with that head", path, c.Whole, m.Head)
@@ -187,22 +188,22 @@ func (m *Model) LoadAdapter(folder string) error {
 		return notFound(err)
 	}
 	defer file.Close()
-	return m.readAdapter(path, file, len(c.Whole) > 0)
+	return readAdapter(m, path, file, len(c.Whole) > 0)
 }
 
 // ReadAdapter takes the trained arrays from an adapter_model.safetensors of size
 // bytes. The name appears in errors.
-func (m *Model) ReadAdapter(name string, r io.ReaderAt, size int64) error {
+func ReadAdapter(m *model.Model, name string, r io.ReaderAt, size int64) error {
 	file, err := artifact.ParseSafetensors(name, r, size)
 	if err != nil {
 		return err
 	}
-	return m.readAdapter(name, file, true)
+	return readAdapter(m, name, file, true)
 }
 
 // readAdapter takes every trained array of the model from the file, which may
 // hold no other; head tells whether it holds the head's.
-func (m *Model) readAdapter(path string, file *artifact.SafetensorsFile, head bool) error {
+func readAdapter(m *model.Model, path string, file *artifact.SafetensorsFile, head bool) error {
 	corrupt := func(format string, args ...any) error {
 		return artifact.Errorf(artifact.ErrCorrupt, "reading %s: %s", path, fmt.Sprintf(format, args...))
 	}
@@ -215,7 +216,7 @@ func (m *Model) readAdapter(path string, file *artifact.SafetensorsFile, head bo
 		name := peftPrefix + p.Name
 		info, ok := file.Info(name)
 		if !ok {
-			if m.trainedWhole(p.Name) && (!head || p.Name == ScoreBias) {
+			if m.TrainedWhole(p.Name) && (!head || p.Name == model.ScoreBias) {
 				continue // trained with the head that the base has, or by a tool whose head has no bias
 			}
 			return corrupt("tensor %q is missing; %s asks for it with shape %v", name, AdapterConfigFile, p.Shape)

@@ -1,4 +1,4 @@
-package model
+package file
 
 import (
 	"bytes"
@@ -15,6 +15,7 @@ import (
 	"github.com/seed-b72bdb6c/alma/artifact"
 	"github.com/seed-b72bdb6c/alma/artifact/gguf"
 	"github.com/seed-b72bdb6c/alma/compute"
+	"github.com/seed-b72bdb6c/alma/model"
 	"github.com/seed-b72bdb6c/alma/tokenizer"
 )
 
@@ -38,21 +39,21 @@ func letters(t testing.TB) *tokenizer.Tokenizer {
 }
 
 // ggufVariants are the tiny models that a GGUF file can hold.
-func ggufVariants() map[string]Config {
-	all := make(map[string]Config)
+func ggufVariants() map[string]model.Config {
+	all := make(map[string]model.Config)
 	for name, c := range variants() {
 		if _, _, err := ggufMetadata(c); err == nil {
 			all[name] = c
 		}
 	}
-	mistral := tiny(Mistral)
+	mistral := tiny(model.Mistral)
 	mistral.Window, mistral.Windowed = 0, nil
 	all["mistral without a window"] = mistral
-	gemma := tiny(Gemma3)
+	gemma := tiny(model.Gemma3)
 	gemma.QueryScalar = float64(gemma.HeadDim)
 	all["gemma3 with a pattern of its own"] = gemma
 	gemma.Window, gemma.Windowed = 0, nil
-	gemma.RoPEScaling = RoPEScaling{Type: "linear", Factor: 8}
+	gemma.RoPEScaling = model.RoPEScaling{Type: "linear", Factor: 8}
 	all["gemma3 without windows"] = gemma
 	gemma.Layers, gemma.Window, gemma.Windowed = 6, 3, []bool{true, true, true, true, true, false}
 	all["gemma3 with its pattern"] = gemma
@@ -61,13 +62,13 @@ func ggufVariants() map[string]Config {
 
 // randomWeights fills all parameters, norms too, so that nothing is right only
 // because it is 0 or 1.
-func randomWeights(t testing.TB, m *Model) {
+func randomWeights(t testing.TB, m *model.Model) {
 	t.Helper()
 	for _, p := range m.Parameters() {
-		p.Init = .3
-		data := p.initial(7)
-		if len(p.Shape) == 1 {
-			for i := range data {
+		data := make([]float32, compute.Shape(p.Shape).Size())
+		for i := range data {
+			data[i] = float32(.3 * compute.Normal(7, compute.Stream(p.Name), uint64(i)))
+			if len(p.Shape) == 1 {
 				data[i] += p.Fill
 			}
 		}
@@ -77,7 +78,7 @@ func randomWeights(t testing.TB, m *Model) {
 	}
 }
 
-func saveGGUF(t testing.TB, m *Model, tok *tokenizer.Tokenizer, kind gguf.Type) string {
+func saveGGUF(t testing.TB, m *model.Model, tok *tokenizer.Tokenizer, kind gguf.Type) string {
 	t.Helper()
 	var b bytes.Buffer
 	if _, err := WriteGGUF(&b, m, tok, About{Name: "tiny"}, kind); err != nil {
@@ -102,10 +103,10 @@ func TestAGGUFFileHoldsTheSameModel(t *testing.T) {
 			}
 			want := c
 			want.InitRange, want.BOS, want.EOS, want.Pad, want.Ends = .02, 1, 2, 3, again.Ends
-			if c.Family == Mistral {
-				want.Family = Llama
+			if c.Family == model.Mistral {
+				want.Family = model.Llama
 			}
-			if c.Window == 0 && c.Family == Gemma3 {
+			if c.Window == 0 && c.Family == model.Gemma3 {
 				want.Window, want.Windowed = again.Window, again.Windowed // it does not matter in which way there is none
 			}
 			if !reflect.DeepEqual(again.Config, want) {
@@ -114,12 +115,12 @@ func TestAGGUFFileHoldsTheSameModel(t *testing.T) {
 			for _, p := range c.Parameters() {
 				a, b := read(t, m, p.Name), read(t, again, p.Name)
 				for i := range a {
-					if a[i] != b[i] && !(c.Family == Gemma3 && math.Abs(float64(a[i]-b[i])) < 1e-7) {
+					if a[i] != b[i] && !(c.Family == model.Gemma3 && math.Abs(float64(a[i]-b[i])) < 1e-7) {
 						t.Fatalf("%s: element %d is %g, want %g", p.Name, i, b[i], a[i])
 					}
 				}
 			}
-			if texts := [][]int32{{1, 5, 6, 7, 8, 9, 10}}; !reflect.DeepEqual(laidOut(t, m, 1, 7, [][]int{{0}}, texts), laidOut(t, again, 1, 7, [][]int{{0}}, texts)) {
+			if tokens := []int32{1, 5, 6, 7, 8, 9, 10}; !slices.Equal(logits(t, m, tokens), logits(t, again, tokens)) {
 				t.Errorf("the logits differ")
 			}
 		})
@@ -129,7 +130,7 @@ func TestAGGUFFileHoldsTheSameModel(t *testing.T) {
 // The pairs that llama.cpp rotates are neighbours; those of the checkpoint are
 // half a head apart.
 func TestLlamasQueriesAndKeysAreReordered(t *testing.T) {
-	m := newModel(t, newCPU(t), tiny(Llama), 1)
+	m := newModel(t, newCPU(t), tiny(model.Llama), 1)
 	f, err := gguf.Open(saveGGUF(t, m, letters(t), gguf.F32))
 	if err != nil {
 		t.Fatal(err)
@@ -150,7 +151,7 @@ func TestLlamasQueriesAndKeysAreReordered(t *testing.T) {
 }
 
 func TestGPT2sMatricesAreTransposed(t *testing.T) {
-	m := newModel(t, newCPU(t), tiny(GPT2), 1)
+	m := newModel(t, newCPU(t), tiny(model.GPT2), 1)
 	f, err := gguf.Open(saveGGUF(t, m, letters(t), gguf.F32))
 	if err != nil {
 		t.Fatal(err)
@@ -168,7 +169,7 @@ func TestGPT2sMatricesAreTransposed(t *testing.T) {
 }
 
 func TestTypesOfAGGUFFileRoundTheMatricesAlone(t *testing.T) {
-	c := tiny(Qwen3)
+	c := tiny(model.Qwen3)
 	c.Width, c.FeedForward = 32, 48
 	m := newModel(t, newCPU(t), c, 1)
 	randomWeights(t, m)
@@ -205,7 +206,7 @@ func TestTypesOfAGGUFFileRoundTheMatricesAlone(t *testing.T) {
 }
 
 func TestATokenizerComesBackFromAGGUFFile(t *testing.T) {
-	m, tok := newModel(t, newCPU(t), tiny(Llama), 1), letters(t)
+	m, tok := newModel(t, newCPU(t), tiny(model.Llama), 1), letters(t)
 	again, err := LoadTokenizer(saveGGUF(t, m, tok, gguf.F32))
 	if err != nil {
 		t.Fatal(err)
@@ -224,7 +225,7 @@ func TestATokenizerComesBackFromAGGUFFile(t *testing.T) {
 }
 
 func TestATokenizerLargerThanTheEmbeddingIsRefusedWithBothShapes(t *testing.T) {
-	c := tiny(Llama)
+	c := tiny(model.Llama)
 	c.Vocabulary = 4
 	_, err := WriteGGUF(io.Discard, newModel(t, newCPU(t), c, 1), letters(t), About{}, gguf.F32)
 	if !errors.Is(err, artifact.ErrUsage) || !strings.Contains(err.Error(), `tensor "model.embed_tokens.weight" has shape [4 16]`) || !strings.Contains(err.Error(), "take the tokenizer that the model was trained with") {
@@ -233,7 +234,7 @@ func TestATokenizerLargerThanTheEmbeddingIsRefusedWithBothShapes(t *testing.T) {
 }
 
 // rewritten is a GGUF file of m with its metadata and tensors changed.
-func rewritten(t *testing.T, m *Model, change func(entries *[]gguf.Entry, tensors *[]gguf.Tensor)) string {
+func rewritten(t *testing.T, m *model.Model, change func(entries *[]gguf.Entry, tensors *[]gguf.Tensor)) string {
 	t.Helper()
 	f, err := gguf.Open(saveGGUF(t, m, letters(t), gguf.F32))
 	if err != nil {
@@ -318,7 +319,7 @@ func TestAGGUFFileThatDoesNotFitIsRefusedByName(t *testing.T) {
 		"tokenizer's model":    {set("tokenizer.ggml.model", "rwkv"), `"rwkv"`, artifact.ErrUsage},
 		"tokens of other type": {set("tokenizer.ggml.tokens", []int32{1}), "want an array of strings", artifact.ErrCorrupt},
 	} {
-		path := rewritten(t, newModel(t, engine, tiny(Llama), 1), c.change)
+		path := rewritten(t, newModel(t, engine, tiny(model.Llama), 1), c.change)
 		_, err := Load(engine, path)
 		if _, tokErr := LoadTokenizer(path); err == nil {
 			err = tokErr
@@ -330,18 +331,20 @@ func TestAGGUFFileThatDoesNotFitIsRefusedByName(t *testing.T) {
 }
 
 func TestModelsThatGGUFCannotHoldAreRefusedByName(t *testing.T) {
-	change := func(family Family, f func(*Config)) Config { c := tiny(family); f(&c); return c }
+	change := func(family model.Family, f func(*model.Config)) model.Config { c := tiny(family); f(&c); return c }
 	for name, c := range map[string]struct {
-		config Config
+		config model.Config
 		says   string
 	}{
-		"scalar head":    {tiny(Llama).WithHead(Scalar), `head is "score"`},
-		"encoder":        {tiny(BERT).WithHead(MaskedLanguageModel), `head is "mlm"`},
-		"window":         {tiny(Mistral), "a window of 5 of 24 positions"},
-		"query scalar":   {tiny(Gemma3), "query_pre_attn_scalar is 7"},
-		"exact GELU":     {change(GPT2, func(c *Config) { c.ExactGELU = true }), "GELU through erf"},
-		"biases":         {change(Qwen3, func(c *Config) { c.AttentionBias = true }), "attention has biases"},
-		"llama3 scaling": {change(Qwen3, func(c *Config) { c.RoPEScaling = RoPEScaling{"llama3", 8, 1, 4, 12} }), `rope_type is "llama3"`},
+		"scalar head":  {tiny(model.Llama).WithHead(model.Scalar), `head is "score"`},
+		"encoder":      {tiny(model.BERT).WithHead(model.MaskedLanguageModel), `head is "mlm"`},
+		"window":       {tiny(model.Mistral), "a window of 5 of 24 positions"},
+		"query scalar": {tiny(model.Gemma3), "query_pre_attn_scalar is 7"},
+		"exact GELU":   {change(model.GPT2, func(c *model.Config) { c.ExactGELU = true }), "GELU through erf"},
+		"biases":       {change(model.Qwen3, func(c *model.Config) { c.AttentionBias = true }), "attention has biases"},
+		"llama3 scaling": {change(model.Qwen3, func(c *model.Config) {
+			c.RoPEScaling = model.RoPEScaling{Type: "llama3", Factor: 8, LowFactor: 1, HighFactor: 4, Original: 12}
+		}), `rope_type is "llama3"`},
 	} {
 		if _, _, err := ggufMetadata(c.config); err == nil || !strings.Contains(err.Error(), c.says) || !errors.Is(err, artifact.ErrUsage) {
 			t.Errorf("%s: %v, want an error that says %q", name, err, c.says)
@@ -351,9 +354,9 @@ func TestModelsThatGGUFCannotHoldAreRefusedByName(t *testing.T) {
 
 // Files of Llama 3.1 and later give the scaling by the tensor alone.
 func TestLlama3sFactorsAreRecognised(t *testing.T) {
-	c := tiny(Llama)
+	c := tiny(model.Llama)
 	c.HeadDim, c.RoPETheta = 16, 500000
-	c.RoPEScaling = RoPEScaling{Type: "llama3", Factor: 32, LowFactor: 1, HighFactor: 4, Original: 8192}
+	c.RoPEScaling = model.RoPEScaling{Type: "llama3", Factor: 32, LowFactor: 1, HighFactor: 4, Original: 8192}
 	engine := newCPU(t)
 	path := rewritten(t, newModel(t, engine, c, 1), func(entries *[]gguf.Entry, _ *[]gguf.Tensor) {
 		*entries = slices.DeleteFunc(*entries, func(e gguf.Entry) bool { return strings.HasPrefix(e.Key, "alma.") })
@@ -372,7 +375,7 @@ func TestLlama3sFactorsAreRecognised(t *testing.T) {
 // just these tensors.
 func FuzzGGUFModel(f *testing.F) {
 	engine, tok := newCPU(f), letters(f)
-	for _, family := range []Family{GPT2, Llama, Qwen3} {
+	for _, family := range []model.Family{model.GPT2, model.Llama, model.Qwen3} {
 		data, err := os.ReadFile(saveGGUF(f, newModel(f, engine, tiny(family), 1), tok, gguf.F16))
 		if err != nil {
 			f.Fatal(err)
@@ -406,7 +409,7 @@ func FuzzGGUFModel(f *testing.F) {
 }
 
 func TestAFileSaysOfItsOriginWhatItWasToldAndNothingElse(t *testing.T) {
-	m, tok := newModel(t, newCPU(t), tiny(Llama), 1), letters(t)
+	m, tok := newModel(t, newCPU(t), tiny(model.Llama), 1), letters(t)
 	for _, about := range []About{
 		{},
 		{Licence: "mit"},
