@@ -1,8 +1,6 @@
 package main
 
 import (
-	"bufio"
-	"bytes"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -117,21 +115,9 @@ func guessData(path string) (string, error) {
 	case ".csv", ".tsv", ".tab", ".txt":
 		return asTexts, nil
 	}
-	f, err := os.Open(path)
-	if err != nil {
-		return "", fmt.Errorf("opening the data: %w", err)
-	}
-	defer f.Close()
-	lines := bufio.NewScanner(f)
-	lines.Buffer(nil, 8<<20) // the longest line of a file of data
-	for lines.Scan() {
-		line := bytes.TrimSpace(bytes.TrimPrefix(lines.Bytes(), []byte("\ufeff")))
-		if len(line) == 0 {
-			continue
-		}
-		var keys map[string]json.RawMessage
-		if err := json.Unmarshal(line, &keys); err != nil {
-			return "", artifact.Errorf(artifact.ErrUsage, "looking at %s: its first line is no JSON object; say what the file holds with --as", path)
+	for keys, err := range artifact.ReadJSONL[map[string]json.RawMessage](path, 8<<20) {
+		if err != nil {
+			return "", artifact.Errorf(artifact.ErrUsage, "telling what %s holds by its first line: %w; say it with --as", path, err)
 		}
 		has := func(names ...string) bool {
 			return slices.ContainsFunc(names, func(name string) bool { _, ok := keys[name]; return ok })
@@ -152,7 +138,7 @@ func guessData(path string) (string, error) {
 		}
 		return asTexts, nil
 	}
-	return "", artifact.Errorf(artifact.ErrUsage, "looking at %s: the file is empty, or its first line is too long; give JSON Lines", path)
+	return "", artifact.Errorf(artifact.ErrUsage, "looking at %s: the file is empty; give JSON Lines", path)
 }
 
 // parseRows reads "B×T".
