@@ -55,20 +55,21 @@ end() {
 	goroutines=$(grep -c '^goroutine ' "$folder/stderr" || true)
 }
 
-half=$((minutes * 30))
+begun=$(date +%s)
+# passed says the seconds since the beginning: a busy machine sleeps longer than it is told.
+passed() { echo $(($(date +%s) - begun)); }
 begin
 second=0
-while [ "$second" -lt "$half" ]; do
+while [ "$second" -lt $((minutes * 30)) ]; do
 	sleep 1
-	second=$((second + 1))
+	second=$(passed)
 	sample one "$second" -
 done
 end QUIT
 printf 'one\t%d\t-\t-\t-\t%d\n' "$second" "$goroutines" >> "$samples"
 
-rounds=$((half / 15))
 round=0
-while [ "$round" -lt "$rounds" ]; do
+while [ "$(passed)" -lt $((minutes * 60)) ]; do
 	begin
 	sleep 15
 	sample again "$round" -
@@ -84,7 +85,7 @@ steps=$(tail -n 1 "$folder/model/metrics.jsonl" | sed 's/{"step":\([0-9]*\).*/\1
 
 # The middle third of the samples beside the last: medians, of which memory may be 5 %
 # more, and nothing else more than a goroutine and a thread that write a checkpoint.
-awk -v minutes="$minutes" -v steps="$steps" -v rounds="$rounds" '
+awk -v minutes="$minutes" -v steps="$steps" -v rounds="$round" '
 	function median(phase, column, from, to,   n, i, j, t, v) {
 		n = 0
 		for (i = from; i <= to; i++) v[++n] = value[phase, column, i]
