@@ -110,6 +110,43 @@ func TestScoresDoNotDependOnPackingNorOrder(t *testing.T) {
 	}
 }
 
+func TestShortTextsDoNotPayForALongContext(t *testing.T) {
+	tok := newTokenizer(t)
+	engine := cpu.New(cpu.Options{Threads: 2})
+	defer engine.Close()
+	c := tinyConfig(tok)
+	c.Head, c.Context = model.Scalar, 4096
+	m := newModel(t, engine, c)
+	short := randomTexts(6, 1, 30, tok.VocabSize(), 4)
+	long := append(randomTexts(1, 1500, 1500, tok.VocabSize(), 5), short...)
+
+	of512, s := newScorer(t, m, 8, 512), newScorer(t, m, 8, 4096)
+	want, err := of512.Scores(t.Context(), short)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := s.Scores(t.Context(), short)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !slices.Equal(got, want) || s.FLOPs() != of512.FLOPs() {
+		t.Errorf("rewards %v for %d FLOPs; for texts of at most 512 tokens %v for %d", got, s.FLOPs(), want, of512.FLOPs())
+	}
+	for _, texts := range [][][]int32{long, short} {
+		got, err := s.Scores(t.Context(), texts)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !slices.Equal(got[len(got)-len(want):], want) {
+			t.Errorf("beside %d texts rewards %v, want %v", len(texts)-len(want), got, want)
+		}
+	}
+	tooLong := [][]int32{make([]int32, 4097)}
+	if _, err := s.Scores(t.Context(), tooLong); !errors.Is(err, artifact.ErrUsage) || !strings.Contains(err.Error(), "4096") {
+		t.Errorf("a text longer than the context: %v", err)
+	}
+}
+
 func TestScorerRefusesWhatItCannotScore(t *testing.T) {
 	tok := newTokenizer(t)
 	m := newRewardModel(t, reference.New(), tok)
