@@ -13,10 +13,6 @@ import (
 	"github.com/seed-b72bdb6c/alma/train/reward"
 )
 
-// scoreRows is how many packed rows are scored at one time. It changes no
-// reward.
-const scoreRows = 8
-
 func newRewardScoreCommand(c *call) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "score MODEL FILE",
@@ -52,7 +48,7 @@ each line holds the prompt and the completion beside the reward.`,
 			if err != nil {
 				return fmt.Errorf("%s: %w", args[0], err)
 			}
-			scorer, err := preference.NewScorer(m, scoreRows, m.Context)
+			scorer, err := preference.NewScorer(m, preference.ScoreRows, m.Context)
 			if err != nil {
 				return err
 			}

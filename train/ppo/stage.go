@@ -155,7 +155,7 @@ func (in Inputs) reward(env stage.Environment, c Config, tok *tokenizer.Tokenize
 	if err != nil {
 		return nil, nil, err
 	}
-	scorer, err := preference.NewScorer(m, scoreRows, m.Context)
+	scorer, err := preference.NewScorer(m, preference.ScoreRows, m.Context)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -167,7 +167,3 @@ func (in Inputs) reward(env stage.Environment, c Config, tok *tokenizer.Tokenize
 		return scorer.Scores(ctx, ids)
 	}, m, nil
 }
-
-// scoreRows is how many packed rows the reward model sees at one time. It changes
-// no reward.
-const scoreRows = 8

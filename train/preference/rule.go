@@ -67,17 +67,13 @@ type RewardModel struct {
 	context  int
 }
 
-// scoreRows is how many packed rows a reward model sees at one time. It changes no
-// reward.
-const scoreRows = 4
-
 // OpenRewardModel opens the folder of a reward model.
 func OpenRewardModel(engine compute.Engine, folder string) (*RewardModel, error) {
 	m, tok, err := train.LoadModel(engine, folder)
 	if err != nil {
 		return nil, err
 	}
-	scorer, err := NewScorer(m, scoreRows, m.Context)
+	scorer, err := NewScorer(m, ScoreRows, m.Context)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", folder, err)
 	}

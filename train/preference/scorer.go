@@ -25,6 +25,10 @@ type Scorer struct {
 // memory as text does.
 const usualTokens = 512
 
+// ScoreRows is how many packed rows a reward model sees at one time where nothing
+// else asks for a number. It changes no reward.
+const ScoreRows = 8
+
 // NewScorer compiles the forward pass of a model with a scalar head for texts of at
 // most length tokens, in batches of rows packed rows, fewer where texts are longer
 // than usual. It reads the weights that the model has when Scores is called. It is not
