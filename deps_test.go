@@ -32,6 +32,7 @@ var floors = map[string]int{
 
 	"artifact":     1,
 	"artifact/...": 1,
+	"rows":         1,
 	"stats":        1,
 	"progress":     1,
 	"tokenizer":    1,
@@ -41,6 +42,8 @@ var floors = map[string]int{
 	"model":   2,
 	"corpus":  2,
 	"dataset": 2,
+
+	"dataset/show": 2,
 
 	"model/file": 2,
 
@@ -86,6 +89,7 @@ var stairs = map[string][]string{
 	"compute/computetest": {"compute/reference"},
 	"corpus":              {"stage"},
 	"dataset":             {"chat"},
+	"dataset/show":        {"chat"},
 	"train/rollout":       {"generate"},
 }
 

@@ -39,6 +39,16 @@ type Manifest struct {
 	Metrics     Metrics           `json:"metrics,omitempty"`     // final values
 	Notes       []string          `json:"notes,omitempty"`       // what a reader of the report should know
 	Extra       map[string]string `json:"extra,omitempty"`       // facts of one kind of stage
+	Rejected    []Rejected        `json:"rejected,omitempty"`    // rows of its inputs that could not be used
+}
+
+// Rejected are rows of a file that were left out for one reason.
+type Rejected struct {
+	File   string   `json:"file"`
+	Rows   int      `json:"rows"` // of the file
+	Reason string   `json:"reason"`
+	N      int      `json:"n"`     // rows that were left out for it
+	First  []string `json:"first"` // the first of them, with their lines
 }
 
 // An Input is something that a stage read.

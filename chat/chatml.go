@@ -37,6 +37,9 @@ func renderChatML(tok *tokenizer.Tokenizer, messages []Message, addGenerationPro
 	if err := purpose(messages, addGenerationPrompt); err != nil {
 		return nil, nil, err
 	}
+	if slices.ContainsFunc(messages, func(m Message) bool { return m.Role == Tool || m.ToolCalls != "" }) {
+		return nil, nil, errNoTools
+	}
 
 	extend := func(train bool) {
 		for len(mask) < len(ids) {
@@ -47,11 +50,16 @@ func renderChatML(tok *tokenizer.Tokenizer, messages []Message, addGenerationPro
 		ids = append(ids, start)
 		if m.Role == Assistant {
 			ids = tok.AppendEncode(ids, assistantHeader)
+			if m.Reasoning != "" {
+				extend(false)
+				ids = tok.AppendEncode(ids, "<think>\n"+m.Reasoning+"\n</think>\n\n")
+				extend(!m.Ignored)
+			}
 			ids = tok.AppendEncode(ids, m.Prefill)
 			extend(false)
 			ids = tok.AppendEncode(ids, m.Content[len(m.Prefill):])
 			ids = append(ids, end)
-			extend(true)
+			extend(!m.Ignored)
 		} else {
 			ids = tok.AppendEncode(ids, m.Role+"\n"+m.Content)
 			ids = append(ids, end)
@@ -67,12 +75,14 @@ func renderChatML(tok *tokenizer.Tokenizer, messages []Message, addGenerationPro
 	return ids, mask, nil
 }
 
+var errNoTools = errors.New("tools are given, and ChatML without a template has no form for them; take a model that came with a chat template, or leave tools out")
+
 const assistantHeader = Assistant + "\n"
 
 // purpose refuses a dialogue without a turn of the assistant, unless one is asked
 // for, and one that ends with it where one is.
 func purpose(messages []Message, addGenerationPrompt bool) error {
-	answered := slices.ContainsFunc(messages, func(m Message) bool { return m.Role == Assistant })
+	answered := slices.ContainsFunc(messages, func(m Message) bool { return m.Role == Assistant && !m.Ignored })
 	if !answered && !addGenerationPrompt {
 		return errors.New("it has no turn of the assistant, so there is nothing to train on")
 	}

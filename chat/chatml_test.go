@@ -168,7 +168,7 @@ func TestDialoguesThatMakeNoSenseAreRefused(t *testing.T) {
 	}{
 		{"none", nil, false, "no messages"},
 		{"none to answer", nil, true, "no messages"},
-		{"an unknown role", []Message{user, {Role: "bot", Content: "b"}}, false, `message 1 has role "bot"; allowed are "system", "user" and "assistant"`},
+		{"an unknown role", []Message{user, {Role: "bot", Content: "b"}}, false, `message 1 has role "bot"; allowed are "system", "user", "assistant" and "tool"`},
 		{"no role", []Message{{Content: "a"}}, true, `role ""`},
 		{"a late system message", []Message{user, {Role: System, Content: "s"}, assistant}, false, "message 1"},
 		{"an empty message", []Message{{Role: User}, assistant}, false, "message 0 (user) is empty"},

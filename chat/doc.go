@@ -9,7 +9,8 @@
 // # Terms
 //
 // A Dialogue is Messages, each a turn with a role and a content. A prefill is the
-// beginning of an answer that the prompt gave.
+// beginning of an answer that the prompt gave. Tools are functions that the assistant
+// may call; its calls are words of its own, and what they return is a turn of the Tool.
 //
 // A rendering is the text of a dialogue as the template writes it. A guard is a
 // character that no text has (one of the noncharacters U+FDD0 … U+FDEF): it
@@ -29,6 +30,6 @@
 //
 // # What it is not
 //
-// The Jinja language itself is package jinja. Tools are rendered (Text), but there
-// are none in files of dialogues.
+// The Jinja language itself is package jinja. The shapes of people's files of dialogues
+// are package dataset's.
 package chat

@@ -70,9 +70,24 @@ func (g guard) text(s, mark string) string {
 func (g guard) turns(messages []turn, mark string) []turn {
 	out := make([]turn, len(messages))
 	for i, m := range messages {
-		out[i] = turn{m.Role, g.text(m.Content, mark)}
+		m.Content, m.Reasoning = g.text(m.Content, mark), g.text(m.Reasoning, mark)
+		m.ToolCalls = g.json(m.ToolCalls, mark)
+		m.ToolCallID, m.Name = g.text(m.ToolCallID, mark), g.text(m.Name, mark)
+		out[i] = m
 	}
 	return out
+}
+
+// json is a JSON value with guarded names in its strings.
+func (g guard) json(value JSON, mark string) JSON {
+	if value == "" || mark == "" {
+		return value
+	}
+	var b bytes.Buffer
+	if err := eachString(json.RawMessage(value), func(s string) string { return g.text(s, mark) }, &b); err != nil {
+		return value // it was encoded as JSON before
+	}
+	return JSON(b.String())
 }
 
 // conversation returns the messages and tools of c with guarded names, and the

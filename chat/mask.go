@@ -34,6 +34,9 @@ type span struct{ start, prefilled, end int }
 // template for which that does not agree with the rendering is refused.
 func (t *Template) RenderChat(messages []Message, addGenerationPrompt bool) (ids []int32, mask []bool, err error) {
 	if !t.Jinja() {
+		if t.given != "" {
+			return nil, nil, fmt.Errorf("rendering a dialogue: %w", errNoTools)
+		}
 		if ids, mask, err = renderChatML(t.tok, messages, addGenerationPrompt); err != nil {
 			return nil, nil, fmt.Errorf("rendering a dialogue: %w", err)
 		}
@@ -54,25 +57,32 @@ func (t *Template) renderChat(messages []Message, addGenerationPrompt bool) ([]i
 		return nil, nil, err
 	}
 	all := turns(messages)
-	text, guarding, err := t.guarded(Conversation{Messages: all, Prompt: addGenerationPrompt})
+	text, guarding, err := t.guarded(t.conversation(all, addGenerationPrompt))
 	if err != nil {
 		return nil, nil, err
 	}
 	// The renderings below must meet this one, character for character.
 	again := t.guard.turns(all, guarding)
+	t = t.WithTools(t.guard.json(t.given, guarding))
 	row := row{template: t, text: text, guard: guarding}
 	for i, m := range messages {
 		if m.Role != Assistant {
 			continue
 		}
-		s, err := t.find(text, again, i, t.guard.text(m.Prefill, guarding), addGenerationPrompt)
+		find := func() (span, error) {
+			return t.find(text, again, i, t.guard.text(m.Prefill, guarding), addGenerationPrompt)
+		}
+		if m.Content == "" || m.ToolCalls != "" {
+			find = func() (span, error) { return t.findWhole(text, again, i, addGenerationPrompt) }
+		}
+		s, err := find()
 		if err != nil {
 			return nil, nil, fmt.Errorf("telling the assistant's words in message %d: %w", i, err)
 		}
 		for _, part := range []struct {
 			end   int
 			train bool
-		}{{s.start, false}, {s.prefilled, false}, {s.end, true}} {
+		}{{s.start, false}, {s.prefilled, false}, {s.end, !m.Ignored}} {
 			if err := row.extend(part.end, part.train); err != nil {
 				return nil, nil, err
 			}
@@ -98,7 +108,7 @@ func (t *Template) find(text string, all []turn, i int, prefill string, prompt b
 	// The words begin where a prompt would end. A template that writes the
 	// beginning of a dialogue otherwise when it goes on (a system message with the
 	// last turn, say), or does not write it alone, tells only where the mark is.
-	start, err := t.Text(Conversation{Messages: all[:i], Prompt: true})
+	start, err := t.Text(t.conversation(all[:i], true))
 	var limit *LimitError
 	switch {
 	case errors.As(err, &limit):
@@ -125,6 +135,39 @@ func (t *Template) find(text string, all []turn, i int, prefill string, prompt b
 	return s, nil
 }
 
+// findWhole tells where message i, the assistant's, stands in text where its content
+// is not all that the template writes of it: from where a prompt would end to the last
+// special token that ends a turn before the content of the next message.
+func (t *Template) findWhole(text string, all []turn, i int, prompt bool) (span, error) {
+	start, err := t.Text(t.conversation(all[:i], true))
+	if err != nil {
+		return span{}, err
+	}
+	if !strings.HasPrefix(text, start) {
+		return span{}, errors.New("what stands before them depends on them")
+	}
+	upto := text
+	if i+1 < len(all) {
+		if upto, _, err = t.around(text, all, i+1, prompt); err != nil {
+			return span{}, err
+		}
+		if !strings.HasPrefix(text, upto) || len(upto) < len(start) {
+			return span{}, errors.New("the template writes them otherwise for other words of the next message")
+		}
+	}
+	end := 0
+	for _, name := range t.guard.names {
+		id, _ := t.tok.TokenID(name)
+		if at := strings.LastIndex(upto, name); slices.Contains(t.ends, id) && at >= len(start) {
+			end = max(end, at+len(name))
+		}
+	}
+	if end == 0 {
+		return span{}, errors.New("the template writes no token that ends a turn after them")
+	}
+	return span{len(start), len(start), end}, nil
+}
+
 // around renders all with a mark in place of the content of message i and returns
 // what stands before and after the mark. Both the mark and the guard are none of
 // text's characters.
@@ -135,7 +178,7 @@ func (t *Template) around(text string, all []turn, i int, prompt bool) (before, 
 	}
 	marked := slices.Clone(all)
 	marked[i].Content = mark
-	rendered, err := t.Text(Conversation{Messages: marked, Prompt: prompt})
+	rendered, err := t.Text(t.conversation(marked, prompt))
 	if err != nil {
 		return "", "", err
 	}
@@ -198,7 +241,7 @@ func (t *Template) endToken(after string) (id int32, end int, ok bool) {
 // findEnds renders a dialogue to see which token ends a turn of the assistant.
 func (t *Template) findEnds() ([]int32, error) {
 	const words = "\ufdd1"
-	text, err := t.Text(Conversation{Messages: []turn{{User, "a"}, {Assistant, words}}})
+	text, err := t.Text(Conversation{Messages: []turn{{Role: User, Content: "a"}, {Role: Assistant, Content: words}}})
 	if err != nil {
 		return nil, err
 	}

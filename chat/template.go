@@ -21,6 +21,7 @@ type Template struct {
 	now    time.Time
 	guard  guard
 	ends   []int32
+	given  JSON // tools that dialogues are rendered with, "" for none
 }
 
 // Date is what a template is told when it asks for the time: a fixed day, so that
@@ -63,6 +64,26 @@ func (t *Template) At(now time.Time) *Template {
 	other := *t
 	other.now = now
 	return &other
+}
+
+// WithTools returns the template for dialogues with tools, an array of JSON schemas;
+// "" for none.
+func (t *Template) WithTools(tools JSON) *Template {
+	if tools == "" && t.given == "" {
+		return t
+	}
+	other := *t
+	other.given = tools
+	return &other
+}
+
+// conversation is what the template renders of messages, with the tools that it has.
+func (t *Template) conversation(messages []turn, prompt bool) Conversation {
+	c := Conversation{Messages: messages, Prompt: prompt}
+	if t.given != "" {
+		c.Tools = t.given
+	}
+	return c
 }
 
 // Jinja tells whether dialogues are rendered by a Jinja template; if not, they are
@@ -219,6 +240,38 @@ func (t *Template) RenderAnswer(messages []Message, prefill, completion string, 
 	return append(ids, t.ends[0]), nil
 }
 
+// RenderText renders plain text as a row for training of which every token is
+// trained on: the text, in which the names of special tokens are tokens, after the
+// token that begins texts where the tokenizer has one of its own, and before the one
+// that ends them. Whoever writes texts for training writes the form of dialogues
+// himself.
+func (t *Template) RenderText(text string) (ids []int32, mask []bool, err error) {
+	end, ok := t.tok.EOS()
+	if !ok && len(t.ends) > 0 {
+		end, ok = t.ends[0], true
+	}
+	if !ok {
+		return nil, nil, errors.New("rendering a text: the tokenizer names no token that ends texts")
+	}
+	ids = t.tok.EncodeWithSpecial(text)
+	if len(ids) == 0 {
+		return nil, nil, errors.New("rendering a text: it has no tokens")
+	}
+	if ids[len(ids)-1] != end {
+		ids = append(ids, end)
+	}
+	if wrapped := t.tok.Wrap(nil); len(wrapped) > 0 {
+		if begin, ok := t.tok.BOS(); ok && wrapped[0] == begin && ids[0] != begin {
+			ids = append([]int32{begin}, ids...)
+		}
+	}
+	mask = make([]bool, len(ids))
+	for i := range mask {
+		mask[i] = i > 0 || len(ids) == 1
+	}
+	return ids, mask, nil
+}
+
 // renderParts renders a prompt with parts of an answer after it.
 func (t *Template) renderParts(messages []Message, parts ...string) ([]int32, error) {
 	ids, err := t.partTokens(messages, parts)
@@ -237,7 +290,7 @@ func (t *Template) partTokens(messages []Message, parts []string) ([]int32, erro
 		return nil, err
 	}
 	all := turns(messages)
-	text, mark, err := t.guarded(Conversation{Messages: all, Prompt: true})
+	text, mark, err := t.guarded(t.conversation(all, true))
 	if err != nil {
 		return nil, err
 	}
@@ -276,7 +329,7 @@ func check(messages []Message) error {
 		return err
 	}
 	for i, m := range messages {
-		if !utf8.ValidString(m.Content) {
+		if !utf8.ValidString(m.Content) || !utf8.ValidString(m.Reasoning) {
 			return fmt.Errorf("message %d (%s) is not valid UTF-8", i, m.Role)
 		}
 	}
@@ -285,14 +338,18 @@ func check(messages []Message) error {
 
 // turn is a message as templates know it.
 type turn struct {
-	Role    string `json:"role"`
-	Content string `json:"content"`
+	Role       string `json:"role"`
+	Content    string `json:"content"`
+	Reasoning  string `json:"reasoning_content,omitempty"`
+	ToolCalls  JSON   `json:"tool_calls,omitempty"`
+	ToolCallID string `json:"tool_call_id,omitempty"`
+	Name       string `json:"name,omitempty"`
 }
 
 func turns(messages []Message) []turn {
 	out := make([]turn, len(messages))
 	for i, m := range messages {
-		out[i] = turn{m.Role, m.Content}
+		out[i] = turn{m.Role, m.Content, m.Reasoning, m.ToolCalls, m.ToolCallID, m.Name}
 	}
 	return out
 }

@@ -69,6 +69,8 @@ func TestFolderYieldsTextAndLinesInOrderOfPaths(t *testing.T) {
 		"a/z.md":        "zed",
 		"a/l.jsonl":     "{\"text\":\"one\",\"other\":[1]}\n\n{\"text\":\"tw\\u00f6\",\"group\":\"g\"}\r\n{\"text\":\"\\ud83d\\ude00\",\"group\":7}",
 		"c.jsonl.gz":    gz("{\"text\":\"packed\"}\n"),
+		"e.json":        "{\"text\":\"lines\"}\n{\"text\":\"too\"}\n",
+		"f.json":        "{\"name\":\"settings\"}\n",
 		"d.txt.zst":     zst("also packed"),
 		".git/config":   "hidden",
 		"a/.hidden.txt": "hidden",
@@ -78,7 +80,7 @@ func TestFolderYieldsTextAndLinesInOrderOfPaths(t *testing.T) {
 	for _, d := range docs {
 		got = append(got, d.ID+"="+d.Text+"/"+d.Group)
 	}
-	want := []string{"a/l.jsonl:1=one/", "a/l.jsonl:3=twö/g", "a/l.jsonl:4=😀/", "a/z.md=zed/", "b.txt=bee/", "c.jsonl.gz:1=packed/", "d.txt.zst=also packed/"}
+	want := []string{"a/l.jsonl:1=one/", "a/l.jsonl:3=twö/g", "a/l.jsonl:4=😀/", "a/z.md=zed/", "b.txt=bee/", "c.jsonl.gz:1=packed/", "d.txt.zst=also packed/", "e.json:1=lines/", "e.json:2=too/", "f.json={\"name\":\"settings\"}\n/"}
 	if !slices.Equal(got, want) {
 		t.Errorf("documents %q, want %q", got, want)
 	}

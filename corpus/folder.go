@@ -25,7 +25,7 @@ import (
 //
 //   - NAME.jsonl and NAME.ndjson hold one JSON object a line with a string
 //     "text"; each line is a document, named "NAME.jsonl:LINE". A string
-//     "group" is its Group.
+//     "group" is its Group. NAME.json does too where its first line is one.
 //   - Any other file is one document, or several where Cut says so.
 //   - NAME.gz and NAME.zst are unpacked on the way.
 //
@@ -147,10 +147,20 @@ func (f Folder) readFile(ctx context.Context, name, rel string, accept func(Docu
 		return nil
 	}
 	defer in.Close()
-	if ext := filepath.Ext(plain); ext == ".jsonl" || ext == ".ndjson" {
-		return f.readLines(ctx, in, rel, accept, no)
+	text := bufio.NewReaderSize(in, 64<<10)
+	if ext := filepath.Ext(plain); ext == ".jsonl" || ext == ".ndjson" || ext == ".json" && holdsLines(text) {
+		return f.readLines(ctx, text, rel, accept, no)
 	}
-	return f.readText(in, rel, accept, no)
+	return f.readText(text, rel, accept, no)
+}
+
+// holdsLines tells whether a file that is called JSON holds an object with a text on
+// its first line, as JSON Lines have it.
+func holdsLines(text *bufio.Reader) bool {
+	begin, _ := text.Peek(text.Size())
+	first, _, whole := bytes.Cut(bytes.TrimPrefix(begin, utf8BOM), []byte{'\n'})
+	var row struct{ Text *string }
+	return whole && json.Unmarshal(first, &row) == nil && row.Text != nil
 }
 
 var utf8BOM = []byte("\ufeff")

@@ -5,9 +5,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"unicode/utf8"
+	"strings"
 
-	"github.com/seed-b72bdb6c/alma/chat"
+	"github.com/seed-b72bdb6c/alma/rows"
 )
 
 // Answers are several completions of one prompt, not yet in order.
@@ -45,103 +45,83 @@ func (a Answers) MarshalJSON() ([]byte, error) {
 	var line bytes.Buffer
 	encoder := json.NewEncoder(&line)
 	encoder.SetEscapeHTML(false)
-	err := encoder.Encode(completionLine{Prompt: a.Prompt.Messages, Prefill: a.Prompt.Prefill, Completions: a.Completions, Ended: ended})
+	err := encoder.Encode(completionLine{Prompt: a.Prompt.Messages, Prefill: a.Prompt.Prefill, Tools: a.Prompt.Tools, Completions: a.Completions, Ended: ended})
 	return bytes.TrimSpace(line.Bytes()), err
 }
 
-// answers reads a line as the completions of one prompt. An empty completion is
+// readAnswers reads a row as the completions of one prompt. An empty completion is
 // one: the writer ended at once.
-func (l completionLine) answers() (Answers, error) {
-	prompt := Prompt{Messages: l.Prompt, Prefill: l.Prefill}
-	if err := prompt.Check(); err != nil {
-		return Answers{}, err
+func readAnswers(f fields) (a Answers, shape string, err error) {
+	if f.any("chosen", "rejected") != "" && f.any("completion", "completions") == "" {
+		r, shape, err := readRanking(f)
+		return Answers{r.Prompt, r.Completions, nil}, shape, err
 	}
-	if l.Completion == nil && l.Completions == nil && l.Chosen != nil && l.Rejected != nil {
-		l.Completions = []string{*l.Chosen, *l.Rejected}
+	if a.Prompt, err = f.prompt("prompt", "instruction", "question", "query"); err != nil {
+		return a, "", err
 	}
-	texts, ended := l.Completions, []bool(nil)
-	var err error
+	if err := a.Prompt.Check(); err != nil {
+		return a, "", err
+	}
+	ended, endedGiven := f.Value("ended")
+	endedGiven = endedGiven && string(ended) != "null"
 	switch {
-	case l.Completion != nil && l.Completions != nil:
-		return Answers{}, errors.New(`both "completion" and "completions"; give one of them`)
-	case l.Completion == nil && len(l.Completions) == 0:
-		return Answers{}, errors.New(`neither "completion" nor "completions"; a line is {"prompt":"…","completion":"…"}`)
-	case l.Completion != nil:
-		one := true
-		if l.Ended != nil {
-			err = json.Unmarshal(l.Ended, &one)
+	case f.Has("completion") && f.Has("completions"):
+		return a, "", errors.New(`both "completion" and "completions"; give one of them`)
+	case f.Has("completions"):
+		if a.Completions, _, shape, err = readScored(f); err == nil && endedGiven {
+			err = json.Unmarshal(ended, &a.Ended)
 		}
-		texts, ended = []string{*l.Completion}, []bool{one}
-	case l.Ended != nil:
-		err = json.Unmarshal(l.Ended, &ended)
+		if len(a.Completions) == 0 {
+			return a, "", errNoCompletion(f)
+		}
+	default:
+		one, value := true, json.RawMessage(nil)
+		var given bool
+		if value, given = f.Value("completion"); !given || string(value) == "null" {
+			return a, "", errNoCompletion(f)
+		}
+		text, textErr := contentText("completion", value)
+		if textErr != nil {
+			return a, "", textErr
+		}
+		if endedGiven {
+			if inner, ok := unquoted(ended); ok && f.Table {
+				ended = inner
+			}
+			err = json.Unmarshal(ended, &one)
+		}
+		shape, a.Completions, a.Ended = "completion", []string{text}, []bool{one}
 	}
 	if err != nil {
-		return Answers{}, errors.New(`"ended" must be true or false, or an array of them with "completions"`)
+		return a, "", errors.New(`"ended" must be true or false, or an array of them with "completions"`)
 	}
-	if ended != nil && len(ended) != len(texts) {
-		return Answers{}, fmt.Errorf(`%d completions and %d entries of "ended"; give one for each, or leave it out`, len(texts), len(ended))
+	if a.Ended != nil && len(a.Ended) != len(a.Completions) {
+		return a, "", fmt.Errorf(`%d completions and %d entries of "ended"; give one for each, or leave it out`, len(a.Completions), len(a.Ended))
 	}
-	for i, text := range texts {
-		if !utf8.ValidString(text) {
-			return Answers{}, fmt.Errorf("completion %d is not UTF-8, which JSON cannot hold; replace the bad bytes", i)
-		}
-	}
-	return Answers{prompt, texts, ended}, nil
+	return a, shape, nil
 }
 
-// ReadAnswers reads a JSONL file of answers as docs/formats/rankings.md draws it,
-// a line for each prompt. Files of completions and of rankings are ones too. The
-// first line that is none ends it with an error that names file and line.
-func ReadAnswers(path string) ([]Answers, error) {
-	var all []Answers
-	err := readLines("answers", path, func(l completionLine) error {
-		a, err := l.answers()
-		all = append(all, a)
-		return err
+func errNoCompletion(f fields) error {
+	return f.unknown(`neither "completion" nor "completions"; a line is {"prompt":"…","completion":"…"}`)
+}
+
+// unquoted is a table's cell as JSON: TRUE and True are true.
+func unquoted(value json.RawMessage) (json.RawMessage, bool) {
+	var text string
+	if json.Unmarshal(value, &text) != nil {
+		return nil, false
+	}
+	return json.RawMessage(strings.ToLower(strings.TrimSpace(text))), true
+}
+
+// ReadAnswers reads a file of answers as docs/formats/rankings.md draws it, a row for
+// each prompt. Files of completions and of rankings are ones too.
+func ReadAnswers(path string, how Reading) (*File[Answers], error) {
+	return readRows("answers", path, how, func(row rows.Row) ([]Answers, string, error) {
+		a, shape, err := readAnswers(fields{row})
+		return []Answers{a}, shape, err
 	})
-	return all, err
 }
 
 // WriteAnswers writes a file that ReadAnswers reads, durably.
-func WriteAnswers(path string, answers []Answers) error { return writeLines(path, answers) }
-
-// Asked is a prompt with the answer that somebody gave to it.
-type Asked struct {
-	Prompt Prompt
-	// Reference is what was answered after the prefill, "" where nobody did.
-	Reference string
-}
-
-// ReadAsked reads a JSONL file of prompts or of dialogues, or of both. The prompt
-// of a dialogue is what stands before the assistant's last turn, with that turn's
-// prefill, and the turn is the reference. The first line that is neither ends it
-// with an error that names file and line.
-func ReadAsked(path string) ([]Asked, error) {
-	var all []Asked
-	err := readLines("prompts", path, func(l promptWithTools) error {
-		a, err := l.asked()
-		all = append(all, a)
-		return err
-	})
-	return all, err
-}
-
-func (l promptWithTools) asked() (Asked, error) {
-	if err := l.tools.check(); err != nil {
-		return Asked{}, err
-	}
-	messages := l.line.Messages
-	if n := len(messages); len(l.line.Prompt) == 0 && n > 0 && messages[n-1].Role == chat.Assistant {
-		if err := checkDialogue(chat.Dialogue{Messages: messages}); err != nil {
-			return Asked{}, err
-		}
-		if l.line.Prefill != "" {
-			return Asked{}, errors.New(`a dialogue with "prefill" beside its messages; put it into the assistant's last message`)
-		}
-		last := messages[n-1]
-		a := Asked{Prompt{messages[:n-1], last.Prefill}, last.Content[len(last.Prefill):]}
-		return a, a.Prompt.Check()
-	}
-	p, err := l.line.prompt()
-	return Asked{Prompt: p}, err
-}
+func WriteAnswers(path string, answers []Answers) error { return WriteLines(path, answers) }

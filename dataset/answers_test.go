@@ -30,7 +30,7 @@ func TestAnswersAreWrittenAsSampleWritesThem(t *testing.T) {
 	if string(text) != want {
 		t.Errorf("wrote\n%swant\n%s", text, want)
 	}
-	if back, err := ReadAnswers(path); err != nil || !reflect.DeepEqual(back, answers) {
+	if back, err := ReadAnswers(path, stop); err != nil || !reflect.DeepEqual(back.Rows, answers) {
 		t.Errorf("read back %+v (%v)", back, err)
 	}
 }
@@ -41,7 +41,11 @@ func asked(t *testing.T, text string) ([]Asked, error) {
 	if err := os.WriteFile(path, []byte(text), 0o666); err != nil {
 		t.Fatal(err)
 	}
-	return ReadAsked(path)
+	f, err := ReadAsked(path, stop)
+	if err != nil {
+		return nil, err
+	}
+	return f.Rows, nil
 }
 
 func TestThePromptOfADialogueIsWhatItsLastAnswerAnswers(t *testing.T) {
@@ -55,7 +59,7 @@ func TestThePromptOfADialogueIsWhatItsLastAnswerAnswers(t *testing.T) {
 	want := []Asked{
 		{UserPrompt("Name a colour.", ""), ""},
 		{UserPrompt("Name a colour.", "It"), ""},
-		{Prompt{[]chat.Message{{Role: "user", Content: "A?"}, {Role: "assistant", Content: "B."}, {Role: "user", Content: "C?"}}, "It"}, " is D."},
+		{Prompt{Messages: []chat.Message{{Role: "user", Content: "A?"}, {Role: "assistant", Content: "B."}, {Role: "user", Content: "C?"}}, Prefill: "It"}, " is D."},
 	}
 	if len(got) != len(want) {
 		t.Fatalf("%d prompts, want %d", len(got), len(want))
@@ -69,7 +73,7 @@ func TestThePromptOfADialogueIsWhatItsLastAnswerAnswers(t *testing.T) {
 		`{"messages":[{"role":"assistant","content":"Red."}]}`, // nothing is asked
 		`{"messages":[]}`,
 		`{"messages":[{"role":"user","content":"A?"},{"role":"assistant","content":"B."}],"prefill":"C"}`,
-		`{"messages":[{"role":"user","content":"A?"},{"role":"assistant","content":"B."}],"tools":[1]}`,
+		`{"messages":[{"role":"user","content":"A?"},{"role":"assistant","content":"B."}],"tools":1}`,
 	} {
 		if _, err := asked(t, line); err == nil || !strings.Contains(err.Error(), "asked.jsonl:1: ") {
 			t.Errorf("%s: %v, want a refusal of line 1", line, err)

@@ -35,6 +35,10 @@ type CheckReport struct {
 	Lengths LengthReport `json:"lengths"`
 	// Labels count the kept texts of each label.
 	Labels map[string]int `json:"labels,omitempty"`
+	// Read says how the file holds its entries, and Bad which of its rows are none.
+	Read string              `json:"read"`
+	Rows int                 `json:"rows"`
+	Bad  []artifact.Rejected `json:"bad,omitempty"`
 	// Annotators are those that the rankings name, in order.
 	Annotators []string `json:"annotators,omitempty"`
 }
@@ -60,6 +64,8 @@ type checker struct {
 	report  CheckReport
 	lengths []int
 	seen    map[string]bool
+
+	unusable int // entries that turned out to be bad rows
 }
 
 func newChecker(as string, limit, entries int) *checker {
@@ -93,7 +99,10 @@ func (c *checker) drop(i int, reason string) {
 	c.report.Dropped = append(c.report.Dropped, Drop{reason, 1, i + 1})
 }
 
-func (c *checker) done() CheckReport {
+// done completes the report of a file.
+func (c *checker) done(a *Account) CheckReport {
+	c.report.Read, c.report.Rows, c.report.Bad = a.String(), a.Total, a.Rejected
+	c.report.Entries -= c.unusable
 	if n := len(c.lengths); n > 0 {
 		slices.Sort(c.lengths)
 		at := func(percent int) int { return c.lengths[max(0, (n*percent+99)/100-1)] }
@@ -108,7 +117,7 @@ func tooLongFor(limit int) string { return fmt.Sprintf("more than %d tokens", li
 func contentOf(messages []chat.Message, more ...string) string {
 	var b strings.Builder
 	for _, m := range messages {
-		fmt.Fprintf(&b, "%q %q %q\n", m.Role, m.Content, m.Prefill)
+		fmt.Fprintf(&b, "%#v\n", m)
 	}
 	fmt.Fprintf(&b, "%q", more)
 	return b.String()
@@ -116,73 +125,80 @@ func contentOf(messages []chat.Message, more ...string) string {
 
 // CheckDialogues reads a file as fine-tuning reads it: dialogues of more than limit
 // tokens are left out.
-func CheckDialogues(template *chat.Template, path string, limit int) (CheckReport, error) {
-	dialogues, err := ReadDialogues(path)
+func CheckDialogues(template *chat.Template, path string, how Reading, limit int) (CheckReport, error) {
+	f, err := ReadDialogues(path, how)
 	if err != nil {
 		return CheckReport{}, err
 	}
-	c := newChecker("dialogues", limit, len(dialogues))
-	for i, d := range dialogues {
-		ids, mask, err := template.RenderChat(d.Messages, false)
+	c := newChecker("dialogues", limit, len(f.Rows))
+	err = f.Keep(func(i int, d chat.Dialogue) error {
+		e, err := ExampleOf(template, d)
 		if err != nil {
-			return CheckReport{}, artifact.Errorf(artifact.ErrUsage, "%s: tokenizing dialogue %d: %w", path, i+1, err)
+			c.unusable++
+			return err
 		}
-		c.length(i, len(ids))
-		c.repeats(contentOf(d.Messages))
-		if len(ids) > limit {
+		c.length(i, len(e.Tokens))
+		c.repeats(contentOf(d.Messages, d.Text, string(d.Tools)))
+		if len(e.Tokens) > limit {
 			c.drop(i, tooLongFor(limit))
-			continue
+			return nil
 		}
 		c.report.Kept++
-		c.report.Tokens += int64(len(ids))
-		c.report.Learned += int64(Example{ids, mask}.Learned())
-	}
-	return c.done(), nil
+		c.report.Tokens += int64(len(e.Tokens))
+		c.report.Learned += int64(e.Learned())
+		return nil
+	})
+	return c.done(f.Account), err
 }
 
 // CheckPrompts reads a file of prompts, or of dialogues for their prompts, as
 // sampling and PPO read it: those that leave no room for an answer of room tokens
 // within limit are left out.
-func CheckPrompts(template *chat.Template, path string, limit, room int) (CheckReport, error) {
-	asked, err := ReadAsked(path)
+func CheckPrompts(template *chat.Template, path string, how Reading, limit, room int) (CheckReport, error) {
+	f, err := ReadAsked(path, how)
 	if err != nil {
 		return CheckReport{}, err
 	}
-	c := newChecker("prompts", limit-room, len(asked))
-	for i, a := range asked {
-		ids, err := template.RenderPrompt(a.Prompt.Messages, a.Prompt.Prefill)
+	c := newChecker("prompts", limit-room, len(f.Rows))
+	err = f.Keep(func(i int, a Asked) error {
+		ids, err := a.Prompt.Render(template)
 		if err != nil {
-			return CheckReport{}, artifact.Errorf(artifact.ErrUsage, "%s: tokenizing prompt %d: %w", path, i+1, err)
+			c.unusable++
+			return err
 		}
 		c.length(i, len(ids))
 		c.repeats(contentOf(a.Prompt.Messages, a.Prompt.Prefill))
 		if len(ids) > limit-room {
 			c.drop(i, fmt.Sprintf("more than %d tokens, which leaves no room for an answer of %d in %d", limit-room, room, limit))
-			continue
+			return nil
 		}
 		c.report.Kept++
 		c.report.Tokens += int64(len(ids))
-	}
-	return c.done(), nil
+		return nil
+	})
+	return c.done(f.Account), err
 }
 
 // CheckRankings reads a file of rankings or pairs as reward modelling reads it: left
 // out are rankings that only tie, that have a completion of more than limit tokens,
 // prompt included, or whose completions do not all fit into rows packed rows of limit
 // tokens.
-func CheckRankings(template *chat.Template, path string, rows, limit int) (CheckReport, error) {
-	all, err := ReadRankings(path)
+func CheckRankings(template *chat.Template, path string, how Reading, rows, limit int) (CheckReport, error) {
+	f, err := ReadRankings(path, how)
 	if err != nil {
 		return CheckReport{}, err
 	}
-	c := newChecker("rankings", limit, len(all))
-	for i, ranking := range all {
+	c := newChecker("rankings", limit, len(f.Rows))
+	err = f.Keep(func(i int, ranking Ranking) error {
 		texts := make([][]int32, len(ranking.Completions))
 		for k, completion := range ranking.Completions {
-			if texts[k], err = template.RenderAnswer(ranking.Prompt.Messages, ranking.Prompt.Prefill, completion, ranking.EndedAt(k)); err != nil {
-				return CheckReport{}, artifact.Errorf(artifact.ErrUsage, "%s: tokenizing ranking %d: %w", path, i+1, err)
+			if texts[k], err = ranking.Prompt.RenderAnswer(template, completion, ranking.EndedAt(k)); err != nil {
+				c.unusable++
+				return err
 			}
-			c.length(i, len(texts[k]))
+		}
+		for _, t := range texts {
+			c.length(i, len(t))
 		}
 		c.repeats(contentOf(ranking.Prompt.Messages, append([]string{ranking.Prompt.Prefill, fmt.Sprint(ranking.Ranks)}, ranking.Completions...)...))
 		if a := ranking.Annotator; a != "" && !slices.Contains(c.report.Annotators, a) {
@@ -192,22 +208,23 @@ func CheckRankings(template *chat.Template, path string, rows, limit int) (Check
 		switch {
 		case len(pairs) == 0:
 			c.drop(i, "all completions tie")
-			continue
+			return nil
 		case slices.ContainsFunc(texts, func(t []int32) bool { return len(t) > limit }):
 			c.drop(i, "a completion with "+tooLongFor(limit))
-			continue
+			return nil
 		case !FitTogether(texts, rows, limit):
 			c.drop(i, fmt.Sprintf("completions that do not fit into %d rows of %d tokens together", rows, limit))
-			continue
+			return nil
 		}
 		c.report.Kept++
 		c.report.Pairs += len(pairs)
 		for _, t := range texts {
 			c.report.Tokens += int64(len(t))
 		}
-	}
+		return nil
+	})
 	slices.Sort(c.report.Annotators)
-	return c.done(), nil
+	return c.done(f.Account), err
 }
 
 // FitTogether tells whether texts go into so many packed rows of length tokens.
@@ -223,19 +240,20 @@ func FitTogether(texts [][]int32, rows, length int) bool {
 // CheckTexts reads a file of texts as classification reads it: what is longer than
 // limit tokens is cut at its end.
 func CheckTexts(t *tokenizer.Tokenizer, path string, o TextOptions, limit int) (CheckReport, error) {
-	texts, err := ReadTexts(path, o)
+	f, err := ReadTexts(path, o)
 	if err != nil {
 		return CheckReport{}, err
 	}
-	c := newChecker("texts", limit, len(texts))
+	c := newChecker("texts", limit, len(f.Rows))
 	if o.Labels {
 		c.report.Labels = map[string]int{}
 	}
 	around, _ := t.WrapSize()
-	for i, text := range texts {
+	err = f.Keep(func(i int, text Text) error {
 		ids, cut, err := EncodeText(t, text.Text, limit)
 		if err != nil {
-			return CheckReport{}, artifact.Errorf(artifact.ErrUsage, "reading texts %s:%d: %w", path, text.Line, err)
+			c.unusable++
+			return err
 		}
 		c.length(i, around+len(t.Encode(text.Text)))
 		c.repeats(contentOf(nil, text.Text, text.Label))
@@ -247,6 +265,7 @@ func CheckTexts(t *tokenizer.Tokenizer, path string, o TextOptions, limit int) (
 		if o.Labels {
 			c.report.Labels[text.Label]++
 		}
-	}
-	return c.done(), nil
+		return nil
+	})
+	return c.done(f.Account), err
 }

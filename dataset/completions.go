@@ -4,6 +4,9 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+
+	"github.com/seed-b72bdb6c/alma/chat"
+	"github.com/seed-b72bdb6c/alma/rows"
 )
 
 // A Completion is an answer to a prompt that is to be given a reward.
@@ -13,16 +16,14 @@ type Completion struct {
 	Ended  bool   // whether the writer ended it itself rather than being cut off
 }
 
-// completionLine is a line of a completions file: one completion, or several of
-// one prompt as alma sample --json writes them, or a pair. ranks and annotator of
-// a rankings file are other keys, which are left alone.
+// completionLine is a line of a completions file that is written: one completion, or
+// several of one prompt as alma sample --json writes them.
 type completionLine struct {
 	Prompt      turns           `json:"prompt"`
 	Prefill     string          `json:"prefill,omitempty"`
+	Tools       chat.JSON       `json:"tools,omitempty"`
 	Completion  *string         `json:"completion,omitempty"`
 	Completions []string        `json:"completions,omitempty"`
-	Chosen      *string         `json:"chosen,omitempty"`
-	Rejected    *string         `json:"rejected,omitempty"`
 	Ended       json.RawMessage `json:"ended,omitempty"` // bool, or [K] of them
 }
 
@@ -35,32 +36,23 @@ func (c Completion) MarshalJSON() ([]byte, error) {
 	var line bytes.Buffer
 	encoder := json.NewEncoder(&line)
 	encoder.SetEscapeHTML(false)
-	err := encoder.Encode(completionLine{Prompt: c.Prompt.Messages, Prefill: c.Prompt.Prefill, Completion: &c.Text, Ended: ended})
+	err := encoder.Encode(completionLine{Prompt: c.Prompt.Messages, Prefill: c.Prompt.Prefill, Tools: c.Prompt.Tools, Completion: &c.Text, Ended: ended})
 	return bytes.TrimSpace(line.Bytes()), err
 }
 
-func (l completionLine) completions() ([]Completion, error) {
-	a, err := l.answers()
-	if err != nil {
-		return nil, err
-	}
-	for i, text := range a.Completions {
-		if text == "" && a.Prompt.Prefill == "" {
-			return nil, fmt.Errorf("completion %d is empty", i)
+// ReadCompletions reads a file of completions as docs/formats/rankings.md draws it,
+// in the order of the file; a rankings file is one too.
+func ReadCompletions(path string, how Reading) (*File[Completion], error) {
+	return readRows("completions", path, how, func(row rows.Row) ([]Completion, string, error) {
+		a, shape, err := readAnswers(fields{row})
+		if err != nil {
+			return nil, "", err
 		}
-	}
-	return a.All(), nil
-}
-
-// ReadCompletions reads a JSONL file of completions as docs/formats/rankings.md
-// draws it, in the order of the file; a rankings file is one too. The first line
-// that is none ends it with an error that names file and line.
-func ReadCompletions(path string) ([]Completion, error) {
-	var all []Completion
-	err := readLines("completions", path, func(l completionLine) error {
-		more, err := l.completions()
-		all = append(all, more...)
-		return err
+		for i, text := range a.Completions {
+			if text == "" && a.Prompt.Prefill == "" {
+				return nil, "", fmt.Errorf("completion %d is empty", i)
+			}
+		}
+		return a.All(), shape, nil
 	})
-	return all, err
 }

@@ -14,7 +14,11 @@ func completionsOf(t *testing.T, text string) ([]Completion, error) {
 	if err := os.WriteFile(path, []byte(text), 0o666); err != nil {
 		t.Fatal(err)
 	}
-	return ReadCompletions(path)
+	f, err := ReadCompletions(path, stop)
+	if err != nil {
+		return nil, err
+	}
+	return f.Rows, nil
 }
 
 func TestCompletionsAreReadOneOrSeveralToALine(t *testing.T) {
@@ -66,14 +70,7 @@ func FuzzCompletionLine(f *testing.F) {
 	f.Add(`{"prompt":"A","completion":"b","ended":false}`)
 	f.Add(`{"prompt":[{"role":"user","content":"A"}],"prefill":"x","completions":["b","<c>"],"ended":[true,false]}`)
 	f.Fuzz(func(t *testing.T, line string) {
-		if line == "" {
-			return // blank lines are left out before
-		}
-		l, err := decodeLine[completionLine]([]byte(line))
-		if err != nil {
-			return
-		}
-		all, err := l.completions()
+		all, err := completionsOf(t, line)
 		if err != nil {
 			return
 		}
@@ -82,11 +79,7 @@ func FuzzCompletionLine(f *testing.F) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			again, err := decodeLine[completionLine](data)
-			if err != nil {
-				t.Fatal(err)
-			}
-			back, err := again.completions()
+			back, err := completionsOf(t, string(data))
 			if err != nil || len(back) != 1 || back[0].Text != c.Text || back[0].Ended != c.Ended {
 				t.Fatalf("%s came back as %+v (%v)", data, back, err)
 			}

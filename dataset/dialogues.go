@@ -7,67 +7,38 @@ import (
 	"fmt"
 
 	"github.com/seed-b72bdb6c/alma/chat"
+	"github.com/seed-b72bdb6c/alma/rows"
 )
 
-// ReadDialogues reads a JSONL file of dialogues as docs/formats/dialogues.md
-// draws it. The first line that is none ends it with an error that names file
-// and line: what chat.CheckMessages refuses, or a dialogue without a turn
-// of the assistant.
-func ReadDialogues(path string) ([]chat.Dialogue, error) {
-	var dialogues []chat.Dialogue
-	err := readLines("dialogues", path, func(l dialogueLine) error {
-		if err := l.tools.check(); err != nil {
-			return err
+// ReadDialogues reads a file of dialogues in any of the shapes that
+// docs/formats/dialogues.md draws. A bad row is one that is none: what
+// chat.CheckMessages refuses, or a dialogue without a turn of the assistant.
+func ReadDialogues(path string, how Reading) (*File[chat.Dialogue], error) {
+	return readRows("dialogues", path, how, func(row rows.Row) ([]chat.Dialogue, string, error) {
+		f := fields{row}
+		all, shape, err := readConversation(f, false)
+		if err != nil {
+			return nil, "", err
 		}
-		if err := checkDialogue(l.dialogue); err != nil {
-			return err
+		if all == nil {
+			if f.any("chosen", "rejected") != "" {
+				return nil, "", f.unknown(`preferences ("chosen", "rejected"), which a reward model learns (alma reward), and no dialogue`)
+			}
+			return nil, "", f.unknown(`no "messages"; a dialogue is {"messages":[{"role":"user","content":"…"},{"role":"assistant","content":"…"}]}`)
 		}
-		dialogues = append(dialogues, l.dialogue)
-		return nil
+		for _, d := range all {
+			if err := checkDialogue(d); err != nil {
+				return nil, "", err
+			}
+		}
+		return all, shape, nil
 	})
-	return dialogues, err
-}
-
-// dialogueLine is a line of a dialogues file, with the keys of tools, which alma
-// does not train with: left alone, a dialogue would be learned without what its
-// answer rests on.
-type dialogueLine struct {
-	dialogue chat.Dialogue
-	tools    toolKeys
-}
-
-// UnmarshalJSON implements json.Unmarshaler.
-func (l *dialogueLine) UnmarshalJSON(data []byte) error {
-	if err := json.Unmarshal(data, &l.dialogue); err != nil {
-		return err
-	}
-	return json.Unmarshal(data, &l.tools)
-}
-
-// toolKeys are the keys of tools on a line of dialogues or prompts.
-type toolKeys struct {
-	Tools    json.RawMessage `json:"tools,omitempty"`
-	Messages []struct {
-		ToolCalls json.RawMessage `json:"tool_calls"`
-	} `json:"messages"`
-}
-
-func (k *toolKeys) check() error {
-	given := func(value json.RawMessage) bool {
-		return len(value) > 0 && string(value) != "null" && string(value) != "[]"
-	}
-	if given(k.Tools) {
-		return errors.New(`"tools" is given, and stages learn no use of tools; leave the line out, or the key where the answer does not rest on it`)
-	}
-	for i, m := range k.Messages {
-		if given(m.ToolCalls) {
-			return fmt.Errorf(`message %d has "tool_calls", and stages learn no use of tools; leave the line out`, i)
-		}
-	}
-	return nil
 }
 
 func checkDialogue(d chat.Dialogue) error {
+	if d.Text != "" && len(d.Messages) == 0 {
+		return nil
+	}
 	if len(d.Messages) == 0 {
 		return errors.New(`no "messages"; a dialogue is {"messages":[{"role":"user","content":"…"},{"role":"assistant","content":"…"}]}`)
 	}
@@ -75,7 +46,7 @@ func checkDialogue(d chat.Dialogue) error {
 		return err
 	}
 	for _, m := range d.Messages {
-		if m.Role == chat.Assistant {
+		if m.Role == chat.Assistant && !m.Ignored {
 			return nil
 		}
 	}
@@ -83,14 +54,16 @@ func checkDialogue(d chat.Dialogue) error {
 }
 
 // WriteDialogues writes a file that ReadDialogues reads, durably.
-func WriteDialogues(path string, dialogues []chat.Dialogue) error { return writeLines(path, dialogues) }
+func WriteDialogues(path string, dialogues []chat.Dialogue) error { return WriteLines(path, dialogues) }
 
 // A Prompt is what a model is to answer.
 type Prompt struct {
-	// Messages end with the user's turn.
+	// Messages end with the user's turn, or with what a tool returned.
 	Messages []chat.Message
 	// Prefill is the beginning of the answer that is given, or "".
 	Prefill string
+	// Tools describe the functions that the answer may call, "" for none.
+	Tools chat.JSON
 }
 
 // UserPrompt is a Prompt of one message of the user's.
@@ -107,7 +80,7 @@ func (p Prompt) Text() string {
 }
 
 // Check says what is wrong with a prompt: what chat.CheckMessages refuses,
-// or a last turn that is not the user's.
+// or a last turn that is not the user's or a tool's.
 func (p Prompt) Check() error {
 	if len(p.Messages) == 0 {
 		return errors.New("the prompt is empty")
@@ -115,33 +88,26 @@ func (p Prompt) Check() error {
 	if err := chat.CheckMessages(p.Messages); err != nil {
 		return fmt.Errorf("the prompt: %w", err)
 	}
-	if last := p.Messages[len(p.Messages)-1]; last.Role != chat.User {
+	if last := p.Messages[len(p.Messages)-1]; last.Role != chat.User && last.Role != chat.Tool {
 		return fmt.Errorf("the prompt ends with a turn of the %s; it must end with the user's", last.Role)
 	}
 	return nil
 }
 
-// turns is a prompt on a JSON line: a string, the user's turn alone, or an array
-// of messages.
-type turns []chat.Message
-
-// UnmarshalJSON implements json.Unmarshaler.
-func (t *turns) UnmarshalJSON(data []byte) error {
-	if bytes.HasPrefix(data, []byte(`"`)) {
-		var text string
-		if err := json.Unmarshal(data, &text); err != nil {
-			return err
-		}
-		*t = turns{{Role: chat.User, Content: text}}
-		return nil
-	}
-	var messages []chat.Message
-	if err := json.Unmarshal(data, &messages); err != nil {
-		return errors.New(`"prompt" must be a string or an array of messages`)
-	}
-	*t = messages
-	return nil
+// Render returns the tokens of the prompt, up to where an answer goes on.
+func (p Prompt) Render(template *chat.Template) ([]int32, error) {
+	return template.WithTools(p.Tools).RenderPrompt(p.Messages, p.Prefill)
 }
+
+// RenderAnswer returns the tokens of the prompt with an answer, and with the token
+// that ends it if its writer ended it.
+func (p Prompt) RenderAnswer(template *chat.Template, completion string, ended bool) ([]int32, error) {
+	return template.WithTools(p.Tools).RenderAnswer(p.Messages, p.Prefill, completion, ended)
+}
+
+// turns is a prompt on a JSON line that is written: a string, the user's turn alone,
+// or an array of messages.
+type turns []chat.Message
 
 // MarshalJSON implements json.Marshaler.
 func (t turns) MarshalJSON() ([]byte, error) {
@@ -149,68 +115,106 @@ func (t turns) MarshalJSON() ([]byte, error) {
 	enc := json.NewEncoder(&b)
 	enc.SetEscapeHTML(false)
 	var v any = []chat.Message(t)
-	if len(t) == 1 && t[0].Role == chat.User && t[0].Prefill == "" {
+	if len(t) == 1 && t[0] == (chat.Message{Role: chat.User, Content: t[0].Content}) {
 		v = t[0].Content
 	}
 	err := enc.Encode(v)
 	return bytes.TrimSpace(b.Bytes()), err
 }
 
-// promptLine is a line of a prompts file.
-type promptLine struct {
-	Prompt   turns          `json:"prompt,omitempty"`
-	Messages []chat.Message `json:"messages,omitempty"`
-	Prefill  string         `json:"prefill,omitempty"`
-}
-
-func (l promptLine) prompt() (Prompt, error) {
-	if len(l.Prompt) > 0 && len(l.Messages) > 0 {
-		return Prompt{}, errors.New(`both "prompt" and "messages"; give one of them`)
+// readPrompt reads a row as a prompt: "prompt" or messages that end with the user's
+// turn, or a question in another shape, and the answer that somebody gave, where the
+// row has one.
+func readPrompt(f fields) (all []Asked, shape string, err error) {
+	if f.Has("prompt") && f.any("messages", "conversations") != "" {
+		return nil, "", errors.New(`both "prompt" and "messages"; give one of them`)
 	}
-	if len(l.Prompt)+len(l.Messages) == 0 {
-		return Prompt{}, errors.New(`neither "prompt" nor "messages"; a prompt is {"prompt":"…"}`)
+	prefill, err := f.text("prefill")
+	if err != nil {
+		return nil, "", err
 	}
-	p := Prompt{Messages: append([]chat.Message(l.Prompt), l.Messages...), Prefill: l.Prefill}
-	return p, p.Check()
-}
-
-// promptWithTools is a promptLine that is read, with the keys of tools.
-type promptWithTools struct {
-	line  promptLine
-	tools toolKeys
-}
-
-// UnmarshalJSON implements json.Unmarshaler.
-func (l *promptWithTools) UnmarshalJSON(data []byte) error {
-	if err := json.Unmarshal(data, &l.line); err != nil {
-		return err
+	dialogues, shape, err := readConversation(f, true)
+	if err != nil {
+		return nil, "", err
 	}
-	return json.Unmarshal(data, &l.tools)
-}
-
-// ReadPrompts reads a JSONL file of prompts as docs/formats/dialogues.md draws
-// it. The first line that is none ends it with an error that names file and
-// line.
-func ReadPrompts(path string) ([]Prompt, error) {
-	var prompts []Prompt
-	err := readLines("prompts", path, func(given promptWithTools) error {
-		if err := given.tools.check(); err != nil {
-			return err
+	if dialogues == nil && f.isText("text") { // a line of plain text, or the usual column of a table
+		text, err := f.text("text")
+		if err != nil {
+			return nil, "", err
 		}
-		p, err := given.line.prompt()
-		prompts = append(prompts, p)
-		return err
+		dialogues, shape = []chat.Dialogue{{Messages: []chat.Message{{Role: chat.User, Content: text}}}}, "text"
+	}
+	if dialogues == nil {
+		return nil, "", f.unknown(`neither "prompt" nor "messages"; a prompt is {"prompt":"…"}`)
+	}
+	for _, d := range dialogues {
+		a := Asked{Prompt: Prompt{Messages: d.Messages, Prefill: prefill, Tools: d.Tools}}
+		if n := len(d.Messages); n > 0 && d.Messages[n-1].Role == chat.Assistant {
+			if prefill != "" {
+				return nil, "", errors.New(`a dialogue with "prefill" beside its messages; put it into the assistant's last message`)
+			}
+			if err := chat.CheckMessages(d.Messages); err != nil {
+				return nil, "", err
+			}
+			last := d.Messages[n-1]
+			a = Asked{Prompt{Messages: d.Messages[:n-1], Prefill: last.Prefill, Tools: d.Tools}, last.Content[len(last.Prefill):]}
+		}
+		if err := a.Prompt.Check(); err != nil {
+			return nil, "", err
+		}
+		all = append(all, a)
+	}
+	return all, shape, nil
+}
+
+// ReadPrompts reads a file of prompts as docs/formats/dialogues.md draws it. A
+// dialogue that ends with the assistant's turn is none.
+func ReadPrompts(path string, how Reading) (*File[Prompt], error) {
+	return readRows("prompts", path, how, func(row rows.Row) ([]Prompt, string, error) {
+		f := fields{row}
+		if key := f.any("messages", "conversations"); key != "" {
+			value, _ := f.Value(key)
+			if c, err := readMessages(key, value); err == nil && len(c.messages) > 0 && c.messages[len(c.messages)-1].Role == chat.Assistant {
+				return nil, "", Prompt{Messages: c.messages}.Check()
+			}
+		}
+		asked, shape, err := readPrompt(f)
+		prompts := make([]Prompt, len(asked))
+		for i, a := range asked {
+			prompts[i] = a.Prompt
+		}
+		return prompts, shape, err
 	})
-	return prompts, err
+}
+
+// promptLine is a line of a prompts file that is written.
+type promptLine struct {
+	Prompt  turns     `json:"prompt"`
+	Prefill string    `json:"prefill,omitempty"`
+	Tools   chat.JSON `json:"tools,omitempty"`
 }
 
 // WritePrompts writes a file that ReadPrompts reads, durably.
 func WritePrompts(path string, prompts []Prompt) error {
 	lines := make([]promptLine, len(prompts))
 	for i, p := range prompts {
-		lines[i] = promptLine{Prompt: p.Messages, Prefill: p.Prefill}
+		lines[i] = promptLine{p.Messages, p.Prefill, p.Tools}
 	}
-	return writeLines(path, lines)
+	return WriteLines(path, lines)
+}
+
+// Asked is a prompt with the answer that somebody gave to it.
+type Asked struct {
+	Prompt Prompt
+	// Reference is what was answered after the prefill, "" where nobody did.
+	Reference string
+}
+
+// ReadAsked reads a file of prompts or of dialogues, or of both. The prompt of a
+// dialogue is what stands before the assistant's last turn, with that turn's
+// prefill, and the turn is the reference.
+func ReadAsked(path string, how Reading) (*File[Asked], error) {
+	return readRows("prompts", path, how, func(row rows.Row) ([]Asked, string, error) { return readPrompt(fields{row}) })
 }
 
 // TokenizePrompts renders prompts up to where the answer goes on, with
@@ -218,7 +222,7 @@ func WritePrompts(path string, prompts []Prompt) error {
 // kept lists the indices of the others, one for each entry of ids.
 func TokenizePrompts(template *chat.Template, prompts []Prompt, maxTokens int) (ids [][]int32, kept []int, err error) {
 	for i, p := range prompts {
-		tokens, err := template.RenderPrompt(p.Messages, p.Prefill)
+		tokens, err := p.Render(template)
 		if err != nil {
 			return nil, nil, fmt.Errorf("tokenizing prompt %d: %w", i, err)
 		}
@@ -228,4 +232,12 @@ func TokenizePrompts(template *chat.Template, prompts []Prompt, maxTokens int) (
 		}
 	}
 	return ids, kept, nil
+}
+
+// Renderable takes the prompts out that the template refuses: they are bad rows.
+func Renderable(template *chat.Template, f *File[Asked]) error {
+	return f.Keep(func(_ int, a Asked) error {
+		_, err := a.Prompt.Render(template)
+		return err
+	})
 }

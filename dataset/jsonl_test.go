@@ -11,7 +11,11 @@ import (
 
 	"github.com/seed-b72bdb6c/alma/artifact"
 	"github.com/seed-b72bdb6c/alma/chat"
+	"github.com/seed-b72bdb6c/alma/rows"
 )
+
+// stop ends the reading at the first bad row.
+var stop = Reading{BadRows: Stop}
 
 func file(t testing.TB, text string) string {
 	t.Helper()
@@ -23,11 +27,12 @@ func file(t testing.TB, text string) string {
 }
 
 func TestReadDialogues(t *testing.T) {
-	chats, err := ReadDialogues(file(t, "\ufeff"+`{"messages":[{"role":"system","content":"s"},{"role":"user","content":"u\ud83d\ude00"},{"role":"assistant","content":"a b","prefill":"a"}],"source":{"own":1}}`+"\r\n\n"+
-		`{"messages":[{"role":"assistant","content":"hello","tool_calls":null}],"tools":[]}`))
+	f, err := ReadDialogues(file(t, "\ufeff"+`{"messages":[{"role":"system","content":"s"},{"role":"user","content":"u\ud83d\ude00"},{"role":"assistant","content":"a b","prefill":"a"}],"source":{"own":1}}`+"\r\n\n"+
+		`{"messages":[{"role":"assistant","content":"hello","tool_calls":null}],"tools":[]}`), stop)
 	if err != nil {
 		t.Fatal(err)
 	}
+	chats := f.Rows
 	if len(chats) != 2 || chats[0].Messages[1].Content != "u😀" || chats[0].Messages[2].Prefill != "a" {
 		t.Errorf("%+v", chats)
 	}
@@ -36,22 +41,22 @@ func TestReadDialogues(t *testing.T) {
 // refusal is a line that a reader must refuse, and what the error must say.
 type refusal struct{ line, say string }
 
-func testRefusals[T any](t *testing.T, good string, read func(string) ([]T, error), cases []refusal) {
+func testRefusals[T any](t *testing.T, good string, read func(string, Reading) (*File[T], error), cases []refusal) {
 	t.Helper()
 	for _, c := range cases {
 		path := file(t, good+"\n"+c.line+"\n")
-		_, err := read(path)
+		_, err := read(path, stop)
 		if !errors.Is(err, artifact.ErrUsage) || !strings.Contains(err.Error(), path+":2: ") || !strings.Contains(err.Error(), c.say) {
 			t.Errorf("%s\ngives %v\nwant one of file:2 that says %q", c.line, err, c.say)
 		}
 	}
-	if _, err := read(file(t, "\n \n")); !errors.Is(err, artifact.ErrUsage) || !strings.Contains(err.Error(), "empty") {
+	if _, err := read(file(t, "\n \n"), stop); !errors.Is(err, artifact.ErrUsage) || !strings.Contains(err.Error(), "empty") {
 		t.Errorf("an empty file: %v", err)
 	}
-	if _, err := read(filepath.Join(t.TempDir(), "absent")); artifact.ExitCode(err) != artifact.ErrNotFound.Code() {
+	if _, err := read(filepath.Join(t.TempDir(), "absent"), stop); artifact.ExitCode(err) != artifact.ErrNotFound.Code() {
 		t.Errorf("an absent file: %v", err)
 	}
-	if _, err := read(file(t, good)); err != nil {
+	if _, err := read(file(t, good), stop); err != nil {
 		t.Errorf("the good line: %v", err)
 	}
 }
@@ -63,7 +68,7 @@ var badLines = []refusal{
 	{`{"prompt":"` + "\xff" + `"}`, "byte 11 of the line is not UTF-8"},
 	{`{"prompt":"\\\ud800x","completions":["a","b"],"ranks":[1,2],"messages":[]}`, "surrogate"},
 	{`{"a":` + strings.Repeat("[", 20000) + `}`, "exceeded max depth"},
-	{`{"a":"` + strings.Repeat("x", maxLine) + `"}`, "longer than"},
+	{`{"a":"` + strings.Repeat("x", rows.Longest) + `"}`, "longer than"},
 }
 
 func TestReadDialoguesNamesThePlaceAndTheFault(t *testing.T) {
@@ -72,13 +77,16 @@ func TestReadDialoguesNamesThePlaceAndTheFault(t *testing.T) {
 		{`{"messages":[]}`, `no "messages"`},
 		{`{"messages":[{"role":"user","content":"u"}]}`, "assistant"},
 		{`{"messages":[{"role":"User","content":"u"}]}`, `role "User"`},
-		{`{"messages":[{"content":"u"}]}`, `role ""`},
+		{`{"messages":[{"content":"u"}]}`, `no "role"`},
 		{`{"messages":[{"role":"user","content":""},{"role":"assistant","content":"a"}]}`, "message 0 (user) is empty"},
 		{`{"messages":[{"role":"user","content":7}]}`, "number"},
-		{`{"messages":"u"}`, "want an array"},
+		{`{"messages":"u"}`, "want an array of messages"},
 		{`{"messages":[{"role":"assistant","content":"a","prefill":"b"}]}`, "prefill"},
-		{`{"messages":[{"role":"user","content":"u"},{"role":"assistant","content":"a"}],"tools":[{"name":"t"}]}`, `"tools" is given`},
-		{`{"messages":[{"role":"user","content":"u"},{"role":"assistant","content":"a","tool_calls":[{"id":1}]}]}`, `message 1 has "tool_calls"`},
+		{`{"messages":[{"role":"user","content":"u"},{"role":"assistant","content":"a"}],"tools":7}`, `"tools" holds a JSON number`},
+		{`{"messages":[{"role":"user","content":"u"},{"role":"assistant","content":"a","tool_calls":[{"id":1}]}]}`, `message 1: call 0 names no function`},
+		{`{"messages":[{"role":"user","content":"u","tool_calls":[{"name":"f"}]},{"role":"assistant","content":"a"}]}`, `calls of tools, which only the assistant's`},
+		{`{"messages":[{"role":"user","content":[{"type":"image_url","image_url":"x"}]},{"role":"assistant","content":"a"}]}`, `a part of type "image_url"`},
+		{`{"prompt":"p","chosen":"a","rejected":"b"}`, "alma reward"},
 	}, badLines...))
 }
 
@@ -86,11 +94,10 @@ func TestReadPromptsNamesThePlaceAndTheFault(t *testing.T) {
 	testRefusals(t, `{"prompt":"p"}`, ReadPrompts, append([]refusal{
 		{`{}`, `neither "prompt" nor "messages"`},
 		{`{"prompt":""}`, "empty"},
-		{`{"prompt":7}`, "a string or an array"},
+		{`{"prompt":7}`, "want an array of messages"},
 		{`{"prompt":"p","messages":[{"role":"user","content":"u"}]}`, "both"},
 		{`{"messages":[{"role":"assistant","content":"a"}]}`, "ends with a turn of the assistant"},
 		{`{"prompt":"p","prefill":[]}`, "want a string"},
-		{`{"prompt":"p","tools":[{"name":"t"}]}`, `"tools" is given`},
 	}, badLines...))
 }
 
@@ -107,18 +114,17 @@ func TestReadRankingsNamesThePlaceAndTheFault(t *testing.T) {
 		{`{"prompt":"p","completions":["a","a"],"ranks":[1,2]}`, "the same text"},
 		{`{"prompt":"p","completions":["a","b"],"ranks":[1,2],"ended":[true]}`, `"ended"`},
 		{`{"prompt":"p","chosen":"a"}`, `both "chosen" and "rejected"`},
-		{`{"prompt":"p","chosen":"a","rejected":"a"}`, "the same text"},
 		{`{"prompt":"p","chosen":"a","rejected":"b","ranks":[1,2]}`, "give one of them"},
 		{`{"prompt":[{"role":"robot","content":"u"}],"chosen":"a","rejected":"b"}`, `role "robot"`},
 	}, badLines...))
 }
 
 func TestPairsAreRankingsOfTwo(t *testing.T) {
-	got, err := ReadRankings(file(t, `{"prompt":[{"role":"system","content":"s"},{"role":"user","content":"u"}],"chosen":"good","rejected":"bad","annotator":"anna"}`))
+	got, err := ReadRankings(file(t, `{"prompt":[{"role":"system","content":"s"},{"role":"user","content":"u"}],"chosen":"good","rejected":"bad","annotator":"anna"}`), stop)
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := got[0]
+	r := got.Rows[0]
 	if !slices.Equal(r.Completions, []string{"good", "bad"}) || !slices.Equal(r.Ranks, []int{1, 2}) || r.Annotator != "anna" || r.Prompt.Text() != "u" || !r.EndedAt(1) {
 		t.Errorf("%+v", r)
 	}
@@ -150,7 +156,7 @@ func TestWhatIsWrittenIsReadBack(t *testing.T) {
 	if err := WritePrompts(path, prompts); err != nil {
 		t.Fatal(err)
 	}
-	if got, err := ReadPrompts(path); err != nil || !reflect.DeepEqual(got, prompts) {
+	if got, err := ReadPrompts(path, stop); err != nil || !reflect.DeepEqual(got.Rows, prompts) {
 		t.Errorf("prompts %+v, %v", got, err)
 	}
 	rankings := []Ranking{
@@ -160,7 +166,7 @@ func TestWhatIsWrittenIsReadBack(t *testing.T) {
 	if err := WriteRankings(path, rankings); err != nil {
 		t.Fatal(err)
 	}
-	if got, err := ReadRankings(path); err != nil || !reflect.DeepEqual(got, rankings) {
+	if got, err := ReadRankings(path, stop); err != nil || !reflect.DeepEqual(got.Rows, rankings) {
 		t.Errorf("rankings %+v, %v", got, err)
 	}
 	if text, _ := os.ReadFile(path); !strings.HasPrefix(string(text), `{"prompt":"p\nq","prefill":"// Name","completions":[" <x>","`) {
@@ -173,7 +179,7 @@ func TestWhatIsWrittenIsReadBack(t *testing.T) {
 	if err := WriteDialogues(path, chats); err != nil {
 		t.Fatal(err)
 	}
-	if got, err := ReadDialogues(path); err != nil || !reflect.DeepEqual(got, chats) {
+	if got, err := ReadDialogues(path, stop); err != nil || !reflect.DeepEqual(got.Rows, chats) {
 		t.Errorf("dialogues %+v, %v", got, err)
 	}
 	if err := WriteRankings(path, []Ranking{{Prompt: prompts[0], Completions: []string{"\xff", "a"}, Ranks: []int{1, 2}}}); err == nil {
@@ -182,46 +188,48 @@ func TestWhatIsWrittenIsReadBack(t *testing.T) {
 }
 
 func FuzzReaders(f *testing.F) {
-	f.Add([]byte(`{"messages":[{"role":"user","content":"u"},{"role":"assistant","content":"a"}]}`))
-	f.Add([]byte(`{"prompt":"p","prefill":"x","completions":["a","b"],"ranks":[1,2],"ended":[true,false],"annotator":"n"}`))
-	f.Add([]byte(`{"prompt":[{"role":"user","content":"\ud83d\ude00"}],"chosen":"a","rejected":"b"}`))
+	for _, seed := range []string{
+		`{"messages":[{"role":"user","content":"u"},{"role":"assistant","content":"a"}]}`,
+		`{"prompt":"p","prefill":"x","completions":["a","b"],"ranks":[1,2],"ended":[true,false],"annotator":"n"}`,
+		`{"prompt":[{"role":"user","content":"\ud83d\ude00"}],"chosen":"a","rejected":"b"}`,
+		`{"conversations":[{"from":"human","value":"u"},{"from":"function_call","value":"{\"name\":\"f\"}"},{"from":"observation","value":"1"},{"from":"gpt","value":"a"}],"tools":"[{\"name\":\"f\"}]"}`,
+		`{"chosen":"\n\nHuman: a\n\nAssistant: b","rejected":"\n\nHuman: a\n\nAssistant: c"}`,
+		`{"instruction":"i","completions":[{"response":"a","overall_score":7.5},{"response":"b","overall_score":"3"}]}`,
+		`{"instruction":"i","input":"x","output":"o","history":[["a","b"]],"system":"s"}`,
+		`{"text":"t"}`,
+	} {
+		f.Add([]byte(seed))
+	}
 	f.Fuzz(func(t *testing.T, data []byte) {
 		path := file(t, string(data))
-		if chats, err := ReadDialogues(path); err == nil {
-			if err := WriteDialogues(path, chats); err != nil {
-				t.Fatal(err)
-			}
-			if again, err := ReadDialogues(path); err != nil || !reflect.DeepEqual(chats, again) {
-				t.Fatalf("%+v came back as %+v, %v", chats, again, err)
-			}
-		}
-		path = file(t, string(data))
-		if _, err := ReadPrompts(path); err != nil && !errors.Is(err, artifact.ErrUsage) {
+		back(t, path, ReadDialogues, WriteDialogues)
+		back(t, path, ReadAnswers, WriteAnswers)
+		back(t, path, ReadRankings, WriteRankings)
+		if _, err := ReadPrompts(path, stop); err != nil && !errors.Is(err, artifact.ErrUsage) {
 			t.Fatal(err)
 		}
-		if asked, err := ReadAsked(path); err == nil {
-			for _, a := range asked {
+		if asked, err := ReadAsked(path, stop); err == nil {
+			for _, a := range asked.Rows {
 				if err := a.Prompt.Check(); err != nil {
 					t.Fatalf("%+v was read: %v", a, err)
 				}
 			}
 		}
-		if answers, err := ReadAnswers(path); err == nil {
-			to := file(t, "")
-			if err := WriteAnswers(to, answers); err != nil {
-				t.Fatal(err)
-			}
-			if again, err := ReadAnswers(to); err != nil || !reflect.DeepEqual(answers, again) {
-				t.Fatalf("%+v came back as %+v, %v", answers, again, err)
-			}
-		}
-		if rankings, err := ReadRankings(path); err == nil {
-			if err := WriteRankings(path, rankings); err != nil {
-				t.Fatal(err)
-			}
-			if again, err := ReadRankings(path); err != nil || !reflect.DeepEqual(rankings, again) {
-				t.Fatalf("%+v came back as %+v, %v", rankings, again, err)
-			}
-		}
 	})
+}
+
+// back writes what was read of a file and reads it again.
+func back[T any](t *testing.T, path string, read func(string, Reading) (*File[T], error), write func(string, []T) error) {
+	t.Helper()
+	f, err := read(path, stop)
+	if err != nil || len(f.Rows) == 0 {
+		return
+	}
+	to := file(t, "")
+	if err := write(to, f.Rows); err != nil {
+		t.Fatal(err)
+	}
+	if again, err := read(to, stop); err != nil || !reflect.DeepEqual(f.Rows, again.Rows) {
+		t.Fatalf("%+v came back as %+v, %v", f.Rows, again, err)
+	}
 }

@@ -36,22 +36,33 @@ func Lengths(examples []Example) []int {
 	return lengths
 }
 
-// Tokenize renders dialogues with RenderChat. Those of more than
-// maxTokens tokens do not fit and are left out: dropped lists their indices. The
-// error names the dialogue, counted from 0.
-func Tokenize(template *chat.Template, dialogues []chat.Dialogue, maxTokens int) (examples []Example, dropped []int, err error) {
-	for i, d := range dialogues {
-		ids, mask, err := template.RenderChat(d.Messages, false)
-		if err != nil {
-			return nil, nil, fmt.Errorf("tokenizing dialogue %d: %w", i, err)
+// Tokenize renders dialogues with RenderChat. Those of more than maxTokens tokens do
+// not fit and are left out: dropped counts them. lines are those of the file that the
+// examples begin at. A dialogue that the template refuses is a bad row.
+func Tokenize(template *chat.Template, f *File[chat.Dialogue], maxTokens int) (examples []Example, lines []int, dropped int, err error) {
+	err = f.Keep(func(i int, d chat.Dialogue) error {
+		e, err := ExampleOf(template, d)
+		switch {
+		case err != nil:
+			return err
+		case len(e.Tokens) > maxTokens:
+			dropped++
+		default:
+			examples, lines = append(examples, e), append(lines, f.Lines[i])
 		}
-		if len(ids) > maxTokens {
-			dropped = append(dropped, i)
-			continue
-		}
-		examples = append(examples, Example{ids, mask})
+		return nil
+	})
+	return examples, lines, dropped, err
+}
+
+// ExampleOf renders a dialogue for training.
+func ExampleOf(template *chat.Template, d chat.Dialogue) (Example, error) {
+	if d.Text != "" && len(d.Messages) == 0 {
+		ids, mask, err := template.RenderText(d.Text)
+		return Example{ids, mask}, err
 	}
-	return examples, dropped, nil
+	ids, mask, err := template.WithTools(d.Tools).RenderChat(d.Messages, false)
+	return Example{ids, mask}, err
 }
 
 // openRows is how many rows Pack keeps open: enough that hardly a position is

@@ -149,8 +149,8 @@ func TestSFT1PadIsNotTheEndTokenAndTheEndTokenIsLearned(t *testing.T) {
 	if !ok || !ok2 || pad == end {
 		t.Fatalf("pad %d, end %d", pad, end)
 	}
-	examples, dropped, err := Tokenize(chatML(t, tok), []chat.Dialogue{dialogue("the fox", "the dog")}, 100)
-	if err != nil || len(dropped) > 0 {
+	examples, _, dropped, err := Tokenize(chatML(t, tok), given(dialogue("the fox", "the dog")), 100)
+	if err != nil || dropped > 0 {
 		t.Fatal(err, dropped)
 	}
 	p := NewPacked(1, 64)
@@ -176,7 +176,7 @@ func TestSFT1PadIsNotTheEndTokenAndTheEndTokenIsLearned(t *testing.T) {
 func TestSFT2ADialoguesEntriesDoNotDependOnTheRestOfTheRow(t *testing.T) {
 	tok := newTokenizer(t)
 	chats := []chat.Dialogue{dialogue("the fox", "jumps"), dialogue("over", "the lazy dog", "and", "the fox"), dialogue("the", "quick brown")}
-	examples, _, err := Tokenize(chatML(t, tok), chats, 100)
+	examples, _, _, err := Tokenize(chatML(t, tok), given(chats...), 100)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -207,7 +207,7 @@ func TestSFT7TheShiftTouchesExactlyTheResponseAndItsEnd(t *testing.T) {
 	const prefill, rest = "the dog", " jumps over"
 	c := dialogue("the fox", prefill+rest)
 	c.Messages[1].Prefill = prefill
-	examples, _, err := Tokenize(chatML(t, tok), []chat.Dialogue{c}, 100)
+	examples, _, _, err := Tokenize(chatML(t, tok), given(c), 100)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -243,15 +243,15 @@ func TestSFT7TheShiftTouchesExactlyTheResponseAndItsEnd(t *testing.T) {
 func TestDialoguesAndPromptsThatDoNotFitAreLeftOutAndNamed(t *testing.T) {
 	tok := newTokenizer(t)
 	chats := []chat.Dialogue{dialogue("a", "b"), dialogue(strings.Repeat("fox ", 60), "b"), dialogue("c", "d")}
-	examples, dropped, err := Tokenize(chatML(t, tok), chats, 40)
-	if err != nil || len(examples) != 2 || !slices.Equal(dropped, []int{1}) {
-		t.Errorf("%d examples, dropped %v, %v", len(examples), dropped, err)
+	examples, lines, dropped, err := Tokenize(chatML(t, tok), given(chats...), 40)
+	if err != nil || len(examples) != 2 || !slices.Equal(lines, []int{1, 3}) || dropped != 1 {
+		t.Errorf("%d examples of lines %v, dropped %d, %v", len(examples), lines, dropped, err)
 	}
 	ids, kept, err := TokenizePrompts(chatML(t, tok), []Prompt{UserPrompt("a", ""), UserPrompt(strings.Repeat("fox ", 60), "x"), UserPrompt("c", "x")}, 40)
 	if err != nil || len(ids) != 2 || !slices.Equal(kept, []int{0, 2}) {
 		t.Errorf("%d prompts, kept %v, %v", len(ids), kept, err)
 	}
-	if _, _, err := Tokenize(chatML(t, tok), []chat.Dialogue{dialogue("a", "b"), dialogue("only a question")}, 40); err == nil || !strings.Contains(err.Error(), "dialogue 1") {
+	if _, _, _, err := Tokenize(chatML(t, tok), given(dialogue("a", "b"), dialogue("only a question")), 40); err == nil || !strings.Contains(err.Error(), "given:2: ") {
 		t.Errorf("a dialogue without an answer: %v", err)
 	}
 }
@@ -287,4 +287,13 @@ func TestPackingTheLongestFirstLeavesLittleEmpty(t *testing.T) {
 	if empty := 1 - float64(total)/float64(64*len(rows)); empty > .03 {
 		t.Errorf("%.3f of the rows is empty", empty)
 	}
+}
+
+// given are dialogues as if they were read of a file, one a line.
+func given(dialogues ...chat.Dialogue) *File[chat.Dialogue] {
+	f := &File[chat.Dialogue]{Rows: dialogues, Account: &Account{What: "dialogues", Path: "given", Total: len(dialogues), policy: Stop}}
+	for i := range dialogues {
+		f.Lines = append(f.Lines, i+1)
+	}
+	return f
 }

@@ -1,46 +1,29 @@
 package dataset
 
 import (
-	"bufio"
-	"bytes"
-	"encoding/csv"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/seed-b72bdb6c/alma/artifact"
+	"github.com/seed-b72bdb6c/alma/rows"
 )
 
 // Text is a text with the label that a person gave it.
 type Text struct {
-	ID    json.RawMessage // the JSON line's "id" as it stands there; nil for none
+	ID    json.RawMessage // the row's "id" as JSON; nil for none
 	Text  string
 	Label string // "" where the file was read without labels
 	Line  int    // of the file, counted from 1
 }
 
-// TextFormat names how a file holds texts.
-type TextFormat string
-
-// The formats of a file of texts (docs/formats/texts.md).
-const (
-	TextJSONL TextFormat = "jsonl" // an object a line
-	TextCSV   TextFormat = "csv"   // comma-separated records with quotes (RFC 4180)
-	TextTSV   TextFormat = "tsv"   // fields between tabs, without quotes
-	TextLines TextFormat = "lines" // a text a line; has no labels
-)
-
-// TextFormats lists the formats.
-var TextFormats = []TextFormat{TextJSONL, TextCSV, TextTSV, TextLines}
-
 // TextOptions say how a file of texts is read.
 type TextOptions struct {
-	Format TextFormat // "": by the file's name, .jsonl .csv .tsv .txt
+	Reading
 	// Header says whether the first record of a CSV or TSV file names the columns:
 	// "yes", "no", or "auto" and "", which is no where all columns are numbers.
 	Header string
@@ -59,119 +42,151 @@ var (
 )
 
 // Headers lists the accepted values of TextOptions.Header.
-var Headers = []string{"auto", "yes", "no"}
+var Headers = []string{rows.HeaderAuto, rows.HeaderYes, rows.HeaderNo}
 
-// ReadTexts reads a file of texts. The first record that is none ends it with an
-// error that names file and line: bad UTF-8, a wrong number of fields, a text or
-// label that is missing or blank. A file without any text is an error too.
-func ReadTexts(path string, o TextOptions) ([]Text, error) {
-	f, err := openFile("texts", path)
+// ReadTexts reads a file of texts. A bad row is one whose text or label is missing or
+// blank. A file without any text is an error.
+func ReadTexts(path string, o TextOptions) (*File[Text], error) {
+	return readTexts(path, o, func(how rows.Options) (*rows.Reader, error) { return rows.Open(path, how) })
+}
+
+// DecodeTexts is ReadTexts from a reader, whose name appears in errors. The format
+// must be given.
+func DecodeTexts(r io.Reader, name string, o TextOptions) (*File[Text], error) {
+	return readTexts(name, o, func(how rows.Options) (*rows.Reader, error) { return rows.NewReader(r, name, how) })
+}
+
+func readTexts(name string, o TextOptions, open func(rows.Options) (*rows.Reader, error)) (*File[Text], error) {
+	how, err := o.options()
 	if err != nil {
 		return nil, err
-	}
-	defer f.Close()
-	if o.Format == "" {
-		if o.Format, err = formatOf(path); err != nil {
-			return nil, err
-		}
-	}
-	return DecodeTexts(f, path, o)
-}
-
-func formatOf(path string) (TextFormat, error) {
-	switch strings.ToLower(filepath.Ext(path)) {
-	case ".jsonl", ".ndjson", ".json":
-		return TextJSONL, nil
-	case ".csv":
-		return TextCSV, nil
-	case ".tsv", ".tab":
-		return TextTSV, nil
-	case ".txt":
-		return TextLines, nil
-	}
-	return "", artifact.Errorf(artifact.ErrUsage, "reading texts %s: its name does not tell the format; say which of %q it is", path, TextFormats)
-}
-
-// DecodeTexts is ReadTexts from a reader, whose name appears in errors. The
-// format must be given.
-func DecodeTexts(r io.Reader, name string, o TextOptions) ([]Text, error) {
-	refuse := func(format string, args ...any) ([]Text, error) {
-		return nil, artifact.Errorf(artifact.ErrUsage, "reading texts "+name+": "+format, args...)
-	}
-	if o.Header == "" {
-		o.Header = "auto"
-	}
-	if !slices.Contains(Headers, o.Header) {
-		return refuse("header %q is not one of %q", o.Header, Headers)
-	}
-	if o.Format == TextLines && o.Labels {
-		return refuse("plain lines have no labels; give JSONL, CSV or TSV")
 	}
 	if o.LabelColumn != "" {
 		o.Labels = true
 	}
-	var texts []Text
-	var err error
-	switch o.Format {
-	case TextJSONL, TextLines:
-		texts, err = decodeTextLines(r, name, o)
-	case TextCSV, TextTSV:
-		texts, err = decodeTable(r, name, o)
-	default:
-		return refuse("format %q is not one of %q", o.Format, TextFormats)
+	if rows.Format(o.Format) == rows.Lines && o.Labels {
+		return nil, artifact.Errorf(artifact.ErrUsage, "reading texts %s: plain lines have no labels; give JSONL, CSV or TSV", name)
 	}
-	if err == nil && len(texts) == 0 {
-		return refuse("the file holds no text")
+	text, label := o.columns(how.Map)
+	asked := []askedColumn{text}
+	if o.Labels {
+		asked = append(asked, label)
 	}
-	return texts, err
-}
-
-func decodeTextLines(r io.Reader, name string, o TextOptions) ([]Text, error) {
-	var texts []Text
-	err := scanLines("texts", name, r, func(number int, line []byte) error {
-		if o.Format == TextLines {
-			if err := checkUTF8(line); err != nil {
-				return err
+	how.Header = o.Header
+	if o.Header == "" || o.Header == rows.HeaderAuto {
+		how.Header = rows.HeaderNo
+		for _, a := range asked {
+			if !a.isNumber() {
+				how.Header = rows.HeaderYes
 			}
-			texts = append(texts, Text{Text: string(line), Line: number})
-			return nil
 		}
-		object, err := decodeLine[map[string]json.RawMessage](line)
-		if err != nil {
-			return err
+	} else if o.Header == rows.HeaderNo {
+		for _, a := range asked {
+			if !a.isNumber() {
+				return nil, artifact.Errorf(artifact.ErrUsage, "reading texts %s: without a header the %s column must be a number, from 1 on", name, a.what)
+			}
 		}
-		t := Text{ID: object["id"], Line: number}
-		text, label := o.columns()
-		if t.Text, err = text.value(object); err == nil && o.Labels {
-			t.Label, err = label.value(object)
+	}
+	how.Map = nil // the columns below heed it
+	r, err := open(how)
+	if err != nil {
+		return nil, readError("texts", name, err)
+	}
+	defer r.Close()
+	for _, a := range asked {
+		if header := r.Columns(); header != nil && !a.isNumber() && !slices.ContainsFunc(a.names(), func(name string) bool {
+			return slices.ContainsFunc(header, func(column string) bool { return rows.SameColumn(column, name) })
+		}) {
+			return nil, artifact.Errorf(artifact.ErrUsage, "reading texts %s:1: no %s: the first record is %q, which names none of %q; name the %s column, or number the columns from 1 on if the file has no header",
+				name, a.what, header, a.names(), a.what)
+		}
+	}
+	f, err := fromRows("texts", name, o.Reading, r, func(row rows.Row) ([]Text, string, error) {
+		f := fields{row}
+		t := Text{Line: row.Line}
+		if id, ok := f.Value("id"); ok {
+			t.ID = id
+		}
+		var shape string
+		var err error
+		if t.Text, shape, err = text.value(f); err == nil && o.Labels {
+			var key string
+			t.Label, key, err = label.value(f)
+			shape += " and " + key
 		}
 		if err == nil {
 			err = t.check(o)
 		}
-		texts = append(texts, t)
-		return err
+		return []Text{t}, shape, err
 	})
-	return texts, err
+	if err != nil {
+		return nil, err
+	}
+	if len(f.Rows) == 0 {
+		return nil, artifact.Errorf(artifact.ErrUsage, "reading texts %s: the file holds no text", name)
+	}
+	if o.Labels {
+		wholeNumbers(f.Rows)
+	}
+	return f, nil
 }
 
-// value returns a value of a JSON object as text: a string, or a number or
-// boolean as JSON writes it.
-func (a askedColumn) value(object map[string]json.RawMessage) (string, error) {
+// wholeNumbers makes one label of equal whole numbers, 1 and 1.0, where all labels
+// are such: a table with a gap makes floats of a column of whole numbers.
+func wholeNumbers(texts []Text) {
+	for _, t := range texts {
+		if _, ok := wholeNumber(t.Label); !ok {
+			return
+		}
+	}
+	for i, t := range texts {
+		texts[i].Label, _ = wholeNumber(t.Label)
+	}
+}
+
+func wholeNumber(label string) (string, bool) {
+	whole, zeros, point := strings.Cut(label, ".")
+	if _, err := strconv.Atoi(whole); err != nil || point && strings.Trim(zeros, "0") != "" {
+		return "", false
+	}
+	return whole, true
+}
+
+// value returns the column's value as text: a string, or a number or boolean as JSON
+// writes it; and the key that it was found by.
+func (a askedColumn) value(f fields) (text, key string, err error) {
 	for _, want := range a.names() {
-		value, ok := object[want]
+		value, ok := f.Value(want)
 		switch {
 		case !ok:
 			continue
 		case value[0] == '"':
-			var text string
 			err := json.Unmarshal(value, &text)
-			return text, err
+			return text, want, err
 		case value[0] == '{', value[0] == '[', string(value) == "null":
-			return "", fmt.Errorf("%q holds %.20s, which is no %s; want a string", want, value, a.what)
+			return "", "", fmt.Errorf("%q holds %.20s, which is no %s; want a string", want, value, a.what)
 		}
-		return string(value), nil
+		return number(string(value)), want, nil
 	}
-	return "", fmt.Errorf("no %s: the object has none of the keys %q; name the key", a.what, a.names())
+	for _, want := range a.names() {
+		if cells, short := f.Short(want); short {
+			return "", "", &rows.Bad{Reason: "too few fields", Detail: fmt.Sprintf("%d fields, and the header has a column %q behind them", cells, want)}
+		}
+	}
+	if n, err := strconv.Atoi(a.column); err == nil && f.Table {
+		return "", "", fmt.Errorf("column %d is asked for, and the record has %d; columns are numbered from 1 on", n, len(f.Names()))
+	}
+	return "", "", &rows.Bad{Reason: "no " + a.what, Detail: fmt.Sprintf("no %s: the row has none of the keys %q, but %s; name the %s column (--map %s=KEY), or number the columns from 1 on if a table has no header", a.what, a.names(), f.keys(), a.what, a.what)}
+}
+
+// number writes a JSON number so that equal ones are equal texts; true and false
+// stay.
+func number(value string) string {
+	n, err := strconv.ParseFloat(value, 64)
+	if err != nil || n != float64(int64(n)) {
+		return value
+	}
+	return strconv.FormatInt(int64(n), 10)
 }
 
 // check refuses a text or label that is blank.
@@ -185,165 +200,33 @@ func (t Text) check(o TextOptions) error {
 	return nil
 }
 
-// decodeTable reads CSV or TSV.
-func decodeTable(r io.Reader, name string, o TextOptions) ([]Text, error) {
-	next := tsvRecords(r)
-	if o.Format == TextCSV {
-		next = csvRecords(r)
-	}
-	var texts []Text
-	var columns [2]int // of text and label
-	for first := true; ; first = false {
-		record, line, err := next()
-		if err == io.EOF {
-			return texts, nil
-		}
-		if err == nil && first {
-			record[0] = strings.TrimPrefix(record[0], "\ufeff")
-			var header bool
-			columns, header, err = findColumns(record, o)
-			if err == nil && header {
-				continue
-			}
-		}
-		for _, value := range record {
-			if err == nil {
-				err = checkUTF8([]byte(value))
-			}
-		}
-		t := Text{Line: line}
-		if most := max(columns[0], columns[1]); err == nil && most >= len(record) {
-			err = fmt.Errorf("%d fields, and column %d is asked for", len(record), most+1)
-		}
-		if err == nil {
-			t.Text = record[columns[0]]
-			if o.Labels {
-				t.Label = record[columns[1]]
-			}
-			err = t.check(o)
-		}
-		if err != nil {
-			return nil, artifact.Errorf(artifact.ErrUsage, "reading texts %s:%d: %w", name, line, err)
-		}
-		texts = append(texts, t)
-	}
-}
-
-// findColumns finds the columns of text and label, and tells whether the first
-// record names them.
-func findColumns(first []string, o TextOptions) (columns [2]int, header bool, err error) {
-	text, label := o.columns()
-	asked := []askedColumn{text}
-	if o.Labels {
-		asked = append(asked, label)
-	}
-	header = o.Header == "yes"
-	for i, a := range asked {
-		number, isNumber := a.number()
-		switch {
-		case isNumber && (number < 1 || number > len(first)):
-			return columns, false, fmt.Errorf("%s column %d of a file of %d columns; columns are numbered from 1 on", a.what, number, len(first))
-		case isNumber:
-			columns[i] = number - 1
-			continue
-		case o.Header == "no":
-			return columns, false, fmt.Errorf("without a header the %s column must be a number, 1 to %d", a.what, len(first))
-		}
-		header = true
-		if columns[i] = a.find(first); columns[i] < 0 {
-			return columns, false, fmt.Errorf("no %s: the first record is %q, which names none of %q; name the %s column, or number the columns from 1 on if the file has no header",
-				a.what, first, a.names(), a.what)
-		}
-	}
-	return columns, header, nil
-}
-
 // askedColumn is a column that is looked for.
 type askedColumn struct {
 	what, column string // column: name, number, or "" for the usual names
 	usual        []string
 }
 
-func (o TextOptions) columns() (text, label askedColumn) {
-	return askedColumn{"text", o.TextColumn, textNames}, askedColumn{"label", o.LabelColumn, labelNames}
+// columns are those of text and label: as they are named, else as the map has them,
+// else by the usual names.
+func (o TextOptions) columns(names map[string]string) (text, label askedColumn) {
+	text = askedColumn{"text", o.TextColumn, textNames}
+	label = askedColumn{"label", o.LabelColumn, labelNames}
+	for _, a := range []*askedColumn{&text, &label} {
+		if a.column == "" {
+			a.column = names[a.what]
+		}
+	}
+	return text, label
 }
 
-func (a askedColumn) number() (int, bool) {
-	n, err := strconv.Atoi(a.column)
-	return n, err == nil
+func (a askedColumn) isNumber() bool {
+	_, err := strconv.Atoi(a.column)
+	return err == nil
 }
 
 func (a askedColumn) names() []string {
 	if a.column != "" {
 		return []string{a.column}
 	}
-	return a.usual
-}
-
-// find returns the place of the first name that the header has, −1 for none.
-func (a askedColumn) find(header []string) int {
-	for _, want := range a.names() {
-		if at := slices.IndexFunc(header, func(name string) bool { return strings.EqualFold(strings.TrimSpace(name), want) }); at >= 0 {
-			return at
-		}
-	}
-	return -1
-}
-
-// csvRecords returns the records of a CSV file with the line that each begins at.
-func csvRecords(r io.Reader) func() ([]string, int, error) {
-	bounded := &recordReader{r: r}
-	c := csv.NewReader(bounded)
-	c.ReuseRecord = true
-	line := 0
-	return func() ([]string, int, error) {
-		bounded.taken = 0
-		record, err := c.Read()
-		var wrong *csv.ParseError
-		if errors.As(err, &wrong) {
-			return nil, wrong.Line, wrong.Err
-		}
-		if err != nil {
-			return nil, line + 1, err
-		}
-		line, _ = c.FieldPos(0)
-		return record, line, nil
-	}
-}
-
-// recordReader ends a record that grows beyond maxLine, so that a quote that is
-// never closed does not fill the memory.
-type recordReader struct {
-	r     io.Reader
-	taken int // bytes since the record began, at most a buffer too many
-}
-
-func (b *recordReader) Read(p []byte) (int, error) {
-	if b.taken > maxLine {
-		return 0, fmt.Errorf("the record is longer than %d bytes; is a quote not closed?", maxLine)
-	}
-	n, err := b.r.Read(p)
-	b.taken += n
-	return n, err
-}
-
-// tsvRecords returns the lines of a TSV file cut at their tabs.
-func tsvRecords(r io.Reader) func() ([]string, int, error) {
-	buffered := bufio.NewReaderSize(r, 64<<10)
-	number := 0
-	return func() ([]string, int, error) {
-		for {
-			line, err := readLine(buffered)
-			number++
-			if err != nil && err != io.EOF {
-				return nil, number, err
-			}
-			if line = bytes.TrimRight(line, "\r\n"); len(line) > 0 {
-				return strings.Split(string(line), "\t"), number, nil
-			}
-			if err == io.EOF {
-				return nil, number, io.EOF
-			}
-		}
-	}
+	return slices.Clone(a.usual)
 }

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/seed-b72bdb6c/alma/artifact"
+	"github.com/seed-b72bdb6c/alma/dataset"
 )
 
 // The ways to measure perplexity.
@@ -45,6 +46,8 @@ type Config struct {
 	Stride     int    `yaml:"stride" json:"stride" doc:"tokens from one window to the next; 0: half a window" min:"0"`
 	TextTokens int    `yaml:"text_tokens" json:"text_tokens" doc:"tokens of the text that are used, from its beginning; 0: all" min:"0"`
 
+	dataset.Reading `yaml:",inline"`
+
 	Slots int    `yaml:"slots" json:"slots" doc:"answers that are written at one time; they change none" min:"1"`
 	Seed  uint64 `yaml:"seed" json:"seed" doc:"of the choice of prompts, the sampling and the intervals"`
 
@@ -59,7 +62,7 @@ func (c *Config) InPrecision(precision string) { c.Precision = precision }
 func Defaults() Config {
 	return Config{
 		Temperatures: []float64{1, .7}, MaxTokens: 128, Prompts: 200, Samples: 8,
-		Rule: NoRule, Words: 40, Perplexity: Stride, Slots: 32,
+		Rule: NoRule, Words: 40, Perplexity: Stride, Slots: 32, Reading: dataset.DefaultReading(),
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"runtime/debug"
 	"slices"
 
 	"github.com/seed-b72bdb6c/alma/artifact"
@@ -40,8 +41,8 @@ var Stage = stage.Define(stage.Definition[Config]{
 	Check: func(_ context.Context, c Config, in stage.Inputs) error {
 		_, err := c.names(in["models"])
 		return errors.Join(err, checkInputs(in),
-			stage.CheckFiles(in, func(path string) error { _, err := dataset.ReadAsked(path); return err }, "prompts", "answers"),
-			stage.CheckFiles(in, func(path string) error { _, err := dataset.ReadRankings(path); return err }, "rankings"))
+			stage.CheckFiles(in, func(path string) error { _, err := dataset.ReadAsked(path, c.Reading); return err }, "prompts", "answers"),
+			stage.CheckFiles(in, func(path string) error { _, err := dataset.ReadRankings(path, c.Reading); return err }, "rankings"))
 	},
 	Run: func(ctx context.Context, w *stage.Work, c Config) error {
 		e, flops, err := Models(ctx, w.Environment, c, w.In)
@@ -55,7 +56,7 @@ var Stage = stage.Define(stage.Definition[Config]{
 		if err := artifact.WriteFile(w.Path(EvaluationFile), data); err != nil {
 			return err
 		}
-		w.Manifest.FLOPs, w.Manifest.Metrics, w.Manifest.Notes = float64(flops), e.Metrics(), e.Notes
+		w.Manifest.FLOPs, w.Manifest.Metrics, w.Manifest.Notes, w.Manifest.Rejected = float64(flops), e.Metrics(), e.Notes, e.Rejected
 		return nil
 	},
 	Estimate: estimate,
@@ -94,6 +95,7 @@ func Models(ctx context.Context, env stage.Environment, c Config, in stage.Input
 		if err := v.measure(ctx, i, folder); err != nil {
 			return e, 0, fmt.Errorf("measuring %s: %w", v.names[i], err)
 		}
+		debug.FreeOSMemory() // the next model is as large
 	}
 	err = v.compare(ctx)
 	if v.reward != nil {
@@ -131,6 +133,12 @@ func (v *evaluation) note(format string, args ...any) {
 	v.result.Notes = append(v.result.Notes, fmt.Sprintf(format, args...))
 }
 
+// record says what a file held.
+func (v *evaluation) record(a *dataset.Account) {
+	a.Record(v.env.Log, nil)
+	v.result.Rejected = append(v.result.Rejected, a.Rejected...)
+}
+
 // read reads what is not a model, and the names.
 func (v *evaluation) read() (err error) {
 	c, in := v.config, v.in
@@ -144,8 +152,13 @@ func (v *evaluation) read() (err error) {
 	}
 	if path := in.Path("rankings"); path == "" {
 		v.note("Without rankings there is no preference to foretell.")
-	} else if v.rankings, err = dataset.ReadRankings(path); err != nil {
-		return err
+	} else {
+		f, err := dataset.ReadRankings(path, c.Reading)
+		if err != nil {
+			return err
+		}
+		v.record(f.Account)
+		v.rankings = f.Rows
 	}
 	if in.Path("text") == "" {
 		v.note("Without a text there are no bits per byte and no perplexity.")
@@ -175,21 +188,36 @@ func (v *evaluation) read() (err error) {
 
 // readPrompts reads the prompts, with people's answers from both files, and draws.
 func (v *evaluation) readPrompts(path string) error {
-	all, err := dataset.ReadAsked(path)
+	prompts, err := dataset.ReadAsked(path, v.config.Reading)
 	if err != nil {
 		return err
 	}
-	all, repeated := answers.Distinct(all)
+	for _, folder := range v.in["models"] {
+		tok, err := file.LoadTokenizer(folder)
+		if err != nil {
+			return err
+		}
+		template, err := chat.For(tok)
+		if err != nil {
+			return err
+		}
+		if err := dataset.Renderable(template, prompts); err != nil {
+			return fmt.Errorf("%s: %w", folder, err)
+		}
+	}
+	v.record(prompts.Account)
+	all, repeated := answers.Distinct(prompts.Rows)
 	if repeated > 0 {
 		v.note("%s prompts are there twice and were asked once.", progress.Count(int64(repeated)))
 	}
 	if path := v.in.Path("answers"); path != "" {
-		people, err := dataset.ReadAsked(path)
+		people, err := dataset.ReadAsked(path, v.config.Reading)
 		if err != nil {
 			return err
 		}
+		v.record(people.Account)
 		reference := map[string]string{}
-		for _, a := range people {
+		for _, a := range people.Rows {
 			if key := answers.Key(a.Prompt); reference[key] == "" {
 				reference[key] = a.Reference
 			}
@@ -369,7 +397,7 @@ func (v *evaluation) divergence(ctx context.Context, s *subject, w *answers.Writ
 	long := 0
 	for j, place := range w.Kept {
 		tokens := written[place][at].Tokens
-		asked, err := v.first.template.RenderPrompt(w.Prompts[j].Messages, w.Prompts[j].Prefill)
+		asked, err := w.Prompts[j].Render(v.first.template)
 		if err != nil {
 			return nil, err
 		}
@@ -418,14 +446,14 @@ func (v *evaluation) foretell(ctx context.Context, s *subject) (*RankingsResult,
 	}
 	var examples []dataset.Example
 	for i, r := range v.rankings {
-		prompt, err := s.template.RenderPrompt(r.Prompt.Messages, r.Prompt.Prefill)
+		prompt, err := r.Prompt.Render(s.template)
 		if err != nil {
 			return nil, fmt.Errorf("rendering ranking %d: %w", i, err)
 		}
 		own := make([]dataset.Example, len(r.Completions))
 		fits := true
 		for k, text := range r.Completions {
-			ids, err := s.template.RenderAnswer(r.Prompt.Messages, r.Prompt.Prefill, text, r.EndedAt(k))
+			ids, err := r.Prompt.RenderAnswer(s.template, text, r.EndedAt(k))
 			if err != nil {
 				return nil, fmt.Errorf("rendering ranking %d: %w", i, err)
 			}

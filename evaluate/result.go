@@ -27,6 +27,8 @@ type Evaluation struct {
 	RewardRankings *RankingsResult `json:"reward_rankings,omitempty"`
 	Samples        []Sample        `json:"samples,omitempty"`
 	Notes          []string        `json:"notes,omitempty"` // what was left out, and why
+	// Rejected are rows of the inputs that could not be used.
+	Rejected []artifact.Rejected `json:"rejected,omitempty"`
 }
 
 // ModelResult is what was measured of one model. What could not be is nil.

@@ -38,6 +38,8 @@ type Config struct {
 	Noise   float64 `yaml:"noise" json:"noise" doc:"scale of the noise on the rule's numbers: two that differ by d keep their order with probability σ(d/noise)" min:"0"`
 	Seed    uint64  `yaml:"seed" json:"seed" doc:"of the noise"`
 
+	dataset.Reading `yaml:",inline"`
+
 	// Precision is that of the engine, empty for fp32; see train.OptimizerConfig.
 	Precision string `yaml:"-" json:"precision,omitempty"`
 }
@@ -46,7 +48,7 @@ type Config struct {
 func (c *Config) InPrecision(precision string) { c.Precision = precision }
 
 // Defaults rank by length, for want of anything better.
-func Defaults() Config { return Config{By: ByLength, Words: 40} }
+func Defaults() Config { return Config{By: ByLength, Words: 40, Reading: dataset.DefaultReading()} }
 
 // Stage is ranking by a rule as a stage.
 var Stage = stage.Define(stage.Definition[Config]{
@@ -63,7 +65,7 @@ var Stage = stage.Define(stage.Definition[Config]{
 		{Part: "validation", Path: ValidationFile, Kind: stage.Rankings, Doc: "the rankings of the validation answers, if there are any"},
 	},
 	Check: func(_ context.Context, c Config, in stage.Inputs) error {
-		return errors.Join(c.check(in), stage.CheckFiles(in, func(path string) error { _, err := dataset.ReadAnswers(path); return err }, "answers", "validation"))
+		return errors.Join(c.check(in), stage.CheckFiles(in, func(path string) error { _, err := dataset.ReadAnswers(path, c.Reading); return err }, "answers", "validation"))
 	},
 	Run: run,
 	Estimate: func(_ Config, in stage.Known) (stage.Estimate, error) {
@@ -121,10 +123,12 @@ func run(ctx context.Context, w *stage.Work, c Config) error {
 		if path == "" {
 			continue
 		}
-		answers, err := dataset.ReadAnswers(path)
+		file, err := dataset.ReadAnswers(path, c.Reading)
 		if err != nil {
 			return err
 		}
+		file.Record(w.Log, &w.Manifest)
+		answers := file.Rows
 		j, err := c.judge(ctx, rule, f.input, answers)
 		if err != nil {
 			return fmt.Errorf("judging %s: %w", path, err)

@@ -41,11 +41,11 @@ func rank(t *testing.T, c Config, in stage.Inputs) (string, *artifact.Manifest, 
 
 func rankings(t *testing.T, out, file string) []dataset.Ranking {
 	t.Helper()
-	list, err := dataset.ReadRankings(filepath.Join(out, file))
+	list, err := dataset.ReadRankings(filepath.Join(out, file), dataset.Reading{BadRows: dataset.Stop})
 	if err != nil {
 		t.Fatal(err)
 	}
-	return list
+	return list.Rows
 }
 
 const answers = `{"prompt":"A?","completions":["one two","one two three","a b c","one"],"ended":[true,true,true,true]}

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync"
 	"time"
+	"unicode"
 	"unicode/utf8"
 
 	"golang.org/x/term"
@@ -279,4 +280,15 @@ func (p *Progress) end() {
 		fmt.Fprintln(p.o.Out)
 		p.drawn = false
 	}
+}
+
+// Printable replaces the control characters in text that a model or a file brought
+// along: a terminal would obey them.
+func Printable(text string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) && r != '\n' && r != '\t' {
+			return unicode.ReplacementChar
+		}
+		return r
+	}, text)
 }

@@ -149,3 +149,9 @@ func TestResidentMemoryIsThatOfAProcess(t *testing.T) {
 		t.Errorf("%d bytes", got)
 	}
 }
+
+func TestPrintableTextHasNoControlCharacters(t *testing.T) {
+	if got := Printable("a\x1b[31mb\tc\n\x07"); got != "a\uFFFD[31mb\tc\n\uFFFD" {
+		t.Errorf("printable: %q", got)
+	}
+}

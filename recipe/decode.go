@@ -193,6 +193,7 @@ func (r *reader) section(node ast.Node, f *field) {
 			r.unknown(r.fail(at, join(f.key, name), ""), name, f)
 			continue
 		}
+		child = f.share(child, tokenText(entry.Value))
 		if line, twice := seen[name]; twice {
 			r.fail(at, child.key, fmt.Sprintf("set twice; the first time in line %d", line))
 			continue
@@ -327,7 +328,7 @@ func (r *reader) override(set string) {
 			fail(fmt.Sprintf("%s is a value (%s), not a section", child.key, child.limits.allowed(child.value.Type())))
 			return
 		default:
-			f = child
+			f = f.share(child, text)
 		}
 	}
 	if err := r.overrideValue(f, text); err != nil {

@@ -103,6 +103,16 @@ func (f *field) child(name string) *field {
 	return nil
 }
 
+// share is the field that a value is meant for: where an input is a number, as in
+// validation: 0.1, the share to hold out of another input.
+func (f *field) share(child *field, text string) *field {
+	share := f.child(child.name + "_share")
+	if _, err := strconv.ParseFloat(strings.TrimSpace(text), 64); err == nil && child.input && share != nil {
+		return share
+	}
+	return child
+}
+
 // childNames lists what may stand in a section of the file.
 func (f *field) childNames() []string {
 	var names []string

@@ -14,6 +14,7 @@ import (
 	"github.com/google/jsonschema-go/jsonschema"
 
 	"github.com/seed-b72bdb6c/alma/artifact"
+	"github.com/seed-b72bdb6c/alma/train/classify"
 	"github.com/seed-b72bdb6c/alma/train/ppo"
 	"github.com/seed-b72bdb6c/alma/train/pretrain"
 	"github.com/seed-b72bdb6c/alma/train/sft"
@@ -96,7 +97,7 @@ func TestFaultsOfARecipeAreShownWithLineCaretAndTheNearestName(t *testing.T) {
 		"no kind":        {"stages:\n  a: {base: m}\n", "reading recipe r.yaml:2:3: a: says not which kind of stage it is; add use:"},
 		"unknown key":    {"stages:\n  a: {use: sft, base: m, dialogues: d, epoch: 3}\n", "a.epoch: unknown key; did you mean a.epochs?"},
 		"unknown input":  {"stages:\n  a: {use: sft, bsae: m, dialogues: d}\n", "a.bsae: unknown key; did you mean a.base?"},
-		"missing input":  {"stages:\n  a: {use: sft, base: m}\n", "reading recipe r.yaml:2:3: a.dialogues: is missing: dialogues to learn, JSONL; give a stage that makes dialogues, or a path"},
+		"missing input":  {"stages:\n  a: {use: sft, base: m}\n", "reading recipe r.yaml:2:3: a.dialogues: is missing: dialogues to learn; give a stage that makes dialogues, or a path"},
 		"wrong artifact": {"stages:\n  a: {use: reward, base: m, rankings: r}\n  b: {use: sft, base: a, dialogues: d}\n", "reading recipe r.yaml:3:23: b.base: stage a (reward) makes a reward model, needs a language model"},
 		"unknown part": {"stages:\n  p: {use: pretrain, corpus: c, tokenizer: t}\n  b: {use: ppo, policy: p, prompts: q, text: p.txt, reward_command: x}\n",
 			"b.text: stage p (pretrain) has no part \"txt\"; did you mean p.text?"},
@@ -323,6 +324,23 @@ func numbers(v any) any {
 }
 
 // Every recipe of the repository is one, and one by the schema.
+func TestANumberForAnInputIsTheShareToHoldOut(t *testing.T) {
+	step, _, err := Single(classify.Stage, "", []string{"validation=0"})
+	if err != nil || step.Config.(*classify.Config).Validation != 0 || len(step.Inputs["validation"]) != 0 {
+		t.Errorf("%+v, %v", step, err)
+	}
+	r, err := Parse("r.yaml", []byte("stages:\n  a: {use: sft, base: m, dialogues: d, validation: 0.25}\n  b: {use: sft, base: m, dialogues: d, validation: held.jsonl}\n"), Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c := r.Step("a").Config.(*sft.Config); c.ValidationShare != .25 || len(r.Step("a").Inputs["validation"]) != 0 {
+		t.Errorf("%+v", c)
+	}
+	if paths := r.Step("b").Paths("validation"); len(paths) != 1 || paths[0] != "held.jsonl" {
+		t.Errorf("%v", paths)
+	}
+}
+
 func TestTheRecipesOfTheRepositoryAreRight(t *testing.T) {
 	paths, err := filepath.Glob("../recipes/*.yaml")
 	if err != nil || len(paths) < 5 {

@@ -219,3 +219,23 @@ func LastModel(folder string) string {
 	}
 	return last
 }
+
+// Rejected lists the rows that the complete stages of a run left out of what they read.
+func Rejected(folder string) ([]artifact.Rejected, error) {
+	saved, err := ReadSaved(folder)
+	if err != nil {
+		return nil, err
+	}
+	var all []artifact.Rejected
+	for _, s := range saved.Stages {
+		m, err := artifact.Open(filepath.Join(folder, s.Name), true)
+		if errors.Is(err, artifact.ErrNotFound) {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, m.Rejected...)
+	}
+	return all, nil
+}

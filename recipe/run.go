@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"time"
@@ -191,6 +192,9 @@ func (r *Recipe) Run(ctx context.Context, env stage.Environment, folder string, 
 		}
 		say("%s", lowerFirst(job.Stage.Does))
 		m, err := job.Run(ctx, env)
+		// What the stage held goes back before the next one asks for as much: without
+		// this the heap may grow to twice what one stage needs.
+		debug.FreeOSMemory()
 		if err != nil {
 			return fmt.Errorf("stage %s: %w", job.Name, err)
 		}

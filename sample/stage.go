@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 
 	"github.com/seed-b72bdb6c/alma/artifact"
+	"github.com/seed-b72bdb6c/alma/chat"
 	"github.com/seed-b72bdb6c/alma/dataset"
 	"github.com/seed-b72bdb6c/alma/generate"
 	"github.com/seed-b72bdb6c/alma/generate/answers"
@@ -34,6 +35,8 @@ type Config struct {
 	Slots       int     `yaml:"slots" json:"slots" doc:"answers that are written at one time; they change none" min:"1"`
 	Seed        uint64  `yaml:"seed" json:"seed" doc:"of the choice of prompts and of the sampling"`
 
+	dataset.Reading `yaml:",inline"`
+
 	// Precision is that of the engine, empty for fp32; see train.OptimizerConfig.
 	Precision string `yaml:"-" json:"precision,omitempty"`
 }
@@ -43,7 +46,7 @@ func (c *Config) InPrecision(precision string) { c.Precision = precision }
 
 // Defaults are four answers to each prompt, as InstructGPT's annotators had from 4 on.
 func Defaults() Config {
-	return Config{K: 4, Temperature: 1, TopP: 1, MaxTokens: 128, Slots: 32}
+	return Config{K: 4, Temperature: 1, TopP: 1, MaxTokens: 128, Slots: 32, Reading: dataset.DefaultReading()}
 }
 
 // Stage is sampling as a stage.
@@ -62,8 +65,8 @@ var Stage = stage.Define(stage.Definition[Config]{
 		}
 		return out
 	},
-	Check: func(_ context.Context, _ Config, in stage.Inputs) error {
-		return stage.CheckFiles(in, func(path string) error { _, err := dataset.ReadAsked(path); return err }, "prompts")
+	Check: func(_ context.Context, c Config, in stage.Inputs) error {
+		return stage.CheckFiles(in, func(path string) error { _, err := dataset.ReadAsked(path, c.Reading); return err }, "prompts")
 	},
 	Run: run,
 	Estimate: func(c Config, in stage.Known) (stage.Estimate, error) {
@@ -88,15 +91,23 @@ const assumedAnswer = .6
 
 func run(ctx context.Context, w *stage.Work, c Config) error {
 	path := w.In.Path("prompts")
-	all, err := dataset.ReadAsked(path)
+	all, err := dataset.ReadAsked(path, c.Reading)
 	if err != nil {
 		return err
 	}
-	asked, repeated := answers.Distinct(all)
 	m, tok, err := train.LoadModel(w.Engine, w.In.Path("model"))
 	if err != nil {
 		return err
 	}
+	template, err := chat.For(tok)
+	if err != nil {
+		return err
+	}
+	if err := dataset.Renderable(template, all); err != nil {
+		return err
+	}
+	all.Record(w.Log, &w.Manifest)
+	asked, repeated := answers.Distinct(all.Rows)
 	prompts := make([]dataset.Prompt, len(asked))
 	for i, a := range asked {
 		prompts[i] = a.Prompt
@@ -160,10 +171,11 @@ func describe(d stage.Done, c Config) (out stage.Description, err error) {
 	out.Notes = []string{fmt.Sprintf("%d answers to each of %s prompts, and to %s more that are held out; %.1f%% end by themselves, %.1f%% are empty. %s prompts left no room for %d tokens, %s were there twice.",
 		c.K, count("prompts"), count("validation"), 100*d.Metric("ended"), 100*d.Metric("empty"), count("no_room"), c.MaxTokens, count("repeated"))}
 	const shown = 5
-	list, err := dataset.ReadAnswers(filepath.Join(d.Folder, AnswersFile))
+	file, err := dataset.ReadAnswers(filepath.Join(d.Folder, AnswersFile), dataset.Reading{BadRows: dataset.Stop})
 	if err != nil {
 		return out, err
 	}
+	list := file.Rows
 	t := stage.Table{Title: "Some answers", Columns: []string{"Prompt"}, Note: "[…] marks an answer that was cut off."}
 	for k := range c.K {
 		t.Columns = append(t.Columns, fmt.Sprint("answer ", k+1))

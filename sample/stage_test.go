@@ -89,11 +89,11 @@ func read(t *testing.T, path string) (string, []dataset.Answers) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	list, err := dataset.ReadAnswers(path)
+	list, err := dataset.ReadAnswers(path, dataset.Reading{BadRows: dataset.Stop})
 	if err != nil {
 		t.Fatal(err)
 	}
-	return string(text), list
+	return string(text), list.Rows
 }
 
 func TestEveryPromptWithRoomIsAnsweredOnce(t *testing.T) {

@@ -173,7 +173,7 @@ func TestBadInputsOfRewardAndPPO(t *testing.T) {
 		code int
 		says string
 	}{
-		{"one answer to a prompt", rewards(a.sft, one), 4, "one.jsonl:2: one completion only"},
+		{"one answer to a prompt", rewards(a.sft, one, "--bad-rows", "stop"), 4, "one.jsonl:2: one completion only"},
 		{"half a pair", rewards(a.sft, half), 4, `half.jsonl:1: a pair needs both "chosen" and "rejected"`},
 		{"ties only", rewards(a.sft, ties), 4, "1 have ties only"},
 		{"no rankings", rewards(a.sft, empty), 4, "the file is empty"},

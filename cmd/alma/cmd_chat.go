@@ -9,7 +9,6 @@ import (
 	"os"
 	"strings"
 	"time"
-	"unicode"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
@@ -17,6 +16,7 @@ import (
 	"github.com/seed-b72bdb6c/alma/artifact"
 	"github.com/seed-b72bdb6c/alma/chat"
 	"github.com/seed-b72bdb6c/alma/generate"
+	"github.com/seed-b72bdb6c/alma/progress"
 	"github.com/seed-b72bdb6c/alma/tokenizer"
 )
 
@@ -102,7 +102,7 @@ func (c *call) chat(ctx context.Context, talk *conversation, terminal bool) erro
 		case text == "":
 			continue
 		default:
-			ended, err := talk.say(ctx, text, func(part string) { c.printf("%s", printable(part)) })
+			ended, err := talk.say(ctx, text, func(part string) { c.printf("%s", progress.Printable(part)) })
 			var full *conversationFull
 			if errors.As(err, &full) && terminal {
 				fmt.Fprintln(os.Stderr, err)
@@ -217,15 +217,4 @@ func (t *conversation) say(ctx context.Context, text string, part func(string)) 
 		t.messages = append(messages, chat.Message{Role: chat.Assistant, Content: answer.String()})
 	}
 	return completion.Ended, nil
-}
-
-// printable replaces the control characters in text that a model or a file
-// brought along: a terminal would obey them.
-func printable(text string) string {
-	return strings.Map(func(r rune) rune {
-		if unicode.IsControl(r) && r != '\n' && r != '\t' {
-			return unicode.ReplacementChar
-		}
-		return r
-	}, text)
 }

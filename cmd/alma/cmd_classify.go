@@ -3,12 +3,12 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 
 	"github.com/spf13/cobra"
 
-	"github.com/seed-b72bdb6c/alma/artifact"
 	"github.com/seed-b72bdb6c/alma/dataset"
 	"github.com/seed-b72bdb6c/alma/stage"
 	"github.com/seed-b72bdb6c/alma/stats"
@@ -31,7 +31,7 @@ are the classes.`,
 
 // textFlags are the flags that say how a file of texts is read.
 func textFlags(cmd *cobra.Command, o *dataset.TextOptions) {
-	cmd.Flags().StringVar((*string)(&o.Format), "format", "", "of the texts: jsonl, csv, tsv, lines; by default what the file's name says")
+	readingFlags(cmd, &o.Reading, dataset.Stop)
 	cmd.Flags().StringVar(&o.Header, "header", "auto", "whether a table's first record names the columns: auto, yes, no")
 	cmd.Flags().StringVar(&o.TextColumn, "text-column", "", "key, column or number of the text; by default the usual names")
 }
@@ -41,6 +41,7 @@ type classified struct {
 	name          string // of the file, in errors
 	labels        []string
 	texts         []dataset.Text
+	account       *dataset.Account
 	probabilities [][]float64 // [N][K]
 	cut           int         // texts that were longer than context
 	context       int
@@ -52,7 +53,7 @@ const classifyRows = 8
 
 // classify names the classes of the texts of a file, or of standard input.
 func (c *call) classify(ctx context.Context, folder string, files []string, o dataset.TextOptions) (*classified, error) {
-	name, texts, err := readTextsOrInput(files, o)
+	f, err := readTextsOrInput(files, o)
 	if err != nil {
 		return nil, err
 	}
@@ -65,7 +66,7 @@ func (c *call) classify(ctx context.Context, folder string, files []string, o da
 	if err != nil {
 		return nil, err
 	}
-	ids, cut, err := encodeTexts(tok, name, texts, m.Context)
+	ids, cut, err := encodeTexts(tok, f, m.Context)
 	if err != nil {
 		return nil, err
 	}
@@ -74,23 +75,23 @@ func (c *call) classify(ctx context.Context, folder string, files []string, o da
 		return nil, err
 	}
 	probabilities, err := classifier.Probabilities(ctx, ids)
-	return &classified{name, m.Labels, texts, probabilities, cut, m.Context}, err
+	return &classified{f.Path, m.Labels, f.Rows, f.Account, probabilities, cut, m.Context}, err
 }
 
 // encodeTexts makes tokens of texts, at most limit of each, and counts those that
 // were cut.
-func encodeTexts(tok *tokenizer.Tokenizer, file string, texts []dataset.Text, limit int) (ids [][]int32, cut int, err error) {
-	ids = make([][]int32, len(texts))
-	for i, t := range texts {
-		var short bool
-		if ids[i], short, err = dataset.EncodeText(tok, t.Text, limit); err != nil {
-			return nil, 0, artifact.Errorf(artifact.ErrUsage, "reading texts %s:%d: %w", file, t.Line, err)
+func encodeTexts(tok *tokenizer.Tokenizer, f *dataset.File[dataset.Text], limit int) (ids [][]int32, cut int, err error) {
+	err = f.Keep(func(_ int, t dataset.Text) error {
+		one, short, err := dataset.EncodeText(tok, t.Text, limit)
+		if err != nil {
+			return err
 		}
-		if short {
+		if ids = append(ids, one); short {
 			cut++
 		}
-	}
-	return ids, cut, nil
+		return nil
+	})
+	return ids, cut, err
 }
 
 // warnCut says on standard error how many texts were cut, if any were.
@@ -135,7 +136,7 @@ JSON Lines unless --format says otherwise.`,
 				}
 			}
 			warnCut(p.cut, len(p.texts), p.context)
-			return nil
+			return told(p.account)
 		},
 	}
 	textFlags(cmd, &o)
@@ -165,14 +166,14 @@ F1 of each class, the confusion matrix, and whether its probabilities are kept
 			}
 			measures := stats.Classify(p.labels, p.probabilities, truth)
 			if c.json {
-				return c.printJSON(measures)
+				return errors.Join(c.printJSON(measures), told(p.account))
 			}
 			c.printf("accuracy           %v\nmacro-F1           %.3f\n−log likelihood    %.3f nats a text\ncalibration error  %.3f\n(%d texts, %d cut at the model's context)\n",
 				measures.Accuracy, measures.MacroF1, measures.NLL, measures.ECE, measures.N, p.cut)
 			for _, table := range classify.Tables(&measures) {
 				c.printTable(table)
 			}
-			return nil
+			return told(p.account)
 		},
 	}
 	textFlags(cmd, &o)

@@ -71,7 +71,7 @@ func (c *call) printDocuments(path string, n int) error {
 			if len(text) > shown {
 				text, dots = text[:shown], " …"
 			}
-			c.printf("\n--- %s (%s bytes)\n%s%s\n", doc.ID, progress.Count(int64(len(doc.Text))), printable(text), dots)
+			c.printf("\n--- %s (%s bytes)\n%s%s\n", doc.ID, progress.Count(int64(len(doc.Text))), progress.Printable(text), dots)
 		}
 		if n--; n == 0 {
 			break

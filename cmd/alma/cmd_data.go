@@ -1,8 +1,10 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"maps"
+	"os"
 	"slices"
 	"strings"
 
@@ -27,20 +29,10 @@ func newDataCommand(c *call) *cobra.Command {
 	return cmd
 }
 
-// What a file of data can be read as.
-const (
-	asDialogues = "dialogues"
-	asPrompts   = "prompts"
-	asRankings  = "rankings"
-	asAnswers   = "answers"
-	asTexts     = "texts"
-	asShards    = "shards"
-)
-
 // dataSource is a file of data and the model that will see it.
 type dataSource struct {
 	path    string
-	as      string
+	as      dataset.Kind
 	guessed bool
 	model   string
 	context int // tokens of an entry
@@ -48,23 +40,24 @@ type dataSource struct {
 }
 
 // flags are those of both verbs; kinds are what the file can be read as.
-func (d *dataSource) flags(cmd *cobra.Command, kinds ...string) {
+func (d *dataSource) flags(cmd *cobra.Command, kinds ...dataset.Kind) {
 	cmd.Flags().StringVar(&d.model, "model", "", "`DIR` of the model that will see the data; its tokenizer and chat form are used")
-	cmd.Flags().StringVar(&d.as, "as", "", "what the file holds: "+strings.Join(kinds, ", ")+"; by default what its beginning looks like")
+	cmd.Flags().StringVar((*string)(&d.as), "as", "", "what the file holds: "+names(kinds)+"; by default what its beginning looks like")
 	cmd.Flags().IntVar(&d.context, "context", 0, "tokens that an entry may have; 0: the model's context")
+	readingFlags(cmd, &d.texts.Reading, dataset.Skip)
 	cmd.Flags().StringVar(&d.texts.TextColumn, "text-column", "", "key, column or number of the text; by default the usual names")
 	cmd.Flags().StringVar(&d.texts.LabelColumn, "label-column", "", "key, column or number of the label; by default the usual names")
 }
 
 // open finds out what the file holds and opens the model's tokenizer and template.
-func (d *dataSource) open(cmd *cobra.Command, path string, kinds ...string) (*tokenizer.Tokenizer, *chat.Template, error) {
+func (d *dataSource) open(cmd *cobra.Command, path string, kinds ...dataset.Kind) (*tokenizer.Tokenizer, *chat.Template, error) {
 	if err := required(cmd, "model"); err != nil {
 		return nil, nil, err
 	}
 	d.path = path
 	if d.as == "" {
 		var err error
-		if d.as, err = guessData(path); err != nil {
+		if d.as, err = dataset.Guess(path, d.texts.Reading); err != nil {
 			return nil, nil, err
 		}
 		d.guessed = true
@@ -74,7 +67,7 @@ func (d *dataSource) open(cmd *cobra.Command, path string, kinds ...string) (*to
 		if d.guessed {
 			hint = "that is what its beginning looks like; " + hint
 		}
-		return nil, nil, artifact.Errorf(artifact.ErrUsage, "reading %s as %s: this verb reads %s; %s", path, d.as, strings.Join(kinds, ", "), hint)
+		return nil, nil, artifact.Errorf(artifact.ErrUsage, "reading %s as %s: this verb reads %s; %s", path, d.as, names(kinds), hint)
 	}
 	config, err := file.ReadConfig(d.model)
 	if err != nil {
@@ -92,7 +85,7 @@ func (d *dataSource) open(cmd *cobra.Command, path string, kinds ...string) (*to
 	case d.context > config.Context:
 		return nil, nil, artifact.Errorf(artifact.ErrUsage, "reading %s: --context %d is longer than the model's, which is %d", path, d.context, config.Context)
 	}
-	if d.as == asTexts || d.as == asShards {
+	if d.as == dataset.Texts || d.as == dataset.ShardsKind {
 		return tok, nil, nil
 	}
 	template, err := chat.For(tok)
@@ -102,7 +95,45 @@ func (d *dataSource) open(cmd *cobra.Command, path string, kinds ...string) (*to
 	return tok, template, nil
 }
 
-var checkedKinds = []string{asDialogues, asPrompts, asRankings, asTexts}
+// names lists kinds for people.
+func names(kinds []dataset.Kind) string {
+	list := make([]string, len(kinds))
+	for i, k := range kinds {
+		list[i] = string(k)
+	}
+	return strings.Join(list, ", ")
+}
+
+// readingFlags are the flags that say how a file of rows is read.
+func readingFlags(cmd *cobra.Command, r *dataset.Reading, bad dataset.BadRows) {
+	cmd.Flags().StringVar((*string)(&r.BadRows), "bad-rows", string(bad), "a row that cannot be used: skip it and tell, or stop")
+	cmd.Flags().StringVar(&r.Format, "format", "", "jsonl, csv, tsv, lines or parquet; by default by content and name")
+	cmd.Flags().StringVar(&r.Map, "map", "", "other names of keys and columns, as `text=body,label=stars`")
+}
+
+// told shows what a file of rows held, on the error output, and is an
+// artifact.ErrSomeRejected where some of it was left out.
+func told(a *dataset.Account) error {
+	a.Record(&progress.Log{Progress: progress.New(os.Stderr)}, nil)
+	return leftOut(a.Rejected)
+}
+
+// leftOut is an artifact.ErrSomeRejected for rows that were left out, nil for none.
+func leftOut(rejected []artifact.Rejected) error {
+	n, files := 0, []string{}
+	for _, r := range rejected {
+		n += r.N
+		if !slices.Contains(files, r.File) {
+			files = append(files, r.File)
+		}
+	}
+	if n == 0 {
+		return nil
+	}
+	return artifact.Errorf(artifact.ErrSomeRejected, "done, and %s rows of %s were left out, as the warnings tell; mend them, or stop at the first with bad_rows: stop", progress.Count(int64(n)), strings.Join(files, ", "))
+}
+
+var checkedKinds = []dataset.Kind{dataset.Dialogues, dataset.Prompts, dataset.RankingKind, dataset.Texts}
 
 func newDataCheckCommand(c *call) *cobra.Command {
 	var d dataSource
@@ -122,7 +153,8 @@ twice. Nothing is trained and nothing written.
              completion, or all together in --rows packed rows, do not fit
   texts      as alma classify: what is too long is cut
 
-A line that cannot be read ends the check with exit code 4 and the line's number.`,
+Rows that cannot be read are counted by reason, with their lines, and the exit code
+is then 3; more than 5 % of them, or --bad-rows stop, end the check with exit code 4.`,
 		Example: examples(
 			"alma data check dialogues.jsonl --model base",
 			"alma data check prompts.jsonl --model model --as prompts --max-tokens 64",
@@ -139,13 +171,13 @@ A line that cannot be read ends the check with exit code 4 and the line's number
 			}
 			var report dataset.CheckReport
 			switch d.as {
-			case asDialogues:
-				report, err = dataset.CheckDialogues(template, d.path, d.context)
-			case asPrompts:
-				report, err = dataset.CheckPrompts(template, d.path, d.context, room)
-			case asRankings:
-				report, err = dataset.CheckRankings(template, d.path, rows, d.context)
-			case asTexts:
+			case dataset.Dialogues:
+				report, err = dataset.CheckDialogues(template, d.path, d.texts.Reading, d.context)
+			case dataset.Prompts:
+				report, err = dataset.CheckPrompts(template, d.path, d.texts.Reading, d.context, room)
+			case dataset.RankingKind:
+				report, err = dataset.CheckRankings(template, d.path, d.texts.Reading, rows, d.context)
+			case dataset.Texts:
 				d.texts.Labels = labels || d.texts.LabelColumn != ""
 				report, err = dataset.CheckTexts(tok, d.path, d.texts, d.context)
 			}
@@ -153,10 +185,11 @@ A line that cannot be read ends the check with exit code 4 and the line's number
 				return err
 			}
 			if c.json {
-				return c.printJSON(report)
+				err = c.printJSON(report)
+			} else {
+				c.printDataCheck(d, report)
 			}
-			c.printDataCheck(d, report)
-			return nil
+			return errors.Join(err, leftOut(report.Bad))
 		},
 	}
 	d.flags(cmd, checkedKinds...)
@@ -175,7 +208,14 @@ func (c *call) printDataCheck(d dataSource, r dataset.CheckReport) {
 		how = ", by its beginning"
 	}
 	c.printf("%s: %s%s\n", d.path, r.As, how)
+	c.printf("found     %s\n", r.Read)
 	c.printf("read      %s\nkept      %s\n", count(r.Entries), count(r.Kept))
+	for _, bad := range r.Bad {
+		c.printf("bad rows  %s: %s\n", count(bad.N), progress.Printable(bad.Reason))
+		for _, line := range bad.First {
+			c.printf("          %s\n", progress.Printable(line))
+		}
+	}
 	for _, drop := range r.Dropped {
 		c.printf("left out  %s: %s (the first is number %s)\n", count(drop.N), drop.Reason, count(drop.First))
 	}
@@ -186,18 +226,18 @@ func (c *call) printDataCheck(d dataSource, r dataset.CheckReport) {
 		c.printf("twice     %s are there before\n", count(r.Repeated))
 	}
 	c.printf("tokens    %s", progress.Count(r.Tokens))
-	if r.As == asDialogues {
+	if r.As == string(dataset.Dialogues) {
 		c.printf(", of which %s count in the loss", progress.Count(r.Learned))
 	}
 	c.printf("\nlengths   median %s, 90 %% within %s, 99 %% within %s, longest %s (number %s); the limit is %s\n",
 		count(r.Lengths.Median), count(r.Lengths.P90), count(r.Lengths.P99), count(r.Lengths.Longest), count(r.Lengths.LongestAt), count(r.Limit))
-	if r.As == asRankings {
+	if r.As == string(dataset.RankingKind) {
 		c.printf("pairs     %s\n", count(r.Pairs))
 		if len(r.Annotators) > 0 {
-			c.printf("ranked by %s\n", printable(strings.Join(r.Annotators, ", ")))
+			c.printf("ranked by %s\n", progress.Printable(strings.Join(r.Annotators, ", ")))
 		}
 	}
 	for _, label := range slices.Sorted(maps.Keys(r.Labels)) {
-		c.printf("label     %s: %s\n", printable(label), count(r.Labels[label]))
+		c.printf("label     %s: %s\n", progress.Printable(label), count(r.Labels[label]))
 	}
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/seed-b72bdb6c/alma/dataset"
 	"github.com/seed-b72bdb6c/alma/embed"
+	"github.com/seed-b72bdb6c/alma/rows"
 )
 
 // embedRows is how many packed rows are embedded at one time, embedTexts how many
@@ -40,7 +41,7 @@ Standard input is JSON Lines unless --format says otherwise.`,
 		Example: examples("alma embed minilm texts.jsonl > vectors.jsonl", "alma embed encoder words.txt --pooling cls", "echo 'some text' | alma embed minilm --format lines"),
 		Args:    arguments(1, 2),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			file, texts, err := readTextsOrInput(args[1:], o)
+			texts, err := readTextsOrInput(args[1:], o)
 			if err != nil {
 				return err
 			}
@@ -65,7 +66,7 @@ Standard input is JSON Lines unless --format says otherwise.`,
 			if err != nil {
 				return err
 			}
-			ids, cut, err := encodeTexts(tok, file, texts, given.Context)
+			ids, cut, err := encodeTexts(tok, texts, given.Context)
 			if err != nil {
 				return err
 			}
@@ -79,14 +80,14 @@ Standard input is JSON Lines unless --format says otherwise.`,
 					line := struct {
 						ID     json.RawMessage `json:"id,omitempty"`
 						Vector []float32       `json:"vector"`
-					}{texts[at+i].ID, vector}
+					}{texts.Rows[at+i].ID, vector}
 					if err := c.printJSON(line); err != nil {
 						return err
 					}
 				}
 			}
 			warnCut(cut, len(ids), given.Context)
-			return nil
+			return told(texts.Account)
 		},
 	}
 	textFlags(cmd, &o)
@@ -99,15 +100,12 @@ Standard input is JSON Lines unless --format says otherwise.`,
 
 // readTextsOrInput reads the file that may be the only argument, else standard
 // input.
-func readTextsOrInput(args []string, o dataset.TextOptions) (file string, texts []dataset.Text, err error) {
+func readTextsOrInput(args []string, o dataset.TextOptions) (*dataset.File[dataset.Text], error) {
 	if len(args) > 0 && args[0] != "-" {
-		texts, err = dataset.ReadTexts(args[0], o)
-		return args[0], texts, err
+		return dataset.ReadTexts(args[0], o)
 	}
 	if o.Format == "" {
-		o.Format = dataset.TextJSONL
+		o.Format = string(rows.JSONL)
 	}
-	const name = "standard input"
-	texts, err = dataset.DecodeTexts(os.Stdin, name, o)
-	return name, texts, err
+	return dataset.DecodeTexts(os.Stdin, "standard input", o)
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"slices"
@@ -83,10 +84,10 @@ With --out the folder receives evaluation.json; without, the figures are only sh
 				return err
 			}
 			if c.json {
-				return c.printJSON(e)
+				return errors.Join(c.printJSON(e), leftOut(e.Rejected))
 			}
 			c.printEvaluation(e)
-			return nil
+			return leftOut(e.Rejected)
 		},
 	}
 	for _, input := range evaluate.Stage.Inputs {
@@ -143,14 +144,14 @@ func (c *call) printEvaluation(e evaluate.Evaluation) {
 		}
 	}
 	for _, s := range e.Samples {
-		c.printf("\n> %s\n", strings.ReplaceAll(printable(s.Prompt), "\n", "\n> "))
+		c.printf("\n> %s\n", strings.ReplaceAll(progress.Printable(s.Prompt), "\n", "\n> "))
 		width := len(evaluate.People)
 		for _, a := range s.Answers {
 			width = max(width, len([]rune(answerer(a))))
 		}
 		show := func(who, text string) {
 			indent := "\n" + strings.Repeat(" ", width+4)
-			c.printf("  %-*s  %s\n", width, who, strings.ReplaceAll(printable(strings.TrimSpace(text)), "\n", indent))
+			c.printf("  %-*s  %s\n", width, who, strings.ReplaceAll(progress.Printable(strings.TrimSpace(text)), "\n", indent))
 		}
 		if s.Reference != "" {
 			show(evaluate.People, s.Prefill+s.Reference)

@@ -2,11 +2,11 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/spf13/cobra"
 
-	"github.com/seed-b72bdb6c/alma/artifact"
 	"github.com/seed-b72bdb6c/alma/chat"
 	"github.com/seed-b72bdb6c/alma/dataset"
 	"github.com/seed-b72bdb6c/alma/train/preference"
@@ -14,6 +14,7 @@ import (
 )
 
 func newRewardScoreCommand(c *call) *cobra.Command {
+	var how dataset.Reading
 	cmd := &cobra.Command{
 		Use:   "score MODEL FILE",
 		Short: "Write the reward of each completion of a file",
@@ -31,7 +32,7 @@ each line holds the prompt and the completion beside the reward.`,
 			"alma reward score reward answers.jsonl --json > scored.jsonl"),
 		Args: arguments(2, 2),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			completions, err := dataset.ReadCompletions(args[1])
+			file, err := dataset.ReadCompletions(args[1], how)
 			if err != nil {
 				return err
 			}
@@ -52,18 +53,24 @@ each line holds the prompt and the completion beside the reward.`,
 			if err != nil {
 				return err
 			}
-			texts := make([][]int32, len(completions))
-			for i, x := range completions {
-				if texts[i], err = reward.Render(template, x.Prompt, x.Text, x.Ended); err != nil {
-					return err
+			var texts [][]int32
+			err = file.Keep(func(_ int, x dataset.Completion) error {
+				ids, err := reward.Render(template, x.Prompt, x.Text, x.Ended)
+				if err == nil && len(ids) > m.Context {
+					err = fmt.Errorf("a completion takes %d tokens with its prompt, more than the model's context of %d; shorten it, or leave it out", len(ids), m.Context)
 				}
-				if n := len(texts[i]); n > m.Context {
-					return artifact.Errorf(artifact.ErrUsage, "scoring %s: completion %d takes %d tokens with its prompt, more than the model's context of %d; shorten it, or leave it out", args[1], i+1, n, m.Context)
+				if err == nil {
+					texts = append(texts, ids)
 				}
+				return err
+			})
+			if err != nil {
+				return err
 			}
-			return c.score(cmd.Context(), scorer, completions, texts)
+			return errors.Join(c.score(cmd.Context(), scorer, file.Rows, texts), told(file.Account))
 		},
 	}
+	readingFlags(cmd, &how, dataset.Stop)
 	c.engineFlags(cmd)
 	c.jsonFlag(cmd)
 	return cmd

@@ -180,5 +180,9 @@ func (c *call) report(out string) error {
 	if met < len(outcomes) {
 		return artifact.Errorf(artifact.ErrCheckNotMet, "holding the run against its thresholds: %d of %d are missed", len(outcomes)-met, len(outcomes))
 	}
-	return nil
+	rejected, err := recipe.Rejected(out)
+	if err != nil {
+		return err
+	}
+	return leftOut(rejected)
 }

@@ -19,6 +19,7 @@ import (
 const sampleSlots = 32
 
 func newSampleCommand(c *call) *cobra.Command {
+	var how dataset.Reading
 	var s generate.Sampling
 	var text, prefill, file string
 	var k int
@@ -52,7 +53,7 @@ and it is a line of a rankings file.`,
 			if err := s.Validate(); err != nil {
 				return err
 			}
-			var prompts []dataset.Prompt
+			var f *dataset.File[dataset.Prompt]
 			var err error
 			switch given := cmd.Flags().Changed; {
 			case given("prompt") == given("prompts"):
@@ -62,14 +63,15 @@ and it is a line of a rankings file.`,
 			case plain && given("prefill"):
 				return artifact.Errorf(artifact.ErrUsage, "sampling: --plain has no turns that --prefill could begin; put the text into --prompt")
 			case given("prompts"):
-				if prompts, err = dataset.ReadPrompts(file); err != nil {
+				if f, err = dataset.ReadPrompts(file, how); err != nil {
 					return err
 				}
 			default:
-				prompts = []dataset.Prompt{dataset.UserPrompt(text, prefill)}
-				if err := prompts[0].Check(); err != nil {
+				one := dataset.UserPrompt(text, prefill)
+				if err := one.Check(); err != nil {
 					return artifact.Mark(artifact.ErrUsage, fmt.Errorf("sampling: %w", err))
 				}
+				f = &dataset.File[dataset.Prompt]{Rows: []dataset.Prompt{one}, Lines: []int{1}, Account: dataset.Given("prompts", "--prompt")}
 			}
 			engine, err := c.newEngine()
 			if err != nil {
@@ -88,18 +90,22 @@ and it is a line of a rankings file.`,
 			}
 			var requests []generate.Request
 			longest := 0
-			for i, p := range prompts {
+			err = f.Keep(func(_ int, p dataset.Prompt) error {
 				ids, err := promptTokens(t, template, p)
 				if err != nil {
-					return artifact.Mark(artifact.ErrUsage, fmt.Errorf("sampling: prompt %d: %w", i+1, err))
+					return err
 				}
 				if len(ids) >= m.Context {
-					return artifact.Errorf(artifact.ErrUsage, "sampling: prompt %d has %d tokens, and the model's context of %d leaves no room for an answer; shorten the prompt", i+1, len(ids), m.Context)
+					return fmt.Errorf("the prompt has %d tokens, and the model's context of %d leaves no room for an answer; shorten the prompt", len(ids), m.Context)
 				}
 				longest = max(longest, len(ids))
 				for sample := range k {
 					requests = append(requests, generate.Request{Prompt: ids, Sample: sample})
 				}
+				return nil
+			})
+			if err != nil {
+				return err
 			}
 			s.Stop = chat.Ends(t, template, m.EndTokens()...)
 			s.Banned = chat.Banned(t, template, s.Stop)
@@ -107,12 +113,16 @@ and it is a line of a rankings file.`,
 			if err != nil {
 				return err
 			}
-			return c.sample(cmd, g, t, prompts, requests, s)
+			if err := c.sample(cmd, g, t, f.Rows, requests, s); err != nil || !cmd.Flags().Changed("prompts") {
+				return err
+			}
+			return told(f.Account)
 		},
 	}
 	cmd.Flags().StringVarP(&text, "prompt", "p", "", "`TEXT` of the prompt")
 	cmd.Flags().StringVar(&prefill, "prefill", "", "`TEXT` that the answer begins with")
-	cmd.Flags().StringVar(&file, "prompts", "", "JSONL `FILE` of prompts")
+	cmd.Flags().StringVar(&file, "prompts", "", "`FILE` of prompts")
+	readingFlags(cmd, &how, dataset.Skip)
 	cmd.Flags().BoolVar(&plain, "plain", false, "continue the text of --prompt instead of answering it")
 	cmd.Flags().IntVarP(&k, "samples", "n", 1, "completions of each prompt")
 	c.samplingFlags(cmd, &s, 1, 128)
@@ -134,7 +144,7 @@ func promptTokens(t *tokenizer.Tokenizer, template *chat.Template, p dataset.Pro
 	if template == nil {
 		return t.Encode(p.Text()), nil
 	}
-	return template.RenderPrompt(p.Messages, p.Prefill)
+	return p.Render(template)
 }
 
 // sample runs the requests, K for each prompt, and prints the prompts in
@@ -175,13 +185,13 @@ func (c *call) printSample(line dataset.Answers) error {
 	if c.json {
 		return c.printJSON(line)
 	}
-	c.printf("> %s\n", strings.ReplaceAll(printable(line.Prompt.Text()), "\n", "\n> "))
+	c.printf("> %s\n", strings.ReplaceAll(progress.Printable(line.Prompt.Text()), "\n", "\n> "))
 	for i, text := range line.Completions {
 		cut := ""
 		if !line.Ended[i] {
 			cut = " […]"
 		}
-		c.printf("%s%s%s\n\n", printable(line.Prompt.Prefill), printable(text), cut)
+		c.printf("%s%s%s\n\n", progress.Printable(line.Prompt.Prefill), progress.Printable(text), cut)
 	}
 	return nil
 }

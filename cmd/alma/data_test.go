@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/seed-b72bdb6c/alma/artifact"
 	"github.com/seed-b72bdb6c/alma/dataset"
 	"github.com/seed-b72bdb6c/alma/model/file"
 )
@@ -40,7 +41,11 @@ func TestDialoguesAreShownWithWhatCounts(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var e shownEntry
+	var e struct {
+		Number, Fits int
+		Tokens       []int32
+		Trained      []bool
+	}
 	if err := json.Unmarshal([]byte(succeed(t, "data", "show", path, "--model", f.base, "-n", "1", "--from", "4", "--json")), &e); err != nil {
 		t.Fatal(err)
 	}
@@ -112,7 +117,7 @@ func TestDataIsCheckedBeforeAnythingIsTrained(t *testing.T) {
 	}
 	bad := write(t, filepath.Join(t.TempDir(), "bad.jsonl"), `{"messages":[{"role":"user","content":"A"},{"role":"assistant","content":"B"}]}`+"\n{}\n")
 	for _, tt := range []struct{ args, says string }{
-		{bad + " --model " + a.base, "bad.jsonl:2: "},
+		{bad + " --model " + a.base + " --bad-rows stop", "bad.jsonl:2: "},
 		{a.prompts + " --model " + a.base + " --as rankings", "prompts.jsonl:1: "},
 		{a.prompts + " --model " + a.base + " --as shards", "this verb reads dialogues, prompts, rankings, texts"},
 		{a.prompts + " --model " + a.base + " --context 65", "longer than the model's, which is 64"},
@@ -127,5 +132,56 @@ func TestDataIsCheckedBeforeAnythingIsTrained(t *testing.T) {
 	}
 	if o := alma(t, "data", "check", "none.jsonl", "--model", a.base); o.code != 10 {
 		t.Errorf("exit code %d: %s", o.code, o.stderr)
+	}
+}
+
+func TestABadRowIsLeftOutToldAndRecorded(t *testing.T) {
+	a := alignedFixture(t)
+	good := strings.Repeat(`{"messages":[{"role":"user","content":"Name a colour."},{"role":"assistant","content":"Blue."}]}`+"\n", 30)
+	path := write(t, filepath.Join(t.TempDir(), "d.jsonl"), good+`{"messages":[{"role":"user","content":"A"}]}`+"\n"+good)
+	out := filepath.Join(t.TempDir(), "sft")
+	args := []string{"sft", "--base", a.base, "--dialogues", path, "--out", out, "--set", "epochs=1"}
+	o := alma(t, args...)
+	for _, want := range []string{"d.jsonl: 61 rows of dialogues (JSON Lines: messages)", "1 of 61 rows left out: no message has the role \"assistant\"", "first: line 31: ", "done, and 1 rows of " + path} {
+		if !strings.Contains(o.stderr, want) {
+			t.Errorf("%q is missing in\n%s", want, o.stderr)
+		}
+	}
+	m, err := artifact.Open(out, true)
+	if o.code != 3 || err != nil || len(m.Rejected) != 1 || m.Rejected[0].N != 1 || m.Rejected[0].Rows != 61 || m.Metrics["dialogues"] != 60 {
+		t.Errorf("exit code %d, manifest %+v (%v)", o.code, m, err)
+	}
+	// Given again nothing is done, and it is still told.
+	if o := alma(t, args...); o.code != 3 || !strings.Contains(o.stderr, "unchanged") {
+		t.Errorf("given again: exit code %d\n%s", o.code, o.stderr)
+	}
+	if o := alma(t, append(args, "--out", out+"2", "--bad-rows", "stop")...); o.code != 4 || !strings.Contains(o.stderr, "d.jsonl:31: ") {
+		t.Errorf("stop: exit code %d\n%s", o.code, o.stderr)
+	}
+	recipe := write(t, filepath.Join(t.TempDir(), "r.yaml"), fmt.Sprintf("name: r\nstages:\n  sft: {use: sft, base: %s, dialogues: %s, epochs: 1}\n", a.base, path))
+	if o := alma(t, "run", recipe, "--out", filepath.Join(t.TempDir(), "run")); o.code != 3 || !strings.Contains(o.stderr, "were left out") {
+		t.Errorf("a run: exit code %d\n%s", o.code, o.stderr)
+	}
+	// What is written a line for each row stops, so that lines do not shift.
+	texts := write(t, filepath.Join(t.TempDir(), "t.jsonl"), "{\"text\":\"white house\"}\n{}\n")
+	if o := alma(t, "embed", a.base, texts); o.code != 4 || !strings.Contains(o.stderr, "t.jsonl:2: ") {
+		t.Errorf("embed: exit code %d\n%s", o.code, o.stderr)
+	}
+	if o := alma(t, "embed", a.base, texts, "--bad-rows", "skip"); o.code != 3 || strings.Count(o.stdout, "\n") != 1 {
+		t.Errorf("embed, skipping: exit code %d\n%s", o.code, o.stderr)
+	}
+}
+
+func TestFilesOfOtherToolsAreLearnedFrom(t *testing.T) {
+	a := alignedFixture(t)
+	dir := t.TempDir()
+	dialogues := write(t, filepath.Join(dir, "d.csv"), "\ufeff\"ask\";\"reply\"\n"+strings.Repeat("\"Name a colour.\";\"Blue.\"\n", 8))
+	o := alma(t, "sft", "--base", a.base, "--dialogues", dialogues, "--map", "prompt=ask,completion=reply", "--out", filepath.Join(dir, "sft"), "--set", "epochs=1")
+	if o.code != 0 || !strings.Contains(o.stderr, "d.csv: 8 rows of dialogues (CSV with ; between fields: prompt and completion)") {
+		t.Errorf("exit code %d\n%s", o.code, o.stderr)
+	}
+	shown := succeed(t, "data", "show", dialogues, "--model", a.base, "--map", "prompt=ask,completion=reply", "-n", "1")
+	if !strings.Contains(shown, "<|im_start|>user\nName a colour.<|im_end|>\n<|im_start|>assistant\n⟦Blue.<|im_end|>⟧") {
+		t.Errorf("shown\n%s", shown)
 	}
 }

@@ -95,6 +95,11 @@ func newStageCommand(c *call, s *stage.Stage) *cobra.Command {
 			}
 		}
 	}
+	for _, f := range fields {
+		if flag, ok := readingKeys[f.Key]; ok {
+			cmd.Flags().String(flag, f.Default, f.Doc+", as --set "+f.Key+"=VALUE")
+		}
+	}
 	cmd.Flags().StringVar(&out, "out", "", "`DIR` to fill")
 	if len(s.Charts) > 0 {
 		c.checkpointFlag(cmd)
@@ -123,6 +128,11 @@ func newStageCommand(c *call, s *stage.Stage) *cobra.Command {
 		set := slices.Clone(c.set)
 		for flag, key := range s.Verb.Flags {
 			if f := cmd.Flags().Lookup(flag); f.Changed {
+				set = append(set, key+"="+f.Value.String())
+			}
+		}
+		for key, flag := range readingKeys {
+			if f := cmd.Flags().Lookup(flag); f != nil && f.Changed {
 				set = append(set, key+"="+f.Value.String())
 			}
 		}
@@ -164,6 +174,10 @@ func newStageCommand(c *call, s *stage.Stage) *cobra.Command {
 	}
 	return cmd
 }
+
+// readingKeys are the keys that say how files of rows are read, and the flags that
+// every verb has for them.
+var readingKeys = map[string]string{"bad_rows": "bad-rows", "format": "format", "map": "map"}
 
 // inputWord is the placeholder of an input in help: what it may be.
 func inputWord(in stage.Input) string {
@@ -273,10 +287,10 @@ func (c *call) finish(job *stage.Job, m *artifact.Manifest) error {
 		return report.Rejected()
 	}
 	if c.json {
-		return c.printJSON(struct {
+		return errors.Join(c.printJSON(struct {
 			Folder string `json:"folder"`
 			*artifact.Manifest
-		}{out, m})
+		}{out, m}), leftOut(m.Rejected))
 	}
 	c.printf("%s: wrote %s\n", m.Kind, out)
 	for _, name := range slices.Sorted(maps.Keys(m.Metrics)) {
@@ -288,7 +302,7 @@ func (c *call) finish(job *stage.Job, m *artifact.Manifest) error {
 	if len(job.Stage.Charts) > 0 {
 		c.printf("report  %s\n", filepath.Join(out, report.HTMLFile))
 	}
-	return nil
+	return leftOut(m.Rejected)
 }
 
 // describeFields lists the keys of a configuration with their defaults.

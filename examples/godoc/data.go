@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"iter"
 	"os"
 	"path/filepath"
 	"strings"
@@ -211,7 +210,7 @@ func makeDialogues(ctx context.Context, w *stage.Work, c DialoguesConfig) error 
 		var kept []Function
 		var longPrompts, longAnswers float64
 		for _, f := range fns {
-			ids, err := template.RenderPrompt(dataset.UserPrompt(f.Prompt(), "").Messages, f.Prefill())
+			ids, err := dataset.UserPrompt(f.Prompt(), f.Prefill()).Render(template)
 			if err != nil {
 				return nil, fmt.Errorf("making dialogues: %s: %w", f.File, err)
 			}
@@ -262,7 +261,7 @@ func makeDialogues(ctx context.Context, w *stage.Work, c DialoguesConfig) error 
 			}
 			fallthrough
 		default:
-			if err := artifact.WriteJSONL(w.Path(heldOutFile(split)), sliceOf(documented)); err != nil {
+			if err := dataset.WriteLines(w.Path(heldOutFile(split)), documented); err != nil {
 				return err
 			}
 		}
@@ -304,16 +303,6 @@ func prompts(fns []Function) []dataset.Prompt {
 }
 
 func prompt(f Function) dataset.Prompt { return dataset.UserPrompt(f.Prompt(), f.Prefill()) }
-
-func sliceOf[T any](values []T) iter.Seq[T] {
-	return func(yield func(T) bool) {
-		for _, v := range values {
-			if !yield(v) {
-				return
-			}
-		}
-	}
-}
 
 // loadRule restores the rule from the dialogues stage.
 func loadRule(folder string) (*Rule, error) {

@@ -174,7 +174,7 @@ func evaluateModels(ctx context.Context, w *stage.Work, e EvaluateConfig) error 
 	rewards := func(answers []answer) ([]float64, error) {
 		texts := make([][]int32, len(answers))
 		for i, a := range answers {
-			ids, err := before.template.RenderPrompt(asked[i%len(asked)].Messages, asked[i%len(asked)].Prefill)
+			ids, err := asked[i%len(asked)].Render(before.template)
 			if err != nil {
 				return nil, err
 			}
@@ -320,7 +320,7 @@ func measure(rule *Rule, functions []Function, answers []answer, rewards func([]
 func (r *Evaluation) languageModels(ctx context.Context, before, after *writer, asked []dataset.Prompt, answers []answer, text string) error {
 	var examples []dataset.Example
 	for i, a := range answers {
-		ids, err := after.template.RenderPrompt(asked[i].Messages, asked[i].Prefill)
+		ids, err := asked[i].Render(after.template)
 		if err != nil {
 			return err
 		}
@@ -369,12 +369,12 @@ func (r *Evaluation) languageModels(ctx context.Context, before, after *writer, 
 // rewardModel holds the reward model against the rule without noise, on
 // answers to held-out functions that it was not trained on.
 func (r *Evaluation) rewardModel(ctx context.Context, rule *Rule, w *writer, scorer *preference.Scorer, path string) error {
-	rankings, err := dataset.ReadRankings(path)
+	rankings, err := dataset.ReadRankings(path, dataset.Reading{BadRows: dataset.Stop})
 	if err != nil {
 		return err
 	}
 	var pairs []stats.Pair
-	for _, ranking := range rankings {
+	for _, ranking := range rankings.Rows {
 		f, err := ParsePrompt(ranking.Prompt.Text())
 		if err != nil {
 			return err

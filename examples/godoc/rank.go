@@ -111,7 +111,7 @@ type comment struct {
 func (w *writer) write(ctx context.Context, log *progress.Log, label string, prompts []dataset.Prompt, k int, temperature float64, seed uint64) ([][]comment, error) {
 	requests := make([]generate.Request, 0, len(prompts)*k)
 	for i, p := range prompts {
-		ids, err := w.template.RenderPrompt(p.Messages, p.Prefill)
+		ids, err := p.Render(w.template)
 		if err != nil {
 			return nil, fmt.Errorf("%s: prompt %d: %w", label, i, err)
 		}
@@ -151,10 +151,11 @@ func rank(ctx context.Context, w *stage.Work, r RankingsConfig) error {
 	if err != nil {
 		return err
 	}
-	all, err := dataset.ReadPrompts(filepath.Join(functions, promptsFile))
+	f, err := dataset.ReadPrompts(filepath.Join(functions, promptsFile), dataset.Reading{BadRows: dataset.Stop})
 	if err != nil {
 		return err
 	}
+	all := f.Rows
 	order := compute.Permutation(r.Seed, compute.Stream("ranked prompts"), len(all))
 	training := make([]dataset.Prompt, min(r.Prompts, len(all)))
 	for i := range training {
@@ -256,5 +257,5 @@ func annotate(a Annotator, prompts []dataset.Prompt, answers [][]comment) ([]dat
 }
 
 func loadFunctions(path string) ([]Function, error) {
-	return artifact.LoadJSONL[Function](path, 1<<20)
+	return dataset.ReadLines[Function](path)
 }

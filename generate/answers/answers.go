@@ -155,9 +155,9 @@ func Distinct(prompts []dataset.Asked) (distinct []dataset.Asked, repeated int) 
 func Key(p dataset.Prompt) string {
 	var b strings.Builder
 	for _, m := range p.Messages {
-		fmt.Fprintf(&b, "%q %q %q\n", m.Role, m.Content, m.Prefill)
+		fmt.Fprintf(&b, "%#v\n", m)
 	}
-	fmt.Fprintf(&b, "%q", p.Prefill)
+	fmt.Fprintf(&b, "%q %s", p.Prefill, p.Tools)
 	return b.String()
 }
 

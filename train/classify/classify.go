@@ -59,7 +59,11 @@ func run(ctx context.Context, w *stage.Work, c Config, in Inputs) error {
 		return err
 	}
 	f := &training{Trainer: t, Config: c, in: in}
-	if f.data, err = load(t.Tokenizer, c, in, t.Model.Context); err != nil {
+	f.data, err = load(t.Tokenizer, c, in, t.Model.Context)
+	for _, a := range f.data.accounts { // said first: it may be why the rest fails
+		a.Record(w.Log, &w.Manifest)
+	}
+	if err != nil {
 		return err
 	}
 	if f.plan, err = plan(f.data.learned, c, f.data.length); err != nil {
@@ -197,17 +201,33 @@ type texts struct {
 	learned, held Examples
 	limit         int // tokens at which a text is cut
 	length        int // tokens of a packed row
+	accounts      []*dataset.Account
 }
 
 // load reads the texts and splits or joins them.
 func load(tok *tokenizer.Tokenizer, c Config, in Inputs, context int) (d texts, err error) {
-	all, err := dataset.ReadTexts(in.Texts, c.texts())
+	if d.limit = c.Context; d.limit == 0 {
+		d.limit = context
+	}
+	read := func(path string) ([]dataset.Text, error) {
+		f, err := dataset.ReadTexts(path, c.texts())
+		if err != nil {
+			return nil, err
+		}
+		d.accounts = append(d.accounts, f.Account)
+		err = f.Keep(func(_ int, t dataset.Text) error {
+			_, _, err := dataset.EncodeText(tok, t.Text, d.limit)
+			return err
+		})
+		return f.Rows, err
+	}
+	all, err := read(in.Texts)
 	if err != nil {
 		return d, err
 	}
 	learned, held, heldFile := all, []dataset.Text(nil), in.Validation
 	if in.Validation != "" {
-		if held, err = dataset.ReadTexts(in.Validation, c.texts()); err != nil {
+		if held, err = read(in.Validation); err != nil {
 			return d, err
 		}
 	} else {
@@ -224,9 +244,6 @@ func load(tok *tokenizer.Tokenizer, c Config, in Inputs, context int) (d texts, 
 		return d, artifact.Errorf(artifact.ErrUsage, "reading texts %s: the %d texts that are not held out all have the label %q; give more texts, or a smaller share", in.Texts, len(learned), learned[0].Label)
 	case len(held) == 0 && c.Patience > 0:
 		return d, artifact.Errorf(artifact.ErrUsage, "configuring classify: patience %d wants measurements, and nothing is held out; give validation texts, a share to hold out, or patience 0", c.Patience)
-	}
-	if d.limit = c.Context; d.limit == 0 {
-		d.limit = context
 	}
 	if d.learned, err = Encode(tok, in.Texts, learned, d.labels, d.limit); err != nil {
 		return d, err

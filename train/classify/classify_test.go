@@ -554,7 +554,7 @@ func TestWhatCannotBeLearnedIsRefusedWithPlaceAndRemedy(t *testing.T) {
 		"a label that is not learned":        {func(_ *Config, in *Inputs) { in.Validation = other }, 4, `other.jsonl:1: label "hot"`},
 		"a context longer than the model's":  {func(c *Config, _ *Inputs) { c.Context = 49 }, 4, "context 49"},
 		"patience without held-out texts":    {func(c *Config, _ *Inputs) { c.Patience, c.Validation = 1, 0 }, 4, "patience 1 wants measurements"},
-		"a format without labels":            {func(c *Config, _ *Inputs) { c.Format = "lines" }, 4, `format "lines"`},
+		"a format without labels":            {func(c *Config, _ *Inputs) { c.Format = "lines" }, 4, "plain lines have no labels"},
 		"a missing file":                     {func(_ *Config, in *Inputs) { in.Texts = "nowhere.jsonl" }, 10, "nowhere.jsonl"},
 		"a missing base":                     {func(_ *Config, in *Inputs) { in.Base = "nowhere" }, 10, "nowhere"},
 		"a column that the file has not got": {func(c *Config, _ *Inputs) { c.LabelColumn = "mood" }, 4, `"mood"`},

@@ -1,7 +1,6 @@
 package classify
 
 import (
-	"github.com/seed-b72bdb6c/alma/artifact"
 	"github.com/seed-b72bdb6c/alma/dataset"
 	"github.com/seed-b72bdb6c/alma/train"
 )
@@ -22,7 +21,8 @@ type Config struct {
 	EvalEvery  int     `yaml:"eval_every" json:"eval_every" doc:"steps between two measurements on the held-out texts" min:"1"`
 	Seed       uint64  `yaml:"seed" json:"seed" doc:"of the new layers and the order of the texts"`
 
-	Format      string `yaml:"format" json:"format" doc:"of the texts: jsonl, csv, tsv; empty: by the file's name"`
+	dataset.Reading `yaml:",inline"`
+
 	Header      string `yaml:"header" json:"header" doc:"whether a table's first record names the columns" enum:"auto,yes,no"`
 	TextColumn  string `yaml:"text_column" json:"text_column" doc:"key, column or number of the text; empty: the usual names"`
 	LabelColumn string `yaml:"label_column" json:"label_column" doc:"key, column or number of the label; empty: the usual names"`
@@ -33,7 +33,7 @@ type Config struct {
 func Defaults() Config {
 	c := Config{
 		Epochs: 3, BatchTexts: 32, MicroRows: 8, ClassWeights: "none",
-		OptimizerConfig: train.DefaultOptimizer(1e-4), Validation: .1, EvalEvery: 50, Header: "auto",
+		OptimizerConfig: train.DefaultOptimizer(1e-4), Validation: .1, EvalEvery: 50, Header: "auto", Reading: dataset.DefaultReading(),
 	}
 	// A label that is wrong makes a batch leap; it is named and left out.
 	c.OnBadBatch = "skip"
@@ -41,18 +41,9 @@ func Defaults() Config {
 	return c
 }
 
-// Validate checks what no single value can say.
-func (c Config) Validate() error {
-	switch dataset.TextFormat(c.Format) {
-	case "", dataset.TextJSONL, dataset.TextCSV, dataset.TextTSV:
-		return nil
-	}
-	return artifact.Errorf(artifact.ErrUsage, "configuring classify: format %q is not %q, %q or %q", c.Format, dataset.TextJSONL, dataset.TextCSV, dataset.TextTSV)
-}
-
 // texts is how the files of texts are read.
 func (c Config) texts() dataset.TextOptions {
 	return dataset.TextOptions{
-		Format: dataset.TextFormat(c.Format), Header: c.Header, TextColumn: c.TextColumn, LabelColumn: c.LabelColumn, Labels: true,
+		Reading: c.Reading, Header: c.Header, TextColumn: c.TextColumn, LabelColumn: c.LabelColumn, Labels: true,
 	}
 }

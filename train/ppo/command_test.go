@@ -70,7 +70,7 @@ func TestARewardProgramSeesPromptCompletionAndEndAndScoresInOrder(t *testing.T) 
 	if string(got) != want {
 		t.Errorf("the program was given\n%swant\n%s", got, want)
 	}
-	if back, err := dataset.ReadCompletions(seen); err != nil || len(back) != 2 {
+	if back, err := dataset.ReadCompletions(seen, dataset.Reading{BadRows: dataset.Stop}); err != nil || len(back.Rows) != 2 {
 		t.Errorf("reading it back: %v (%v)", back, err)
 	}
 }

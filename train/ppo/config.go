@@ -1,6 +1,7 @@
 package ppo
 
 import (
+	"github.com/seed-b72bdb6c/alma/dataset"
 	"github.com/seed-b72bdb6c/alma/train"
 )
 
@@ -43,12 +44,15 @@ type Config struct {
 	CriticLR              float64 `yaml:"critic_lr" json:"critic_lr" doc:"peak learning rate of the critic" above:"0"`
 
 	Seed uint64 `yaml:"seed" json:"seed" doc:"of the order of the prompts and of sampling"`
+
+	dataset.Reading `yaml:",inline"`
 }
 
 // Defaults suit a model of a few million parameters (InstructGPT: β .02,
 // batches of 512 in minibatches of 64, γ 27.8, rate 9e-6 for the critic).
 func Defaults() Config {
 	c := Config{
+		Reading:    dataset.DefaultReading(),
 		Iterations: 24, Prompts: 128, Minibatch: 32, Epochs: 1, MicroRows: 3, Slots: 64,
 		MaxTokens: 64, Temperature: 1, Beta: .1, KLHorizon: 10000, KLEstimator: K1,
 		MissingEnd: "replace", MissingEndPenalty: 1, WhitenRewards: true,

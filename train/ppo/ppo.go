@@ -61,7 +61,8 @@ func runStage(ctx context.Context, w *stage.Work, c Config, in Inputs) error {
 	}
 	r := newRun(c, length)
 	r.sampler.Stop = t.Ends
-	prompts, dropped, err := rollout.ReadPrompts(t.Template, in.Prompts, length-c.MaxTokens)
+	prompts, dropped, account, err := rollout.ReadPrompts(t.Template, in.Prompts, c.Reading, length-c.MaxTokens)
+	account.Record(w.Log, &w.Manifest)
 	if err != nil {
 		return err
 	}

@@ -40,7 +40,7 @@ func define(reward Reward) *stage.Stage {
 			if c.PretrainCoef > 0 && in.Path("text") == "" {
 				return errNoText(c)
 			}
-			return stage.CheckFiles(in, func(path string) error { _, err := dataset.ReadAsked(path); return err }, "prompts")
+			return stage.CheckFiles(in, func(path string) error { _, err := dataset.ReadAsked(path, c.Reading); return err }, "prompts")
 		},
 		Run: func(ctx context.Context, w *stage.Work, c Config) error {
 			in := Inputs{

@@ -18,7 +18,7 @@ import (
 // The prompt's tokens are those that a model completes
 // (RenderPrompt).
 func Render(template *chat.Template, prompt dataset.Prompt, completion string, ended bool) ([]int32, error) {
-	ids, err := template.RenderAnswer(prompt.Messages, prompt.Prefill, completion, ended)
+	ids, err := prompt.RenderAnswer(template, completion, ended)
 	if err != nil {
 		return nil, artifact.Mark(artifact.ErrUsage, fmt.Errorf("rendering a prompt for the reward model: %w", err))
 	}
@@ -27,7 +27,7 @@ func Render(template *chat.Template, prompt dataset.Prompt, completion string, e
 
 // Ranking is one prompt's completions as tokens.
 type Ranking struct {
-	Index int       // in the file, counted from 0
+	Line  int       // of the file, counted from 1
 	Texts [][]int32 // [K], prompt and completion
 	Begin int       // where the completion begins in each text: tokens of the prompt
 	Ranks []int     // [K]
@@ -36,6 +36,7 @@ type Ranking struct {
 
 // File is what a file of rankings gives.
 type File struct {
+	*dataset.Account
 	Rankings   []Ranking
 	Long       int      // prompts left out: a completion does not fit into a row, or all together not into a micro-batch
 	Tied       int      // prompts left out: no completion is ranked above another
@@ -44,18 +45,18 @@ type File struct {
 
 // Load reads the rankings of which every completion fits into a row of length
 // tokens, and all of a prompt together into a micro-batch of so many rows.
-func Load(template *chat.Template, path string, rows, length int) (File, error) {
-	all, err := dataset.ReadRankings(path)
+func Load(template *chat.Template, path string, how dataset.Reading, rows, length int) (File, error) {
+	all, err := dataset.ReadRankings(path, how)
 	if err != nil {
 		return File{}, err
 	}
-	var f File
-	for i, r := range all {
+	f := File{Account: all.Account}
+	err = all.Keep(func(i int, r dataset.Ranking) error {
 		one, err := tokens(template, r)
 		if err != nil {
-			return File{}, fmt.Errorf("reading rankings %s: ranking %d: %w", path, i, err)
+			return err
 		}
-		one.Index = i
+		one.Line = all.Lines[i]
 		switch {
 		case len(one.Pairs) == 0:
 			f.Tied++
@@ -67,19 +68,23 @@ func Load(template *chat.Template, path string, rows, length int) (File, error) 
 		if r.Annotator != "" && !slices.Contains(f.Annotators, r.Annotator) {
 			f.Annotators = append(f.Annotators, r.Annotator)
 		}
+		return nil
+	})
+	if err != nil {
+		return f, err
 	}
 	slices.Sort(f.Annotators)
 	if len(f.Rankings) == 0 {
-		return File{}, artifact.Errorf(artifact.ErrUsage,
+		return f, artifact.Errorf(artifact.ErrUsage,
 			"reading rankings %s: none of %d prompts can be used: %d do not fit into %d rows of %d tokens, %d have ties only; give a longer context or more micro_rows, or completions that differ in rank",
-			path, len(all), f.Long, rows, length, f.Tied)
+			path, len(all.Rows), f.Long, rows, length, f.Tied)
 	}
 	return f, nil
 }
 
 func tokens(template *chat.Template, r dataset.Ranking) (Ranking, error) {
 	one := Ranking{Ranks: r.Ranks, Pairs: dataset.Pairs(r.Ranks)}
-	prompt, err := template.RenderPrompt(r.Prompt.Messages, r.Prompt.Prefill)
+	prompt, err := r.Prompt.Render(template)
 	if err != nil {
 		return one, artifact.Mark(artifact.ErrUsage, fmt.Errorf("rendering a prompt for the reward model: %w", err))
 	}
@@ -136,7 +141,7 @@ func (s Step) Lines(rankings []Ranking) string {
 	var names []string
 	for _, m := range s.Micros {
 		for _, x := range m.Prompts {
-			names = append(names, strconv.Itoa(rankings[x].Index))
+			names = append(names, strconv.Itoa(rankings[x].Line))
 		}
 	}
 	return strings.Join(names, ", ")

@@ -28,7 +28,7 @@ func TestTheCompletionsOfARankingBeginWhereThePromptEnds(t *testing.T) {
 	}); err != nil {
 		t.Fatal(err)
 	}
-	file, err := Load(template, path, 4, 64)
+	file, err := Load(template, path, dataset.Reading{}, 4, 64)
 	if err != nil || len(file.Rankings) != 2 {
 		t.Fatalf("%d rankings, %v", len(file.Rankings), err)
 	}

@@ -94,7 +94,7 @@ func (r *RewardModel) Judge(ctx context.Context, completions []dataset.Completio
 	var texts [][]int32
 	var at []int // of each text
 	for i, c := range completions {
-		ids, err := r.template.RenderAnswer(c.Prompt.Messages, c.Prompt.Prefill, c.Text, c.Ended)
+		ids, err := c.Prompt.RenderAnswer(r.template, c.Text, c.Ended)
 		if err != nil {
 			return nil, artifact.Mark(artifact.ErrUsage, fmt.Errorf("rendering completion %d for the reward model: %w", i, err))
 		}

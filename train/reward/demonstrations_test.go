@@ -65,7 +65,7 @@ func TestDemonstrationsAreDrawnBySeed(t *testing.T) {
 	w := newWorkplace(t, 10)
 	template := newTemplate(t, newTokenizer(t))
 	draw := func(n int, seed uint64) [][]int32 {
-		texts, err := loadDemonstrations(template, w.inputs.Demonstrations, Config{Demonstrations: n, Seed: seed}, 64)
+		texts, _, err := loadDemonstrations(template, w.inputs.Demonstrations, Config{Demonstrations: n, Seed: seed}, 64)
 		if err != nil {
 			t.Fatal(err)
 		}

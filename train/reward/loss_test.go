@@ -156,7 +156,7 @@ func TestReward11EveryCompletionGoesThroughTheModelOnce(t *testing.T) {
 				}
 			}
 			if n != 1 {
-				t.Errorf("completion %d of prompt %d went through the model %d times", k, r.Index, n)
+				t.Errorf("completion %d of prompt %d went through the model %d times", k, r.Line, n)
 			}
 		}
 	}
@@ -256,7 +256,7 @@ func BenchmarkStep(b *testing.B) {
 	var rankings []preference.Ranking
 	for i := range c.BatchPrompts {
 		ranks := []int{2, 1, 4, 3}
-		rankings = append(rankings, preference.Ranking{Index: i, Texts: randomTexts(4, 60, 120, m.Vocabulary, uint64(i)), Ranks: ranks, Pairs: dataset.Pairs(ranks)})
+		rankings = append(rankings, preference.Ranking{Line: i, Texts: randomTexts(4, 60, 120, m.Vocabulary, uint64(i)), Ranks: ranks, Pairs: dataset.Pairs(ranks)})
 	}
 	steps, err := plan(rankings, c, m.Context)
 	if err != nil {

@@ -104,7 +104,7 @@ func randomTexts(n, least, most, vocabulary int, seed uint64) [][]int32 {
 func randomRankings(vocabulary int, ranks ...[]int) []preference.Ranking {
 	var list []preference.Ranking
 	for i, r := range ranks {
-		list = append(list, preference.Ranking{Index: i, Texts: randomTexts(len(r), 3, 14, vocabulary, uint64(i+1)), Ranks: r, Pairs: dataset.Pairs(r)})
+		list = append(list, preference.Ranking{Line: i, Texts: randomTexts(len(r), 3, 14, vocabulary, uint64(i+1)), Ranks: r, Pairs: dataset.Pairs(r)})
 	}
 	return list
 }

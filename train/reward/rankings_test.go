@@ -59,14 +59,14 @@ func TestPromptsThatCannotBeUsedAreCounted(t *testing.T) {
 	}); err != nil {
 		t.Fatal(err)
 	}
-	f, err := preference.Load(template, path, 4, 64)
+	f, err := preference.Load(template, path, dataset.Reading{}, 4, 64)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(f.Rankings) != 1 || f.Rankings[0].Index != 2 || f.Long != 2 || f.Tied != 1 {
+	if len(f.Rankings) != 1 || f.Rankings[0].Line != 3 || f.Long != 2 || f.Tied != 1 {
 		t.Errorf("%d used, %d too long, %d tied; want the third alone, 2 and 1", len(f.Rankings), f.Long, f.Tied)
 	}
-	if _, err := preference.Load(template, path, 4, 8); !errors.Is(err, artifact.ErrUsage) || !strings.Contains(err.Error(), path) {
+	if _, err := preference.Load(template, path, dataset.Reading{}, 4, 8); !errors.Is(err, artifact.ErrUsage) || !strings.Contains(err.Error(), path) {
 		t.Errorf("a context that nothing fits into: %v", err)
 	}
 }

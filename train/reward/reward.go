@@ -34,13 +34,15 @@ type Config struct {
 	// ValidationShare counts where no file of validation rankings is given.
 	ValidationShare float64 `yaml:"validation_share" json:"validation_share,omitempty" doc:"share of the rankings that is held out to measure on where no file of validation rankings is given, by a hash of the prompt" min:"0" max:"0.9"`
 	Seed            uint64  `yaml:"seed" json:"seed" doc:"of the new head and of the order of the prompts"`
+
+	dataset.Reading `yaml:",inline"`
 }
 
 // Defaults suit a model of a few million parameters; for large ones lower the
 // rate (InstructGPT: 64 prompts a step at 9e-6 for 6B parameters; one epoch
 // there too).
 func Defaults() Config {
-	c := Config{Epochs: 1, BatchPrompts: 16, MicroRows: 8, OptimizerConfig: train.DefaultOptimizer(7e-4), LoRAConfig: train.DefaultLoRA(), EvalEvery: 50}
+	c := Config{Epochs: 1, BatchPrompts: 16, MicroRows: 8, OptimizerConfig: train.DefaultOptimizer(7e-4), LoRAConfig: train.DefaultLoRA(), EvalEvery: 50, Reading: dataset.DefaultReading()}
 	c.WeightDecay = 0.01
 	return c
 }
@@ -50,9 +52,9 @@ type Inputs struct {
 	// Base is a folder with the fine-tuned model. One that is a reward model
 	// already goes on with the head that it has.
 	Base           string
-	Rankings       string // rankings or pairs, JSONL
-	Validation     string // rankings or pairs, JSONL; may be empty
-	Demonstrations string // dialogues, JSONL; empty: the bias is not set
+	Rankings       string // rankings or pairs
+	Validation     string // rankings or pairs; may be empty
+	Demonstrations string // dialogues; empty: the bias is not set
 }
 
 // ValidationFile is the file of the stage's folder with the final [Validation],
@@ -97,13 +99,15 @@ func run(ctx context.Context, w *stage.Work, c Config, in Inputs) error {
 		return err
 	}
 	r := &modelling{Trainer: t, Config: c, validated: -1}
-	file, err := preference.Load(t.Template, in.Rankings, c.MicroRows, length)
+	file, err := preference.Load(t.Template, in.Rankings, c.Reading, c.MicroRows, length)
+	file.Record(w.Log, &w.Manifest)
 	if err != nil {
 		return err
 	}
 	r.rankings = file.Rankings
 	if in.Validation != "" {
-		held, err := preference.Load(t.Template, in.Validation, c.MicroRows, length)
+		held, err := preference.Load(t.Template, in.Validation, c.Reading, c.MicroRows, length)
+		held.Record(w.Log, &w.Manifest)
 		if err != nil {
 			return err
 		}
@@ -113,7 +117,10 @@ func run(ctx context.Context, w *stage.Work, c Config, in Inputs) error {
 	}
 	var demonstrations [][]int32
 	if in.Demonstrations != "" {
-		if demonstrations, err = loadDemonstrations(t.Template, in.Demonstrations, c, length); err != nil {
+		var account *dataset.Account
+		demonstrations, account, err = loadDemonstrations(t.Template, in.Demonstrations, c, length)
+		account.Record(w.Log, &w.Manifest)
+		if err != nil {
 			return err
 		}
 	}

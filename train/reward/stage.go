@@ -28,10 +28,10 @@ var Stage = stage.Define(stage.Definition[Config]{
 		{Name: "demonstrations", Kinds: stage.Of(stage.Dialogues), Doc: "dialogues whose rewards shall be 0 on average, JSONL"},
 	},
 	Outputs: []stage.Output{{Kind: stage.RewardModel, Doc: "the reward model"}},
-	Check: func(_ context.Context, _ Config, in stage.Inputs) error {
+	Check: func(_ context.Context, c Config, in stage.Inputs) error {
 		return errors.Join(
-			stage.CheckFiles(in, func(path string) error { _, err := dataset.ReadRankings(path); return err }, "rankings", "validation"),
-			stage.CheckFiles(in, func(path string) error { _, err := dataset.ReadDialogues(path); return err }, "demonstrations"),
+			stage.CheckFiles(in, func(path string) error { _, err := dataset.ReadRankings(path, c.Reading); return err }, "rankings", "validation"),
+			stage.CheckFiles(in, func(path string) error { _, err := dataset.ReadDialogues(path, c.Reading); return err }, "demonstrations"),
 		)
 	},
 	Run: func(ctx context.Context, w *stage.Work, c Config) error {

@@ -58,7 +58,7 @@ func TestARewardModelLearnsAVisibleRule(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	texts, err := loadDemonstrations(newTemplate(t, tok), w.inputs.Demonstrations, c, 48)
+	texts, _, err := loadDemonstrations(newTemplate(t, tok), w.inputs.Demonstrations, c, 48)
 	if err != nil {
 		t.Fatal(err)
 	}

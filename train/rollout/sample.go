@@ -32,24 +32,25 @@ type Prompt struct {
 }
 
 // ReadPrompts reads prompts, or dialogues without their last turns, of at most so many
-// tokens. It returns how many are longer.
-func ReadPrompts(template *chat.Template, path string, longest int) (prompts []Prompt, dropped int, err error) {
-	asked, err := dataset.ReadAsked(path)
+// tokens. It returns how many are longer, and what the file held.
+func ReadPrompts(template *chat.Template, path string, how dataset.Reading, longest int) (prompts []Prompt, dropped int, account *dataset.Account, err error) {
+	asked, err := dataset.ReadAsked(path, how)
 	if err != nil {
-		return nil, 0, err
+		return nil, 0, nil, err
 	}
-	all := make([]dataset.Prompt, len(asked))
-	for i, a := range asked {
-		all[i] = a.Prompt
-	}
-	ids, kept, err := dataset.TokenizePrompts(template, all, longest)
-	if err != nil {
-		return nil, 0, fmt.Errorf("%s: %w", path, err)
-	}
-	for i, k := range kept {
-		prompts = append(prompts, Prompt{all[k], ids[i]})
-	}
-	return prompts, len(all) - len(prompts), nil
+	err = asked.Keep(func(_ int, a dataset.Asked) error {
+		ids, err := a.Prompt.Render(template)
+		switch {
+		case err != nil:
+			return err
+		case len(ids) > longest:
+			dropped++
+		default:
+			prompts = append(prompts, Prompt{a.Prompt, ids})
+		}
+		return nil
+	})
+	return prompts, dropped, asked.Account, err
 }
 
 // Sequence is one response with what an update needs of it; what an algorithm has

@@ -35,12 +35,14 @@ type Config struct {
 	// ValidationShare counts where no file of validation dialogues is given.
 	ValidationShare float64 `yaml:"validation_share" json:"validation_share,omitempty" doc:"share of the dialogues that is held out to measure on where no file of validation dialogues is given, by a hash of what stands before the first answer" min:"0" max:"0.9"`
 	Seed            uint64  `yaml:"seed" json:"seed" doc:"of the order of the dialogues"`
+
+	dataset.Reading `yaml:",inline"`
 }
 
 // Defaults suit a model of a few million parameters; for large ones lower the
 // rate (InstructGPT: 16 epochs at 9.65e-6 for 1.3B parameters).
 func Defaults() Config {
-	c := Config{Epochs: 1.5, BatchRows: 8, MicroRows: 8, OptimizerConfig: train.DefaultOptimizer(1.5e-3), LoRAConfig: train.DefaultLoRA(), EvalEvery: 100}
+	c := Config{Epochs: 1.5, BatchRows: 8, MicroRows: 8, OptimizerConfig: train.DefaultOptimizer(1.5e-3), LoRAConfig: train.DefaultLoRA(), EvalEvery: 100, Reading: dataset.DefaultReading()}
 	c.WeightDecay = 0.01
 	return c
 }
@@ -78,7 +80,7 @@ type tuning struct {
 	Config
 	in       Inputs
 	examples []dataset.Example
-	kept     []int             // the number of each example in the file, counted from 1
+	lines    []int             // of the file, of each example
 	held     []dataset.Example // to measure on
 	plan     [][][]int         // packed rows of each step
 	lm       *train.LanguageModel
@@ -105,14 +107,20 @@ func run(ctx context.Context, w *stage.Work, c Config, in Inputs) error {
 	}
 	f := &tuning{Trainer: t, Config: c, in: in, micro: dataset.NewPacked(c.MicroRows, length)}
 	f.pad, _ = t.Tokenizer.Pad()
-	var dropped int
-	if f.examples, f.kept, dropped, err = load(t.Template, in.Train, length); err != nil {
+	learned, err := load(t.Template, in.Train, c.Reading, length)
+	learned.account.Record(w.Log, &w.Manifest)
+	if err != nil {
 		return err
 	}
+	f.examples, f.lines = learned.examples, learned.lines
+	dropped := learned.dropped
 	if in.Validation != "" {
-		if f.held, _, _, err = load(t.Template, in.Validation, length); err != nil {
+		held, err := load(t.Template, in.Validation, c.Reading, length)
+		held.account.Record(w.Log, &w.Manifest)
+		if err != nil {
 			return err
 		}
+		f.held = held.examples
 	} else if err := f.holdOut(); err != nil {
 		return err
 	}
@@ -157,18 +165,18 @@ func run(ctx context.Context, w *stage.Work, c Config, in Inputs) error {
 // holdOut splits the share that is measured on off the dialogues.
 func (f *tuning) holdOut() error {
 	var examples []dataset.Example
-	var kept []int
+	var lines []int
 	for i, e := range f.examples {
 		if first := slices.Index(e.Trained, true); dataset.HeldOut(e.Tokens[:max(0, first)], f.ValidationShare) {
 			f.held = append(f.held, e)
 		} else {
-			examples, kept = append(examples, e), append(kept, f.kept[i])
+			examples, lines = append(examples, e), append(lines, f.lines[i])
 		}
 	}
 	if len(examples) == 0 {
 		return artifact.Errorf(artifact.ErrUsage, "reading dialogues %s: all %d that fit are held out; give more dialogues, or a smaller validation_share", f.in.Train, len(f.held))
 	}
-	f.examples, f.kept = examples, kept
+	f.examples, f.lines = examples, lines
 	return nil
 }
 
@@ -203,7 +211,7 @@ func (f *tuning) step(_ context.Context, step int) (train.StepReport, error) {
 		report.Tokens += f.text.Tokens()
 	}
 	update, err := f.Update(step, whole, func() string {
-		return fmt.Sprintf("the rows of dialogues %v, counted from 1, of %s", f.dialogues(rows), f.in.Train)
+		return fmt.Sprintf("the rows of the dialogues on lines %v of %s", f.linesOf(rows), f.in.Train)
 	})
 	report.Metrics = append([]train.Metric{{Name: "loss", Value: loss}}, update.Metrics()...)
 	report.Metrics = append(report.Metrics, train.Metric{Name: "learned_tokens", Value: float64(targets)})
@@ -218,36 +226,38 @@ func (f *tuning) evaluate(ctx context.Context, _ int) ([]train.Metric, error) {
 	return []train.Metric{{Name: "validation/loss", Value: loss}}, err
 }
 
-// dialogues are the numbers of the dialogues in rows.
-func (f *tuning) dialogues(rows [][]int) (numbers []int) {
+// linesOf are the lines of the file that the dialogues in rows begin at.
+func (f *tuning) linesOf(rows [][]int) (lines []int) {
 	for _, row := range rows {
 		for _, x := range row {
-			numbers = append(numbers, f.kept[x])
+			lines = append(lines, f.lines[x])
 		}
 	}
-	return numbers
+	return lines
 }
 
-// load reads the dialogues that fit into length tokens. kept holds the number
-// of each in the file, counted from 1.
-func load(template *chat.Template, path string, length int) (examples []dataset.Example, kept []int, dropped int, err error) {
-	chats, err := dataset.ReadDialogues(path)
+// loaded are the dialogues of a file that fit.
+type loaded struct {
+	examples []dataset.Example
+	lines    []int // of the file, of each example
+	dropped  int   // that are longer
+	account  *dataset.Account
+}
+
+// load reads the dialogues that fit into length tokens.
+func load(template *chat.Template, path string, how dataset.Reading, length int) (l loaded, err error) {
+	chats, err := dataset.ReadDialogues(path, how)
 	if err != nil {
-		return nil, nil, 0, err
+		return l, err
 	}
-	examples, left, err := dataset.Tokenize(template, chats, length)
-	if err != nil {
-		return nil, nil, 0, fmt.Errorf("%s: %w", path, err)
+	l.account = chats.Account
+	if l.examples, l.lines, l.dropped, err = dataset.Tokenize(template, chats, length); err != nil {
+		return l, err
 	}
-	if len(examples) == 0 {
-		return nil, nil, 0, artifact.Errorf(artifact.ErrUsage, "reading dialogues %s: none of %d fits into %d tokens; give a longer context or shorter dialogues", path, len(chats), length)
+	if len(l.examples) == 0 {
+		return l, artifact.Errorf(artifact.ErrUsage, "reading dialogues %s: none of %d fits into %d tokens; give a longer context or shorter dialogues", path, len(chats.Rows), length)
 	}
-	for i := range chats { // left is in order
-		if _, found := slices.BinarySearch(left, i); !found {
-			kept = append(kept, i+1)
-		}
-	}
-	return examples, kept, len(left), nil
+	return l, nil
 }
 
 // plan lists the packed rows of each step: whole epochs in orders of their

@@ -166,10 +166,11 @@ func TestPPO1PadIsNotTheEndAndTheEndIsLearned(t *testing.T) {
 	if !ok || slices.Contains(chat.Ends(s.tok, nil), pad) {
 		t.Fatalf("pad %d (%v), end tokens %v", pad, ok, chat.Ends(s.tok, nil))
 	}
-	examples, _, _, err := load(s.template(), s.inputs.Train, contextLength)
+	learned, err := load(s.template(), s.inputs.Train, dataset.Reading{}, contextLength)
 	if err != nil {
 		t.Fatal(err)
 	}
+	examples := learned.examples
 	end, _ := s.tok.TokenID(tokenizer.IMEnd)
 	packed := dataset.NewPacked(1, contextLength)
 	if err := packed.Fill([][]int{{0}}, examples, pad); err != nil {
@@ -200,10 +201,11 @@ func TestPPO2LossIsUnchangedByPackingAndPadding(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	examples, _, _, err := load(s.template(), s.inputs.Train, contextLength)
+	learned, err := load(s.template(), s.inputs.Train, dataset.Reading{}, contextLength)
 	if err != nil {
 		t.Fatal(err)
 	}
+	examples := learned.examples
 	loss := func(b, length int, examples []dataset.Example) float64 {
 		lm, err := train.NewLanguageModel(m, b, length)
 		if err != nil {
@@ -232,10 +234,11 @@ func TestPPO2LossIsUnchangedByPackingAndPadding(t *testing.T) {
 // the number of rows changes no bit.
 func TestLossDoesNotDependOnTheBatch(t *testing.T) {
 	s := newSchool(t)
-	examples, _, _, err := load(s.template(), s.inputs.Train, contextLength)
+	learned, err := load(s.template(), s.inputs.Train, dataset.Reading{}, contextLength)
 	if err != nil {
 		t.Fatal(err)
 	}
+	examples := learned.examples
 	var want float64
 	for _, threads := range []int{1, 2} {
 		engine := cpu.New(cpu.Options{Threads: threads})
@@ -271,12 +274,12 @@ func TestPPO7TargetsAreTheAssistantsTokensAndTheEnd(t *testing.T) {
 	if _, err := s.run(t.Context(), c, out, 0); err != nil {
 		t.Fatal(err)
 	}
-	chats, err := dataset.ReadDialogues(s.inputs.Train)
+	chats, err := dataset.ReadDialogues(s.inputs.Train, dataset.Reading{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	want := 0
-	for _, chat := range chats {
+	for _, chat := range chats.Rows {
 		want += len(s.tok.Encode(chat.Messages[1].Content)) + 1
 	}
 	var got float64
@@ -301,10 +304,11 @@ func TestTrainingLossIsTheMeanOverTheTargets(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	examples, _, _, err := load(s.template(), s.inputs.Train, contextLength)
+	learned, err := load(s.template(), s.inputs.Train, dataset.Reading{}, contextLength)
 	if err != nil {
 		t.Fatal(err)
 	}
+	examples := learned.examples
 	lm, err := train.NewLanguageModel(m, 2, contextLength)
 	if err != nil {
 		t.Fatal(err)
@@ -322,17 +326,17 @@ func TestTrainingLossIsTheMeanOverTheTargets(t *testing.T) {
 
 func TestDialoguesThatDoNotFitAreLeftOutAndCounted(t *testing.T) {
 	s := newSchool(t)
-	chats, err := dataset.ReadDialogues(s.inputs.Train)
+	chats, err := dataset.ReadDialogues(s.inputs.Train, dataset.Reading{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	long := chat.Dialogue{Messages: []chat.Message{{Role: chat.User, Content: strings.Repeat("z", 100)}, {Role: chat.Assistant, Content: "red"}}}
-	if err := dataset.WriteDialogues(s.inputs.Train, append([]chat.Dialogue{long}, append(chats, long)...)); err != nil {
+	if err := dataset.WriteDialogues(s.inputs.Train, append([]chat.Dialogue{long}, append(chats.Rows, long)...)); err != nil {
 		t.Fatal(err)
 	}
-	examples, kept, dropped, err := load(s.template(), s.inputs.Train, contextLength)
-	if err != nil || len(examples) != 20 || dropped != 2 || kept[0] != 2 || kept[19] != 21 {
-		t.Errorf("%d examples, %d left out, kept %v, %v", len(examples), dropped, kept, err)
+	l, err := load(s.template(), s.inputs.Train, dataset.Reading{}, contextLength)
+	if err != nil || len(l.examples) != 20 || l.dropped != 2 || l.lines[0] != 2 || l.lines[19] != 21 {
+		t.Errorf("%d examples, %d left out, lines %v, %v", len(l.examples), l.dropped, l.lines, err)
 	}
 	manifest, err := s.run(t.Context(), tinySFT(), filepath.Join(t.TempDir(), "out"), 0)
 	if err != nil {
@@ -436,7 +440,7 @@ func TestBadBatchNamesItsDialogues(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err = s.run(t.Context(), tinySFT(), filepath.Join(t.TempDir(), "out"), 0)
-	if artifact.ExitCode(err) != 20 || !strings.Contains(err.Error(), "dialogues [") || !strings.Contains(err.Error(), s.inputs.Train) {
+	if artifact.ExitCode(err) != 20 || !strings.Contains(err.Error(), "dialogues on lines [") || !strings.Contains(err.Error(), s.inputs.Train) {
 		t.Errorf("%v, want exit code 20, the dialogues and their file", err)
 	}
 }
@@ -454,6 +458,7 @@ func TestInputsThatCannotBeUsedAreRefusedWithPlaceAndRemedy(t *testing.T) {
 		want   []string
 	}{
 		{"a dialogue without an assistant's turn", func(s *school, c *Config) {
+			c.BadRows = dataset.Stop
 			write(s, s.inputs.Train, `{"messages":[{"role":"user","content":"a"},{"role":"assistant","content":"b"}]}`+"\n"+`{"messages":[{"role":"user","content":"a"}]}`+"\n")
 		}, 4, []string{"train.jsonl:2", `"assistant"`, "add the answer"}},
 		{"a line that is no JSON", func(s *school, c *Config) { write(s, s.inputs.Validation, "{\n") }, 4, []string{"validation.jsonl:1"}},

@@ -18,8 +18,8 @@ var Stage = stage.Define(stage.Definition[Config]{
 	Defaults: Defaults,
 	Inputs: []stage.Input{
 		{Name: "base", Kinds: stage.Of(stage.Model), Required: true, Doc: "the model to start from, with its tokenizer"},
-		{Name: "dialogues", Kinds: stage.Of(stage.Dialogues), Required: true, Doc: "dialogues to learn, JSONL"},
-		{Name: "validation", Kinds: stage.Of(stage.Dialogues), Doc: "dialogues to measure on, JSONL"},
+		{Name: "dialogues", Kinds: stage.Of(stage.Dialogues), Required: true, Doc: "dialogues to learn"},
+		{Name: "validation", Kinds: stage.Of(stage.Dialogues), Doc: "dialogues to measure on"},
 		{Name: "text", Kinds: stage.Of(stage.Shards, stage.PlainText), Doc: "token shards or a file of text, of which text_share of each step's loss is"},
 	},
 	Outputs: []stage.Output{{Kind: stage.Model, Doc: "the model"}},
@@ -27,7 +27,7 @@ var Stage = stage.Define(stage.Definition[Config]{
 		if c.TextShare > 0 && in.Path("text") == "" {
 			return errNoText(c)
 		}
-		return stage.CheckFiles(in, func(path string) error { _, err := dataset.ReadDialogues(path); return err }, "dialogues", "validation")
+		return stage.CheckFiles(in, func(path string) error { _, err := dataset.ReadDialogues(path, c.Reading); return err }, "dialogues", "validation")
 	},
 	Run: func(ctx context.Context, w *stage.Work, c Config) error {
 		return run(ctx, w, c, Inputs{Base: w.In.Path("base"), Train: w.In.Path("dialogues"), Validation: w.In.Path("validation"), Text: w.In.Path("text")})
