@@ -57,6 +57,7 @@ var floors = map[string]int{
 	"train/rollout":    3,
 
 	"train/vocabulary": 4,
+	"train/tokenize":   4,
 	"train/pretrain":   4,
 	"train/sft":        4,
 	"train/classify":   4,

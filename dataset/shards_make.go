@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"iter"
+	"strings"
 
 	"github.com/seed-b72bdb6c/alma/artifact"
 	"github.com/seed-b72bdb6c/alma/tokenizer"
@@ -20,6 +21,21 @@ type Source struct {
 	Tokenizer *tokenizer.Tokenizer
 }
 
+// tokenizerName tells tokenizers apart: the end of the source of shards that one made.
+func tokenizerName(t *tokenizer.Tokenizer) (string, error) {
+	files, err := t.Files()
+	if err != nil {
+		return "", err
+	}
+	return fmt.Sprintf(", tokenizer %x", sha256.Sum256(files[tokenizer.TokenizerFile])), nil
+}
+
+// MadeWith tells whether MakeShards made the shards with a tokenizer.
+func (s *Shards) MadeWith(t *tokenizer.Tokenizer) (bool, error) {
+	name, err := tokenizerName(t)
+	return strings.HasSuffix(s.Info.Source, name), err
+}
+
 // MakeShards opens the shards of a text in a folder, and first tokenises it there,
 // unless an earlier run did so from the same text with the same tokenizer.
 func MakeShards(ctx context.Context, folder string, s Source) (*Shards, error) {
@@ -27,11 +43,11 @@ func MakeShards(ctx context.Context, folder string, s Source) (*Shards, error) {
 	if !ok {
 		return nil, artifact.Errorf(artifact.ErrUsage, "tokenising %s: the tokenizer has no %s, which ends documents; give token shards, or another tokenizer", s.Name, tokenizer.EndOfText)
 	}
-	files, err := s.Tokenizer.Files()
+	with, err := tokenizerName(s.Tokenizer)
 	if err != nil {
 		return nil, err
 	}
-	source := fmt.Sprintf("%s, tokenizer %x", s.ID, sha256.Sum256(files[tokenizer.TokenizerFile]))
+	source := s.ID + with
 	shards, damage, err := ReuseShards(folder, source)
 	if shards != nil || err != nil {
 		return shards, err

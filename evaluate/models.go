@@ -62,11 +62,7 @@ var Stage = stage.Define(stage.Definition[Config]{
 	Estimate: estimate,
 	Describe: func(d stage.Done, _ Config) (stage.Description, error) {
 		e, err := ReadEvaluation(d.Folder)
-		tables := e.Tables()
-		if len(e.Samples) > 0 {
-			tables = append(tables, e.SamplesTable())
-		}
-		return stage.Description{Tables: tables, Notes: e.Notes}, err
+		return stage.Description{Tables: e.Tables(), Notes: e.Notes, Samples: e.Shown()}, err
 	},
 })
 
@@ -584,8 +580,11 @@ func (v *evaluation) compare(ctx context.Context) error {
 	}
 	var firsts []*system
 	rewards := map[[2]int][]float64{} // by model and temperature
+	all := len(v.written) * len(v.config.Temperatures) * len(common)
+	defer v.env.Log.Progress.Done()
 	for i := range v.written {
 		for j, temperature := range v.config.Temperatures {
+			v.env.Log.Progress.Show(progress.Line{Label: "judging answers", Done: int64((i*len(v.config.Temperatures) + j) * len(common)), Total: int64(all)})
 			s, err := v.system(ctx, i, j, common)
 			if err != nil {
 				return err

@@ -515,8 +515,11 @@ func TestAllTablesAreWellFormedAndReadBack(t *testing.T) {
 	if e.Models[0].Name != "model" || e.Models[1].Name != "model-2" {
 		t.Errorf("names %q and %q", e.Models[0].Name, e.Models[1].Name)
 	}
-	tables := append(e.Tables(), e.SamplesTable())
-	if len(tables) != 8 {
+	if shown := e.Shown(); len(shown.Pairs) != 1 || len(shown.Pairs[0].Answers) != 2*len(c.Temperatures) || shown.Pairs[0].Answers[0].Unscored || shown.Pairs[0].Reference != "one" {
+		t.Errorf("shown %+v", shown)
+	}
+	tables := e.Tables()
+	if len(tables) != 7 {
 		t.Errorf("%d tables", len(tables))
 	}
 	for _, table := range tables {

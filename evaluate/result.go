@@ -322,32 +322,29 @@ func (e Evaluation) answersTables() (out []stage.Table) {
 	return out
 }
 
-// SamplesTable sets the answers to the same prompts side by side.
-func (e Evaluation) SamplesTable() stage.Table {
-	t := stage.Table{Title: "The same prompts, side by side", Columns: []string{"Prompt"}, Note: "[…] marks an answer that was cut off."}
-	references := false
+// Shown are the answers to the same prompts, side by side for the report.
+func (e Evaluation) Shown() stage.Samples {
+	out := stage.Samples{Note: "Prompts drawn by the seed, evenly spaced and not chosen by what was written. The score is the reward model's, where there is one; […] marks an answer that was cut off."}
+	if len(e.Samples) == 0 {
+		return stage.Samples{}
+	}
 	for _, s := range e.Samples {
-		references = references || s.Reference != ""
-	}
-	if references {
-		t.Columns = append(t.Columns, People)
-	}
-	for i, s := range e.Samples {
-		row := []string{s.Prompt}
-		if references {
-			row = append(row, s.Prefill+s.Reference)
+		pair := stage.Sample{Prompt: s.Prompt}
+		if s.Reference != "" {
+			pair.Reference = s.Prefill + s.Reference
 		}
 		for _, a := range s.Answers {
-			if i == 0 {
-				t.Columns = append(t.Columns, fmt.Sprintf("%s, %g", a.Model, a.Temperature))
-			}
 			text := s.Prefill + a.Text
 			if !a.Ended {
 				text += " […]"
 			}
-			row = append(row, text)
+			answer := stage.Answer{Model: fmt.Sprintf("%s, temperature %g", a.Model, a.Temperature), Text: text, Unscored: a.Reward == nil}
+			if a.Reward != nil {
+				answer.Score = *a.Reward
+			}
+			pair.Answers = append(pair.Answers, answer)
 		}
-		t.Rows = append(t.Rows, row)
+		out.Pairs = append(out.Pairs, pair)
 	}
-	return t
+	return out
 }

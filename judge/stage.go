@@ -72,6 +72,18 @@ var Stage = stage.Define(stage.Definition[Config]{
 		return stage.Estimate{Leaves: map[string]stage.Facts{"": in["answers"], "validation": in["validation"]}}, nil
 	},
 	Describe: describe,
+	Verb: &stage.Verb{
+		Name:  "rank rule",
+		Short: "Put answers in order by a rule, in place of people",
+		Long: `Put sampled answers in order by a rule: their length, a reward model, or a program
+that reads a line for each answer and writes a number for each. Every ranking names the
+rule as its annotator, so that nobody takes it for people's.`,
+		After: "The folder receives rankings.jsonl, and validation.jsonl for answers to validate on.",
+		Examples: []string{
+			"alma rank rule --answers answers/answers.jsonl --out rankings --set words=30",
+			"alma rank rule --answers answers/answers.jsonl --reward reward --set by=reward --out rankings",
+		},
+	},
 })
 
 // check refuses a rule without what it judges by.

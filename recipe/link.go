@@ -32,8 +32,35 @@ func (r *reader) link(recipe *Recipe) {
 			}
 		}
 	}
+	for _, s := range recipe.Steps {
+		for name, refs := range s.Inputs {
+			for _, ref := range refs {
+				r.partIsLeft(s.section.child(name), ref)
+			}
+		}
+	}
 	if len(r.errs) == 0 {
 		r.order(recipe)
+	}
+}
+
+// partIsLeft refuses a part that its stage does not leave as it is configured: token
+// shards of a pretraining that reads shards.
+func (r *reader) partIsLeft(f *field, ref Ref) {
+	if ref.Step == nil || ref.Output.Of == "" {
+		return
+	}
+	for _, source := range ref.Step.Inputs[ref.Output.Of] {
+		var kind stage.Kind
+		name := source.Path
+		if source.Step != nil {
+			kind, name = source.Output.Kind, source.Step.Name
+		} else if kinds, _ := KindsOf(source.Path); len(kinds) > 0 {
+			kind = kinds[0]
+		}
+		if kind != "" && kind != ref.Output.FromKind {
+			r.fail(f.at, f.key, fmt.Sprintf("stage %s leaves no part %q here, as it reads %s; name %s.%s", ref.Step.Name, ref.Output.Part, article(kind), name, ref.Output.Part))
+		}
 	}
 }
 
@@ -133,7 +160,7 @@ func kindNames(kinds []stage.Kind) string {
 // article puts one before a kind that has a singular.
 func article(k stage.Kind) string {
 	switch s := string(k); {
-	case strings.HasSuffix(s, "s") && s != "corpus", k == stage.PlainText:
+	case strings.HasSuffix(s, "s") && !strings.HasSuffix(s, "corpus"), k == stage.PlainText:
 		return s
 	case strings.ContainsRune("aeio", rune(s[0])):
 		return "an " + s

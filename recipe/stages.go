@@ -13,6 +13,7 @@ import (
 	"github.com/seed-b72bdb6c/alma/train/pretrain"
 	"github.com/seed-b72bdb6c/alma/train/reward"
 	"github.com/seed-b72bdb6c/alma/train/sft"
+	"github.com/seed-b72bdb6c/alma/train/tokenize"
 	"github.com/seed-b72bdb6c/alma/train/vocabulary"
 )
 
@@ -24,6 +25,7 @@ var Stages = []*stage.Stage{
 	vocabulary.Stage,
 	vocabulary.Convert,
 	export.Import,
+	tokenize.Stage,
 	pretrain.Stage,
 	sft.Stage,
 	classify.Stage,

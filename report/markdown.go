@@ -106,7 +106,11 @@ func (m *markdown) samples(s stage.Samples) {
 		m.line("### Prompt %d", i+1)
 		m.fence(pair.Prompt)
 		for _, a := range pair.Answers {
-			m.line("%s, score %s:", inline(a.Model), score(a.Score))
+			if a.Unscored {
+				m.line("%s:", inline(a.Model))
+			} else {
+				m.line("%s, score %s:", inline(a.Model), score(a.Score))
+			}
 			m.fence(a.Text)
 		}
 		if pair.Reference != "" {

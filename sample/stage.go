@@ -84,6 +84,19 @@ var Stage = stage.Define(stage.Definition[Config]{
 		return e, err
 	},
 	Describe: describe,
+	Verb: &stage.Verb{
+		Name:  "answers",
+		Short: "Let a model answer many prompts, several times each",
+		Long: `Let a model answer the prompts of a file, K times each, for people or a rule to put
+in order. Prompts that are there twice are asked once; those that leave no room for an
+answer are left out and counted. For a prompt or two, on the screen: alma sample.`,
+		After: `The folder receives answers.jsonl and, with validation, validation.jsonl: lines
+to which "ranks" can be added (docs/formats/rankings.md).`,
+		Examples: []string{
+			"alma answers --model model --prompts prompts.jsonl --out answers",
+			"alma answers --model model --prompts prompts.jsonl --out answers --set k=6 --set max_prompts=200",
+		},
+	},
 })
 
 // assumedAnswer is the share of max_tokens that an answer takes.

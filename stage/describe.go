@@ -83,6 +83,8 @@ type Answer struct {
 	Text  string
 	Score float64
 	Items []Item
+	// Unscored marks an answer that nothing judged; Score is then no figure.
+	Unscored bool
 }
 
 // Item is one part of a score. Max is what the item can give at most, 0 if it

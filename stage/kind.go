@@ -5,23 +5,25 @@ type Kind string
 
 // The kinds.
 const (
-	Folder       Kind = "folder of texts"
-	Corpus       Kind = "corpus"
-	Tokenizer    Kind = "tokenizer"
-	Shards       Kind = "token shards"
-	Model        Kind = "language model"
-	Encoder      Kind = "encoder"
-	RewardModel  Kind = "reward model"
-	Classifier   Kind = "classifier"
-	Adapter      Kind = "adapter"
-	Dialogues    Kind = "dialogues"
-	Prompts      Kind = "prompts"
-	Answers      Kind = "answers" // sampled, not yet in order
-	Rankings     Kind = "rankings"
-	LabelledText Kind = "labelled texts"
-	PlainText    Kind = "plain text"
-	Evaluation   Kind = "evaluation"
-	Export       Kind = "exported model"
+	Folder    Kind = "folder of texts"
+	Corpus    Kind = "corpus"
+	Tokenizer Kind = "tokenizer"
+	Shards    Kind = "token shards"
+
+	TokenizedCorpus Kind = "tokenised corpus" // token shards of its training and its validation text
+	Model           Kind = "language model"
+	Encoder         Kind = "encoder"
+	RewardModel     Kind = "reward model"
+	Classifier      Kind = "classifier"
+	Adapter         Kind = "adapter"
+	Dialogues       Kind = "dialogues"
+	Prompts         Kind = "prompts"
+	Answers         Kind = "answers" // sampled, not yet in order
+	Rankings        Kind = "rankings"
+	LabelledText    Kind = "labelled texts"
+	PlainText       Kind = "plain text"
+	Evaluation      Kind = "evaluation"
+	Export          Kind = "exported model"
 )
 
 // Of lists kinds.

@@ -40,6 +40,10 @@ type Output struct {
 	Path string // inside the folder, with slashes; "" for the folder itself
 	Kind Kind
 	Doc  string
+	// Of, if set, is an input, and FromKind its kind without which the part is not left:
+	// what is made of one kind of input alone.
+	Of       string
+	FromKind Kind
 }
 
 // Inputs are paths by the names of inputs.

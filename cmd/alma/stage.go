@@ -97,7 +97,7 @@ func newStageCommand(c *call, s *stage.Stage) *cobra.Command {
 	}
 	for _, f := range fields {
 		if flag, ok := readingKeys[f.Key]; ok {
-			cmd.Flags().String(flag, f.Default, f.Doc+", as --set "+f.Key+"=VALUE")
+			cmd.Flags().String(flag, strings.Trim(f.Default, `"`), f.Doc+", as --set "+f.Key+"=VALUE")
 		}
 	}
 	cmd.Flags().StringVar(&out, "out", "", "`DIR` to fill")

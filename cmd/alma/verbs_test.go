@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"encoding/json"
+	"fmt"
 	"io"
 	"math"
 	"os"
@@ -395,4 +396,32 @@ func TestAnAnswerEndsWhateverThePadTokenIs(t *testing.T) {
 			t.Errorf("padded with %q, chat answers %q (exit code %d: %s)", pad, o.stdout, o.code, o.stderr)
 		}
 	}
+}
+
+func TestTokenShardsOfACorpusServeManyModels(t *testing.T) {
+	f := fixtures(t)
+	dir := t.TempDir()
+	shards, again := filepath.Join(dir, "shards"), filepath.Join(dir, "again")
+	succeed(t, "tokenize", "--corpus", f.corpus, "--tokenizer", f.tokenizer, "--out", shards)
+	pretrain := func(corpus, tokenizer, out string) []string {
+		return append([]string{"pretrain", "--corpus", corpus, "--tokenizer", tokenizer, "--out", out, "--set", "steps=4"}, tiny...)
+	}
+	succeed(t, pretrain(shards, f.tokenizer, again)...)
+	if weightsOf(t, again) != weightsOf(t, f.base) {
+		t.Error("token shards gave other weights than their corpus")
+	}
+	if _, err := os.Stat(filepath.Join(again, "shards")); !os.IsNotExist(err) {
+		t.Errorf("the shards were made again (%v)", err)
+	}
+	other := filepath.Join(dir, "tokenizer")
+	succeed(t, "tokenizer", "train", f.corpus, "--vocab", "310", "--out", other)
+	if o := alma(t, pretrain(shards, other, filepath.Join(dir, "x"))...); o.code != 4 || !strings.Contains(o.stderr, "made with another tokenizer") {
+		t.Errorf("another tokenizer: exit code %d\n%s", o.code, o.stderr)
+	}
+	recipe := write(t, filepath.Join(dir, "r.yaml"), fmt.Sprintf("stages:\n  s: {use: shards, corpus: %s, tokenizer: %s}\n  p: {use: pretrain, corpus: s, tokenizer: %[2]s}\n  f: {use: sft, base: p, dialogues: %s, text: p.text, text_share: .2}\n", f.corpus, f.tokenizer, f.dialogues))
+	if o := alma(t, "recipe", "check", recipe); o.code != 4 || !strings.Contains(o.stderr, `stage p leaves no part "text" here, as it reads a tokenised corpus; name s.text`) {
+		t.Errorf("a part that is not left: exit code %d\n%s", o.code, o.stderr)
+	}
+	write(t, recipe, strings.ReplaceAll(fmt.Sprintf("stages:\n  s: {use: shards, corpus: %s, tokenizer: %s}\n  p: {use: pretrain, corpus: s, tokenizer: %[2]s}\n  f: {use: sft, base: p, dialogues: %s, text: s, text_share: .2}\n", f.corpus, f.tokenizer, f.dialogues), "\\", "/"))
+	succeed(t, "recipe", "check", recipe)
 }

@@ -132,7 +132,7 @@ func (c Config) rowsPerStep() (int, error) {
 
 // Inputs are the artifacts that the stage reads.
 type Inputs struct {
-	Corpus    string // folder of corpus.Build
+	Corpus    string // folder of corpus.Build, or of token shards made of one
 	Tokenizer string // folder with tokenizer.json
 }
 
@@ -174,12 +174,12 @@ func run(ctx context.Context, w *stage.Work, c Config, in Inputs) error {
 			return err
 		}
 	}
-	training, err := openShards(ctx, w, in.Corpus, w.Path("shards/train"), corpus.Train, tok)
+	training, err := train.SplitShards(ctx, w, in.Corpus, w.Path("shards"), corpus.Train, tok)
 	if err != nil {
 		return err
 	}
 	defer training.Close()
-	validation, err := openShards(ctx, w, in.Corpus, w.Path("shards/validation"), corpus.Validation, tok)
+	validation, err := train.SplitShards(ctx, w, in.Corpus, w.Path("shards"), corpus.Validation, tok)
 	if err != nil {
 		return err
 	}
@@ -299,36 +299,4 @@ func documentNames(from string, stream *dataset.Stream, first uint64, rows int) 
 		names = append(names, fmt.Sprintf("and %d more", more))
 	}
 	return strings.Join(names, ", ")
-}
-
-// openShards opens the shards of a split of the corpus, which are made from it
-// unless they are there.
-func openShards(ctx context.Context, w *stage.Work, from, to string, split corpus.Split, tok *tokenizer.Tokenizer) (*dataset.Shards, error) {
-	report, err := corpus.ReadReport(from)
-	if err != nil {
-		return nil, err
-	}
-	total := int64(report.Of(split).Documents)
-	if total == 0 {
-		return nil, artifact.Errorf(artifact.ErrUsage, "tokenising the corpus %s: its %s split is empty; make the corpus again with more documents, or with another share of them held out", from, split)
-	}
-	documents := filepath.Join(from, report.Of(split).File)
-	_, sum, err := artifact.HashFile(documents)
-	if err != nil {
-		return nil, err
-	}
-	defer w.Log.Progress.Done()
-	return dataset.MakeShards(ctx, to, dataset.Source{
-		Name: "the corpus " + from, ID: "documents " + sum, Tokenizer: tok, Damaged: w.Log.Warn,
-		Documents: func(yield func(string, error) bool) {
-			for doc, err := range corpus.Documents(documents) {
-				if !yield(doc.Text, err) {
-					return
-				}
-			}
-		},
-		Shown: func(done int64) {
-			w.Log.Progress.Show(progress.Line{Label: "tokenising " + string(split) + " documents", Done: done, Total: total})
-		},
-	})
 }

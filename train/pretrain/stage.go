@@ -15,7 +15,7 @@ var Stage = stage.Define(stage.Definition[Config]{
 	Does:     "Trains a model from random weights on the training text of a corpus, to foretell the next token or to guess hidden ones.",
 	Defaults: Defaults,
 	Inputs: []stage.Input{
-		{Name: "corpus", Kinds: stage.Of(stage.Corpus), Required: true, Doc: "the corpus to learn"},
+		{Name: "corpus", Kinds: stage.Of(stage.Corpus, stage.TokenizedCorpus), Required: true, Doc: "the corpus to learn, or token shards of one"},
 		{Name: "tokenizer", Kinds: stage.Of(stage.Tokenizer, stage.Model, stage.Encoder), Required: true, Doc: "what makes tokens of it, a folder with tokenizer.json"},
 	},
 	OutputsOf: func(c Config) []stage.Output {
@@ -25,8 +25,8 @@ var Stage = stage.Define(stage.Definition[Config]{
 		}
 		return []stage.Output{
 			{Kind: kind, Doc: "the model, in Hugging Face's layout"},
-			{Part: "text", Path: "shards/train", Kind: stage.Shards, Doc: "the training text as tokens"},
-			{Part: "validation", Path: "shards/validation", Kind: stage.Shards, Doc: "the validation text as tokens"},
+			{Part: "text", Path: "shards/" + train.TrainingShards, Kind: stage.Shards, Doc: "the training text as tokens, of a corpus", Of: "corpus", FromKind: stage.Corpus},
+			{Part: "validation", Path: "shards/" + train.ValidationShards, Kind: stage.Shards, Doc: "the validation text as tokens, of a corpus", Of: "corpus", FromKind: stage.Corpus},
 		}
 	},
 	Run: func(ctx context.Context, w *stage.Work, c Config) error {
@@ -49,7 +49,9 @@ var Stage = stage.Define(stage.Definition[Config]{
 documents that end with <|endoftext|>. With objective causal a decoder foretells
 the next token of each; with mlm an encoder (family bert) guesses tokens that were
 hidden from it, for alma embed and alma classify. That needs a tokenizer with a
-mask token: alma tokenizer train --encoder.`,
+mask token: alma tokenizer train --encoder.
+
+For several models of one corpus alma tokenize makes the tokens once.`,
 		After: `The folder receives the model in Hugging Face's layout, metrics.jsonl,
 TensorBoard events, the token shards, and checkpoints; given again, an
 interrupted command goes on from the last checkpoint with the same bits.`,
