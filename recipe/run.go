@@ -194,6 +194,9 @@ func (r *Recipe) Run(ctx context.Context, env stage.Environment, folder string, 
 		m, err := job.Run(ctx, env)
 		// What the stage held goes back before the next one asks for as much: without
 		// this the heap may grow to twice what one stage needs.
+		if e, ok := env.Engine.(interface{ Release() }); ok {
+			e.Release()
+		}
 		debug.FreeOSMemory()
 		if err != nil {
 			return fmt.Errorf("stage %s: %w", job.Name, err)

@@ -55,15 +55,16 @@ type TextMix struct {
 	rows   *dataset.Packed
 }
 
-// NewTextMix prepares so many rows of the shards a step, each as long as the model's
-// context, in an order of the seed.
-func NewTextMix(m *model.Model, shards *dataset.Shards, rows int, seed uint64) (*TextMix, error) {
-	stream, err := dataset.NewStream(shards, dataset.StreamOptions{T: m.Context, Seed: seed, Shuffle: true})
+// NewTextMix prepares so many rows of T tokens of the shards a step, in an order of the
+// seed. T is that of the rows beside which they are learned: a published model's whole
+// context would make a fifth of the loss most of the work.
+func NewTextMix(m *model.Model, shards *dataset.Shards, rows, T int, seed uint64) (*TextMix, error) {
+	stream, err := dataset.NewStream(shards, dataset.StreamOptions{T: T, Seed: seed, Shuffle: true})
 	if err != nil {
 		return nil, err
 	}
-	lm, err := NewLanguageModel(m, rows, m.Context)
-	return &TextMix{lm, stream, NewTextRows(rows, m.Context)}, err
+	lm, err := NewLanguageModel(m, rows, T)
+	return &TextMix{lm, stream, NewTextRows(rows, T)}, err
 }
 
 // Accumulate adds weight times the gradients of the mean loss of a step's rows, and

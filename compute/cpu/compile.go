@@ -124,5 +124,6 @@ func (c *compiler) compile(p *compute.Program, store *Store) error {
 		}
 	}
 	c.finish()
-	return c.engine.reserve(pack(c.x.arena, len(c.nodes)), c.scratch)
+	c.x.size = pack(c.x.arena, len(c.nodes))
+	return c.engine.reserve(c.x.size, c.scratch)
 }

@@ -158,6 +158,15 @@ func (e *Engine) MeasurePeak() float64 {
 	return best
 }
 
+// Release gives the arena back. An executable that runs later takes another; between
+// two stages this keeps what the one needed from standing beside what the next needs.
+func (e *Engine) Release() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.arena = nil
+	e.generation++
+}
+
 // reserve makes the arena and the workers' scratch at least this large, in
 // floats, unless that is beyond the bound on memory.
 func (e *Engine) reserve(arena, scratch int) error {
@@ -166,6 +175,9 @@ func (e *Engine) reserve(arena, scratch int) error {
 		return fmt.Errorf("%w: it needs %.1f GiB at one time and there are %.1f GiB; take fewer rows at one time (micro_rows), a shorter context, or recompute activations", ErrMemory, float64(need)/giga, float64(e.memory)/giga)
 	}
 	if len(e.arena) < arena {
+		if e.arena = nil; arena >= 64<<20 {
+			runtime.GC() // the old one goes before the new one comes
+		}
 		e.arena = aligned(arena)
 		e.generation++
 	}

@@ -29,6 +29,7 @@ type Executable struct {
 	verdicts []func() error
 
 	arena      []*storage
+	size       int // of the arena that it needs, in floats
 	generation int // of the engine's arena that the storages point into
 }
 
@@ -79,6 +80,9 @@ func (x *Executable) Run() (err error) {
 		a.settle()
 	}
 	if x.generation != x.engine.generation {
+		if err := x.engine.reserve(x.size, 0); err != nil { // it was released
+			return fmt.Errorf("running program %s: %w", x.program.Name, err)
+		}
 		for _, s := range x.arena {
 			s.f = x.engine.arena[s.offset : s.offset+s.size : s.offset+s.size]
 		}

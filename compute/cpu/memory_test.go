@@ -37,3 +37,47 @@ func TestAProgramBeyondTheBoundOnMemoryDoesNotCompile(t *testing.T) {
 		engine.Close()
 	}
 }
+
+func TestAnEngineThatGaveItsArenaBackComputesOn(t *testing.T) {
+	engine := cpu.New(cpu.Options{Threads: 2})
+	defer engine.Close()
+	numbers := func(n int) []float32 {
+		out := make([]float32, n)
+		for i := range out {
+			out[i] = float32(i%7) - 3
+		}
+		return out
+	}
+	store := engine.NewStore()
+	if err := store.Define("w", 8, 8); err != nil {
+		t.Fatal(err)
+	}
+	if err := store.Write("w", numbers(64)); err != nil {
+		t.Fatal(err)
+	}
+	var programs [2]compute.Executable
+	for i, rows := range []int{4, 512} {
+		p := compute.NewProgram("product")
+		x := p.Input("x", compute.Float32, rows, 8)
+		p.Output("sum", compute.Sum(compute.Square(compute.Linear(x, p.Variable("w", 8, 8), nil, false))))
+		var err error
+		if programs[i], err = engine.Compile(p, store); err != nil {
+			t.Fatal(err)
+		}
+		copy(programs[i].Floats("x"), numbers(rows*8))
+	}
+	run := func() (sums [2]float32) {
+		for i, x := range programs {
+			if err := x.Run(); err != nil {
+				t.Fatal(err)
+			}
+			sums[i] = x.Floats("sum")[0]
+		}
+		return sums
+	}
+	before := run()
+	engine.Release()
+	if after := run(); after != before || before[0] == before[1] {
+		t.Errorf("%v before and %v after", before, after)
+	}
+}

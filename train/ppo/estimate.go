@@ -82,12 +82,12 @@ func estimate(c Config, in stage.Known) (stage.Estimate, error) {
 	e.FLOPs = steps*(batches(c.Minibatch)*(policyStep+criticStep)+2*update) +
 		float64(c.Iterations)*batches(c.Prompts)*(2*policyForward+2*criticForward)
 	if c.PretrainCoef > 0 {
-		mix, err := train.NewLanguageModel(policy.Model, c.PretrainRows, policy.Context)
+		mix, err := train.NewLanguageModel(policy.Model, c.PretrainRows, length)
 		if err != nil {
 			return stage.Estimate{}, err
 		}
 		e.FLOPs += steps * float64(mix.FLOPs())
-		e.Tokens += int64(steps) * int64(c.PretrainRows*policy.Context)
+		e.Tokens += int64(steps) * int64(c.PretrainRows*length)
 	}
 	e.Parameters = policy.ParameterCount()
 	e.Memory += policy.Counted.Memory() + critic.Counted.Memory() + 2*4*e.Parameters // and the reference and the reward model

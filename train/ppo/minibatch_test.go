@@ -140,7 +140,7 @@ func TestPPO30MetricsAreUnchangedByPadding(t *testing.T) {
 }
 
 func TestPPO32PretrainingMixAddsItsGradient(t *testing.T) {
-	stream, _ := newText(t, vocabulary, 40)
+	stream, _ := newText(t, vocabulary, 16)
 	c := tinyPPO()
 	c.PretrainCoef, c.PretrainRows = 2.5, 3
 	which := []int{1, 3, 5, 7}
@@ -162,15 +162,15 @@ func TestPPO32PretrainingMixAddsItsGradient(t *testing.T) {
 
 	// The same rows by themselves.
 	m := newModel(t, newEngine(t), tinyConfig(vocabulary, 40, model.LanguageModel), 1)
-	lm, err := train.NewLanguageModel(m, 3, 40)
+	lm, err := train.NewLanguageModel(m, 3, 16)
 	if err != nil {
 		t.Fatal(err)
 	}
-	rows := train.NewTextRows(3, 40)
+	rows := train.NewTextRows(3, 16)
 	if err := stream.Batch(4*3, rows.Tokens, rows.Targets); err != nil {
 		t.Fatal(err)
 	}
-	loss, err := lm.Accumulate(rows, 1./120)
+	loss, err := lm.Accumulate(rows, 1./48)
 	if err != nil {
 		t.Fatal(err)
 	}

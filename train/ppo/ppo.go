@@ -80,7 +80,7 @@ func runStage(ctx context.Context, w *stage.Work, c Config, in Inputs) error {
 			return err
 		}
 		defer shards.Close()
-		if r.stream, err = dataset.NewStream(shards, dataset.StreamOptions{T: t.Model.Context, Seed: c.Seed, Shuffle: true}); err != nil {
+		if r.stream, err = dataset.NewStream(shards, dataset.StreamOptions{T: length, Seed: c.Seed, Shuffle: true}); err != nil {
 			return err
 		}
 	}

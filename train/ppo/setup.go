@@ -56,10 +56,10 @@ func (r *run) compile(policy, reference, critic *model.Model) (err error) {
 		return err
 	}
 	if r.stream != nil {
-		if r.lm, err = train.NewLanguageModel(policy, c.PretrainRows, policy.Context); err != nil {
+		if r.lm, err = train.NewLanguageModel(policy, c.PretrainRows, r.shape.T); err != nil {
 			return err
 		}
-		r.text = train.NewTextRows(c.PretrainRows, policy.Context)
+		r.text = train.NewTextRows(c.PretrainRows, r.shape.T)
 	}
 	return r.sampler.Use(policy, c.Slots, r.shape.T)
 }

@@ -40,12 +40,12 @@ func estimate(c Config, in stage.Known) (stage.Estimate, error) {
 		Memory: s.Counted.Memory(),
 	}
 	if c.TextShare > 0 {
-		text, err := train.NewLanguageModel(s.Model, c.textRows(), s.Context)
+		text, err := train.NewLanguageModel(s.Model, c.textRows(), length)
 		if err != nil {
 			return e, err
 		}
 		e.FLOPs += steps * float64(text.FLOPs())
-		e.Tokens += int64(steps) * int64(c.textRows()*s.Context)
+		e.Tokens += int64(steps) * int64(c.textRows()*length)
 	}
 	e.Leaves, err = s.LeavesModel()
 	return e, err

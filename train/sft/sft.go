@@ -142,7 +142,7 @@ func run(ctx context.Context, w *stage.Work, c Config, in Inputs) error {
 			return err
 		}
 		defer shards.Close()
-		if f.text, err = train.NewTextMix(t.Model, shards, c.textRows(), c.Seed); err != nil {
+		if f.text, err = train.NewTextMix(t.Model, shards, c.textRows(), length, c.Seed); err != nil {
 			return err
 		}
 	}

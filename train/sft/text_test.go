@@ -95,7 +95,7 @@ func TestTheShareOfTheTextIsItsShareOfTheGradients(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer shards.Close()
-	mix, err := train.NewTextMix(m, shards, 2, 1)
+	mix, err := train.NewTextMix(m, shards, 2, m.Context, 1)
 	if err != nil {
 		t.Fatal(err)
 	}
