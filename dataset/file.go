@@ -290,3 +290,11 @@ func WriteLines[T any](path string, values []T) error {
 func Given(what, from string) *Account {
 	return &Account{What: what, Path: from, Total: 1, policy: Stop}
 }
+
+// Told is what a file held, for who asks only that.
+func Told[T any](f *File[T], err error) (fmt.Stringer, error) {
+	if err != nil {
+		return nil, err
+	}
+	return f.Account, nil
+}

@@ -31,18 +31,18 @@ var Stage = stage.Define(stage.Definition[Config]{
 	Defaults: Defaults,
 	Inputs: []stage.Input{
 		{Name: "models", Kinds: stage.Of(stage.Model), Required: true, Many: true, Doc: "the models; the later ones are held against the first"},
-		{Name: "prompts", Kinds: stage.Of(stage.Prompts, stage.Dialogues), Doc: "prompts to answer, or dialogues, whose last turns are people's answers, JSONL"},
-		{Name: "answers", Kinds: stage.Of(stage.Dialogues), Doc: "dialogues with people's answers to the prompts, JSONL"},
+		{Name: "prompts", Kinds: stage.Of(stage.Prompts, stage.Dialogues), Doc: "prompts to answer, or dialogues, whose last turns are people's answers"},
+		{Name: "answers", Kinds: stage.Of(stage.Dialogues), Doc: "dialogues with people's answers to the prompts"},
 		{Name: "text", Kinds: stage.Of(stage.Shards, stage.PlainText), Doc: "text to foretell: a file, or token shards of the models' vocabulary"},
 		{Name: "reward", Kinds: stage.Of(stage.RewardModel), Doc: "the reward model that judges the answers"},
-		{Name: "rankings", Kinds: stage.Of(stage.Rankings), Doc: "held-out rankings or pairs to foretell, JSONL"},
+		{Name: "rankings", Kinds: stage.Of(stage.Rankings), Doc: "held-out rankings or pairs to foretell"},
 	},
 	Outputs: []stage.Output{{Kind: stage.Evaluation, Doc: EvaluationFile}},
-	Check: func(_ context.Context, c Config, in stage.Inputs) error {
+	Check: func(_ context.Context, c Config, in stage.Inputs, tell stage.Tell) error {
 		_, err := c.names(in["models"])
 		return errors.Join(err, checkInputs(in),
-			stage.CheckFiles(in, func(path string) error { _, err := dataset.ReadAsked(path, c.Reading); return err }, "prompts", "answers"),
-			stage.CheckFiles(in, func(path string) error { _, err := dataset.ReadRankings(path, c.Reading); return err }, "rankings"))
+			stage.CheckFiles(in, tell, func(path string) (fmt.Stringer, error) { return dataset.Told(dataset.ReadAsked(path, c.Reading)) }, "prompts", "answers"),
+			stage.CheckFiles(in, tell, func(path string) (fmt.Stringer, error) { return dataset.Told(dataset.ReadRankings(path, c.Reading)) }, "rankings"))
 	},
 	Run: func(ctx context.Context, w *stage.Work, c Config) error {
 		e, flops, err := Models(ctx, w.Environment, c, w.In)

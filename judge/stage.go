@@ -56,16 +56,16 @@ var Stage = stage.Define(stage.Definition[Config]{
 	Does:     "Puts sampled answers in order by a named rule, in place of people; every ranking names the rule.",
 	Defaults: Defaults,
 	Inputs: []stage.Input{
-		{Name: "answers", Kinds: stage.Of(stage.Answers, stage.Rankings), Required: true, Doc: "answers to put in order, JSONL"},
-		{Name: "validation", Kinds: stage.Of(stage.Answers, stage.Rankings), Doc: "answers to put in order for validation, JSONL"},
+		{Name: "answers", Kinds: stage.Of(stage.Answers, stage.Rankings), Required: true, Doc: "answers to put in order"},
+		{Name: "validation", Kinds: stage.Of(stage.Answers, stage.Rankings), Doc: "answers to put in order for validation"},
 		{Name: "reward", Kinds: stage.Of(stage.RewardModel), Doc: "the reward model, where by is reward"},
 	},
 	Outputs: []stage.Output{
 		{Path: RankingsFile, Kind: stage.Rankings, Doc: "the rankings"},
 		{Part: "validation", Path: ValidationFile, Kind: stage.Rankings, Doc: "the rankings of the validation answers, if there are any"},
 	},
-	Check: func(_ context.Context, c Config, in stage.Inputs) error {
-		return errors.Join(c.check(in), stage.CheckFiles(in, func(path string) error { _, err := dataset.ReadAnswers(path, c.Reading); return err }, "answers", "validation"))
+	Check: func(_ context.Context, c Config, in stage.Inputs, tell stage.Tell) error {
+		return errors.Join(c.check(in), stage.CheckFiles(in, tell, func(path string) (fmt.Stringer, error) { return dataset.Told(dataset.ReadAnswers(path, c.Reading)) }, "answers", "validation"))
 	},
 	Run: run,
 	Estimate: func(_ Config, in stage.Known) (stage.Estimate, error) {

@@ -3,6 +3,7 @@ package recipe
 import (
 	"bufio"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -11,6 +12,7 @@ import (
 	"github.com/seed-b72bdb6c/alma/artifact"
 	"github.com/seed-b72bdb6c/alma/model/file"
 	"github.com/seed-b72bdb6c/alma/progress"
+	"github.com/seed-b72bdb6c/alma/rows"
 	"github.com/seed-b72bdb6c/alma/stage"
 )
 
@@ -137,47 +139,35 @@ func FactsOf(path string) stage.Facts {
 	return f
 }
 
-// maxCounted bounds the file whose rows are counted for a plan, in bytes.
-const maxCounted = 1 << 30
+// maxCounted is how many rows are read for a plan. Of a longer file the number of rows
+// follows from the share of it that they are.
+const maxCounted = 20_000
 
-// countRows counts the lines of a file of rows, and the completions of its first.
-func countRows(path string) (rows int64, each int) {
-	file, err := os.Open(path)
+// countRows counts the rows of a file, and the completions of its first. A file that
+// holds none has none.
+func countRows(path string) (count int64, each int) {
+	r, err := rows.Open(path, rows.Options{})
 	if err != nil {
 		return 0, 0
 	}
-	defer file.Close()
-	r := bufio.NewReaderSize(io.LimitReader(file, maxCounted), 1<<16)
-	var first []byte
-	blank := true
-	for {
-		part, err := r.ReadSlice('\n')
-		if rows == 0 && len(first) < 1<<20 {
-			first = append(first, part...)
-		}
-		for _, c := range part {
-			if c != ' ' && c != '\n' && c != '\r' {
-				blank = false
-			}
-		}
-		if err == bufio.ErrBufferFull {
-			continue
-		}
-		if !blank {
-			rows++
-		}
-		blank = true
-		if err != nil {
+	defer r.Close()
+	for count < maxCounted {
+		row, err := r.Next()
+		var bad *rows.Bad
+		if err != nil && !errors.As(err, &bad) {
 			break
 		}
+		if count++; count == 1 {
+			var completions []json.RawMessage
+			if json.Unmarshal(row.Fields["completions"], &completions) == nil {
+				each = len(completions)
+			}
+		}
 	}
-	var one struct {
-		Completions []json.RawMessage `json:"completions"`
+	if share := r.Share(); count == maxCounted && share > 0 {
+		count = int64(float64(count) / share)
 	}
-	if json.Unmarshal(first, &one) == nil {
-		each = len(one.Completions)
-	}
-	return rows, each
+	return count, each
 }
 
 // Print writes the plan as a table, and what it rests on.

@@ -80,7 +80,7 @@ func (r *Recipe) Check(ctx context.Context, folder string, which Selection) erro
 				}
 			}
 		}
-		if err := job.Check(ctx); err != nil {
+		if err := job.Check(ctx, nil); err != nil {
 			all = append(all, fmt.Errorf("stage %s: %w", s.Name, err))
 		}
 	}

@@ -64,6 +64,7 @@ func (r *Reader) openParquet(size int64) (err error) {
 	var batch [parquetBatch]any
 	var left []any
 	number := 0
+	r.done, r.total = func() int64 { return int64(number) }, f.NumRows()
 	r.next = func() (row Row, err error) {
 		defer recovered(&err)
 		if len(left) == 0 {

@@ -125,6 +125,9 @@ type Reader struct {
 
 	columns []string // of a table with a header
 
+	done  func() int64 // of total, bytes or rows
+	total int64
+
 	file *os.File // nil for another reader
 	size int64
 	end  []func() error
@@ -171,7 +174,9 @@ func (r *Reader) read(from io.Reader, o Options) error {
 	if o.Format != "" && !slices.Contains(Formats, o.Format) {
 		return fmt.Errorf("format %q is not one of %q", o.Format, Formats)
 	}
-	text, packed, err := r.unpack(from)
+	counted := &counter{r: from}
+	r.done, r.total = func() int64 { return counted.n }, r.size
+	text, packed, err := r.unpack(counted)
 	if err != nil {
 		return err
 	}
@@ -245,6 +250,15 @@ func (r *Reader) Form() string { return r.form }
 
 // Columns are the names in a table's header, nil for a file without one.
 func (r *Reader) Columns() []string { return r.columns }
+
+// Share is how much of the file was read, between 0 and 1, by the bytes that it has on
+// disk; of Parquet by rows. 0 where that is unknown.
+func (r *Reader) Share() float64 {
+	if r.total > 0 {
+		return float64(r.done()) / float64(r.total)
+	}
+	return 0
+}
 
 // Next returns the next row, io.EOF behind the last. A *Bad is one row that cannot
 // be read; any other error ends the file.

@@ -28,8 +28,7 @@ const (
 )
 
 // unpack returns what a file holds, and how it was packed.
-func (r *Reader) unpack(f io.Reader) (peeker, string, error) {
-	counted := &counter{r: f}
+func (r *Reader) unpack(counted *counter) (peeker, string, error) {
 	packed := newPeeker(counted)
 	magic, err := packed.Peek(6)
 	if err != nil && err != io.EOF {

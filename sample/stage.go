@@ -56,7 +56,7 @@ var Stage = stage.Define(stage.Definition[Config]{
 	Defaults: Defaults,
 	Inputs: []stage.Input{
 		{Name: "model", Kinds: stage.Of(stage.Model), Required: true, Doc: "the model that answers"},
-		{Name: "prompts", Kinds: stage.Of(stage.Prompts, stage.Dialogues), Required: true, Doc: "prompts, or dialogues of whose last turn another is asked for, JSONL"},
+		{Name: "prompts", Kinds: stage.Of(stage.Prompts, stage.Dialogues), Required: true, Doc: "prompts, or dialogues of whose last turn another is asked for"},
 	},
 	OutputsOf: func(c Config) []stage.Output {
 		out := []stage.Output{{Path: AnswersFile, Kind: stage.Answers, Doc: "the answers, a line for each prompt"}}
@@ -65,8 +65,8 @@ var Stage = stage.Define(stage.Definition[Config]{
 		}
 		return out
 	},
-	Check: func(_ context.Context, c Config, in stage.Inputs) error {
-		return stage.CheckFiles(in, func(path string) error { _, err := dataset.ReadAsked(path, c.Reading); return err }, "prompts")
+	Check: func(_ context.Context, c Config, in stage.Inputs, tell stage.Tell) error {
+		return stage.CheckFiles(in, tell, func(path string) (fmt.Stringer, error) { return dataset.Told(dataset.ReadAsked(path, c.Reading)) }, "prompts")
 	},
 	Run: run,
 	Estimate: func(c Config, in stage.Known) (stage.Estimate, error) {

@@ -44,12 +44,16 @@ func (j *Job) roles() (map[string]string, error) {
 // HasCheck tells whether [Job.Check] reads anything.
 func (s *Stage) HasCheck() bool { return s.check != nil }
 
-// Check reads what the user brought before anything runs.
-func (j *Job) Check(ctx context.Context) error {
+// Check reads what the user brought before anything runs, and tells what it is; tell
+// may be nil.
+func (j *Job) Check(ctx context.Context, tell Tell) error {
 	if j.Stage.check == nil {
 		return nil
 	}
-	return j.Stage.check(ctx, j.Config, j.In)
+	if tell == nil {
+		tell = func(fmt.Stringer) {}
+	}
+	return j.Stage.check(ctx, j.Config, j.In, tell)
 }
 
 // Standing is how a job's folder stands to the job.
@@ -242,8 +246,8 @@ func flatten(prefix string, value json.RawMessage, into map[string]string) {
 }
 
 // CheckFiles reads the files of inputs that the user brought, before anything
-// runs; a file that is not there yet will be made by a stage.
-func CheckFiles(in Inputs, read func(path string) error, names ...string) error {
+// runs, and tells what they hold; a file that is not there yet will be made by a stage.
+func CheckFiles(in Inputs, tell Tell, read func(path string) (fmt.Stringer, error), names ...string) error {
 	for _, name := range names {
 		for _, path := range in[name] {
 			info, err := os.Stat(path)
@@ -254,11 +258,13 @@ func CheckFiles(in Inputs, read func(path string) error, names ...string) error 
 				return fmt.Errorf("opening %s: %w", name, err)
 			}
 			if info.IsDir() {
-				return artifact.Errorf(artifact.ErrUsage, "opening %s: %s is a folder; give a JSONL file", name, path)
+				return artifact.Errorf(artifact.ErrUsage, "opening %s: %s is a folder; give a file", name, path)
 			}
-			if err := read(path); err != nil {
+			found, err := read(path)
+			if err != nil {
 				return fmt.Errorf("opening %s: %w", name, err)
 			}
+			tell(found)
 		}
 	}
 	return nil

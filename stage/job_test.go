@@ -3,6 +3,7 @@ package stage_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -148,6 +149,10 @@ func TestARunWithAConfigurationOfAnotherTypeIsRefused(t *testing.T) {
 	}
 }
 
+type found string
+
+func (f found) String() string { return string(f) }
+
 func TestFilesOfAUsersAreReadBeforeAnythingRuns(t *testing.T) {
 	dir := t.TempDir()
 	good, bad := filepath.Join(dir, "good"), filepath.Join(dir, "bad")
@@ -156,20 +161,22 @@ func TestFilesOfAUsersAreReadBeforeAnythingRuns(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	read := func(path string) error {
+	read := func(path string) (fmt.Stringer, error) {
 		if path == bad {
-			return errors.New("bad: line 3")
+			return nil, errors.New("bad: line 3")
 		}
-		return nil
+		return found("3 rows"), nil
 	}
+	told := ""
+	tell := func(found fmt.Stringer) { told += found.String() }
 	in := stage.Inputs{"a": {good, filepath.Join(dir, "later")}, "b": {bad}, "c": {dir}}
-	if err := stage.CheckFiles(in, read, "a"); err != nil {
-		t.Error(err)
+	if err := stage.CheckFiles(in, tell, read, "a"); err != nil || told != "3 rows" {
+		t.Errorf("told %q, %v", told, err)
 	}
-	if err := stage.CheckFiles(in, read, "a", "b"); err == nil || !strings.Contains(err.Error(), "opening b: bad: line 3") {
+	if err := stage.CheckFiles(in, tell, read, "a", "b"); err == nil || !strings.Contains(err.Error(), "opening b: bad: line 3") {
 		t.Errorf("got %v", err)
 	}
-	if err := stage.CheckFiles(in, read, "c"); artifact.ExitCode(err) != 4 || !strings.Contains(err.Error(), "is a folder") {
+	if err := stage.CheckFiles(in, tell, read, "c"); artifact.ExitCode(err) != 4 || !strings.Contains(err.Error(), "is a folder") {
 		t.Errorf("got %v", err)
 	}
 }

@@ -75,6 +75,9 @@ func (in Inputs) Roles() map[string]string {
 	return roles
 }
 
+// Tell is told what a file was found to hold.
+type Tell func(found fmt.Stringer)
+
 // Work is a job under way. The algorithm writes into the folder (Path), fills in
 // the Manifest's figures, and returns; the manifest is written for it.
 type Work struct {
@@ -107,8 +110,9 @@ type Definition[C any] struct {
 	// fingerprint: what the configuration points to.
 	Also func(c C) map[string]string
 	// Check, if set, is asked before anything runs: it reads what the user
-	// brought as far as it takes seconds, and refuses what could not be used.
-	Check func(ctx context.Context, c C, in Inputs) error
+	// brought as far as it takes seconds, tells what it is, and refuses what could
+	// not be used.
+	Check func(ctx context.Context, c C, in Inputs, tell Tell) error
 	Run   func(ctx context.Context, w *Work, c C) error
 	// Estimate, if set, says what the stage will take and leave, without weights.
 	Estimate func(c C, in Known) (Estimate, error)
@@ -144,7 +148,7 @@ type Stage struct {
 	outputs  func(config any) []Output
 	complete func(config any, in Inputs) (Inputs, error)
 	also     func(config any) map[string]string
-	check    func(ctx context.Context, config any, in Inputs) error
+	check    func(ctx context.Context, config any, in Inputs, tell Tell) error
 	run      func(ctx context.Context, w *Work, config any) error
 	estimate func(config any, in Known) (Estimate, error)
 	describe func(d Done, config any) (Description, error)
@@ -177,7 +181,9 @@ func Define[C any](d Definition[C]) *Stage {
 		s.also = func(config any) map[string]string { return d.Also(of(config)) }
 	}
 	if d.Check != nil {
-		s.check = func(ctx context.Context, config any, in Inputs) error { return d.Check(ctx, of(config), in) }
+		s.check = func(ctx context.Context, config any, in Inputs, tell Tell) error {
+			return d.Check(ctx, of(config), in, tell)
+		}
 	}
 	if d.Estimate != nil {
 		s.estimate = func(config any, in Known) (Estimate, error) { return d.Estimate(of(config), in) }

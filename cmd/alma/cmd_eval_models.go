@@ -76,7 +76,7 @@ With --out the folder receives evaluation.json; without, the figures are only sh
 			if err := job.CheckInputs(); err != nil {
 				return err
 			}
-			if err := job.Check(cmd.Context()); err != nil {
+			if err := job.Check(cmd.Context(), nil); err != nil {
 				return err
 			}
 			e, err := c.evaluate(cmd, job, config)

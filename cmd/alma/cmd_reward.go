@@ -18,7 +18,7 @@ func newRewardScoreCommand(c *call) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "score MODEL FILE",
 		Short: "Write the reward of each completion of a file",
-		Long: `Write the reward that a reward model gives to each completion of a JSONL file,
+		Long: `Write the reward that a reward model gives to each completion of a file,
 one number a line, in the order of the file:
 
   {"prompt":"Name a colour.","completion":"Blue.","ended":true}

@@ -28,7 +28,7 @@ func newSampleCommand(c *call) *cobra.Command {
 		Use:     "sample MODEL --prompt TEXT | --prompts FILE",
 		GroupID: groupUse,
 		Short:   "Let a model answer prompts",
-		Long: `Sample K completions for a prompt, or for each prompt of a JSONL file:
+		Long: `Sample K completions for a prompt, or for each prompt of a file:
 
   {"prompt":"Name a colour."}
   {"messages":[{"role":"user","content":"Name a colour."}],"prefill":"Blue"}

@@ -162,6 +162,10 @@ func TestABadRowIsLeftOutToldAndRecorded(t *testing.T) {
 	if o := alma(t, "run", recipe, "--out", filepath.Join(t.TempDir(), "run")); o.code != 3 || !strings.Contains(o.stderr, "were left out") {
 		t.Errorf("a run: exit code %d\n%s", o.code, o.stderr)
 	}
+	// Read without training: what is found and what is bad.
+	if o := alma(t, "sft", "--base", a.base, "--dialogues", path, "--out", out+"3", "--check"); o.code != 3 || !strings.Contains(o.stderr, "61 rows of dialogues") || !strings.Contains(o.stderr, "first: line 31: ") || !strings.Contains(o.stdout, "the inputs can be read") {
+		t.Errorf("--check: exit code %d\n%s%s", o.code, o.stdout, o.stderr)
+	}
 	// What is written a line for each row stops, so that lines do not shift.
 	texts := write(t, filepath.Join(t.TempDir(), "t.jsonl"), "{\"text\":\"white house\"}\n{}\n")
 	if o := alma(t, "embed", a.base, texts); o.code != 4 || !strings.Contains(o.stderr, "t.jsonl:2: ") {

@@ -13,6 +13,7 @@ import (
 
 	"github.com/seed-b72bdb6c/alma/artifact"
 	"github.com/seed-b72bdb6c/alma/corpus"
+	"github.com/seed-b72bdb6c/alma/dataset"
 	"github.com/seed-b72bdb6c/alma/recipe"
 	"github.com/seed-b72bdb6c/alma/report"
 	"github.com/seed-b72bdb6c/alma/stage"
@@ -161,11 +162,17 @@ func newStageCommand(c *call, s *stage.Stage) *cobra.Command {
 		}
 		job := &stage.Job{Name: s.Kind, Stage: s, Config: step.Config, In: in, Out: out}
 		if check {
-			if err := job.Check(cmd.Context()); err != nil {
+			var bad []error
+			err := job.Check(cmd.Context(), func(found fmt.Stringer) {
+				if a, ok := found.(*dataset.Account); ok {
+					bad = append(bad, told(a))
+				}
+			})
+			if err != nil {
 				return err
 			}
 			c.printf("%s: the inputs can be read\n", s.Kind)
-			return nil
+			return errors.Join(bad...)
 		}
 		if err := required(cmd, "out"); err != nil {
 			return err

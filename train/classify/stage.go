@@ -2,7 +2,9 @@ package classify
 
 import (
 	"context"
+	"fmt"
 
+	"github.com/seed-b72bdb6c/alma/dataset"
 	"github.com/seed-b72bdb6c/alma/stage"
 	"github.com/seed-b72bdb6c/alma/train"
 )
@@ -14,10 +16,13 @@ var Stage = stage.Define(stage.Definition[Config]{
 	Defaults: Defaults,
 	Inputs: []stage.Input{
 		{Name: "base", Kinds: stage.AnyModel, Required: true, Doc: "the model to start from, with its tokenizer"},
-		{Name: "texts", Kinds: stage.Of(stage.LabelledText), Required: true, Doc: "labelled texts to learn: JSONL, CSV or TSV"},
+		{Name: "texts", Kinds: stage.Of(stage.LabelledText), Required: true, Doc: "labelled texts to learn"},
 		{Name: "validation", Kinds: stage.Of(stage.LabelledText), Doc: "labelled texts to measure on; without it a share of the texts"},
 	},
 	Outputs: []stage.Output{{Kind: stage.Classifier, Doc: "the classifier"}},
+	Check: func(_ context.Context, c Config, in stage.Inputs, tell stage.Tell) error {
+		return stage.CheckFiles(in, tell, func(path string) (fmt.Stringer, error) { return dataset.Told(dataset.ReadTexts(path, c.texts())) }, "texts", "validation")
+	},
 	Run: func(ctx context.Context, w *stage.Work, c Config) error {
 		return run(ctx, w, c, Inputs{Base: w.In.Path("base"), Texts: w.In.Path("texts"), Validation: w.In.Path("validation")})
 	},

@@ -21,7 +21,7 @@ import (
 type Inputs struct {
 	Policy  string // SFT model folder
 	Critic  string // reward model folder, or any model folder of the same tokenizer
-	Prompts string // JSONL
+	Prompts string // prompts or dialogues
 	Text    string // token shards or a file of text for the pretraining mix; may be empty when its coefficient is 0
 	// RewardModel is the folder of what Reward scores with, if it is neither
 	// Critic nor the configuration's RewardCommand; it is recorded as an input.

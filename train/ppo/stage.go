@@ -28,19 +28,19 @@ func define(reward Reward) *stage.Stage {
 			{Name: "policy", Kinds: stage.Of(stage.Model), Required: true, Doc: "the fine-tuned model to start from, which is also the frozen reference"},
 			{Name: "reward", Kinds: stage.Of(stage.RewardModel), Doc: "the reward model; without it reward_command scores"},
 			{Name: "critic", Kinds: stage.Of(stage.RewardModel, stage.Model), Doc: "the model that the critic begins as; by default the reward model, or the policy"},
-			{Name: "prompts", Kinds: stage.Of(stage.Prompts, stage.Dialogues), Required: true, Doc: "prompts to answer, or dialogues whose last turns are left out, JSONL"},
+			{Name: "prompts", Kinds: stage.Of(stage.Prompts, stage.Dialogues), Required: true, Doc: "prompts to answer, or dialogues whose last turns are left out"},
 			{Name: "text", Kinds: stage.Of(stage.Shards, stage.PlainText), Doc: "token shards or a file of text for the pretraining mix"},
 		},
 		Outputs:  []stage.Output{{Kind: stage.Model, Doc: "the policy"}},
 		Complete: complete,
-		Check: func(_ context.Context, c Config, in stage.Inputs) error {
+		Check: func(_ context.Context, c Config, in stage.Inputs, tell stage.Tell) error {
 			if err := checkReward(c, in); err != nil {
 				return err
 			}
 			if c.PretrainCoef > 0 && in.Path("text") == "" {
 				return errNoText(c)
 			}
-			return stage.CheckFiles(in, func(path string) error { _, err := dataset.ReadAsked(path, c.Reading); return err }, "prompts")
+			return stage.CheckFiles(in, tell, func(path string) (fmt.Stringer, error) { return dataset.Told(dataset.ReadAsked(path, c.Reading)) }, "prompts")
 		},
 		Run: func(ctx context.Context, w *stage.Work, c Config) error {
 			in := Inputs{

@@ -23,15 +23,15 @@ var Stage = stage.Define(stage.Definition[Config]{
 	Defaults: Defaults,
 	Inputs: []stage.Input{
 		{Name: "base", Kinds: stage.Of(stage.Model, stage.RewardModel), Required: true, Doc: "the fine-tuned model to start from"},
-		{Name: "rankings", Kinds: stage.Of(stage.Rankings), Required: true, Doc: "rankings or pairs to learn, JSONL"},
-		{Name: "validation", Kinds: stage.Of(stage.Rankings), Doc: "rankings or pairs to measure on, JSONL"},
-		{Name: "demonstrations", Kinds: stage.Of(stage.Dialogues), Doc: "dialogues whose rewards shall be 0 on average, JSONL"},
+		{Name: "rankings", Kinds: stage.Of(stage.Rankings), Required: true, Doc: "rankings or pairs to learn"},
+		{Name: "validation", Kinds: stage.Of(stage.Rankings), Doc: "rankings or pairs to measure on"},
+		{Name: "demonstrations", Kinds: stage.Of(stage.Dialogues), Doc: "dialogues whose rewards shall be 0 on average"},
 	},
 	Outputs: []stage.Output{{Kind: stage.RewardModel, Doc: "the reward model"}},
-	Check: func(_ context.Context, c Config, in stage.Inputs) error {
+	Check: func(_ context.Context, c Config, in stage.Inputs, tell stage.Tell) error {
 		return errors.Join(
-			stage.CheckFiles(in, func(path string) error { _, err := dataset.ReadRankings(path, c.Reading); return err }, "rankings", "validation"),
-			stage.CheckFiles(in, func(path string) error { _, err := dataset.ReadDialogues(path, c.Reading); return err }, "demonstrations"),
+			stage.CheckFiles(in, tell, func(path string) (fmt.Stringer, error) { return dataset.Told(dataset.ReadRankings(path, c.Reading)) }, "rankings", "validation"),
+			stage.CheckFiles(in, tell, func(path string) (fmt.Stringer, error) { return dataset.Told(dataset.ReadDialogues(path, c.Reading)) }, "demonstrations"),
 		)
 	},
 	Run: func(ctx context.Context, w *stage.Work, c Config) error {

@@ -63,8 +63,8 @@ func (c Config) textRows() int {
 // Inputs are the artifacts that the stage reads.
 type Inputs struct {
 	Base       string // model folder
-	Train      string // dialogues, JSONL
-	Validation string // dialogues, JSONL; may be empty
+	Train      string // dialogues
+	Validation string // dialogues; may be empty
 	Text       string // token shards or a file of text that is mixed in; may be empty where TextShare is 0
 }
 

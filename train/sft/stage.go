@@ -23,11 +23,11 @@ var Stage = stage.Define(stage.Definition[Config]{
 		{Name: "text", Kinds: stage.Of(stage.Shards, stage.PlainText), Doc: "token shards or a file of text, of which text_share of each step's loss is"},
 	},
 	Outputs: []stage.Output{{Kind: stage.Model, Doc: "the model"}},
-	Check: func(_ context.Context, c Config, in stage.Inputs) error {
+	Check: func(_ context.Context, c Config, in stage.Inputs, tell stage.Tell) error {
 		if c.TextShare > 0 && in.Path("text") == "" {
 			return errNoText(c)
 		}
-		return stage.CheckFiles(in, func(path string) error { _, err := dataset.ReadDialogues(path, c.Reading); return err }, "dialogues", "validation")
+		return stage.CheckFiles(in, tell, func(path string) (fmt.Stringer, error) { return dataset.Told(dataset.ReadDialogues(path, c.Reading)) }, "dialogues", "validation")
 	},
 	Run: func(ctx context.Context, w *stage.Work, c Config) error {
 		return run(ctx, w, c, Inputs{Base: w.In.Path("base"), Train: w.In.Path("dialogues"), Validation: w.In.Path("validation"), Text: w.In.Path("text")})
