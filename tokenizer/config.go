@@ -7,33 +7,21 @@ import (
 	"slices"
 )
 
-// parseConfig takes from tokenizer_config.json what this package uses, and
-// refuses the keys that would change ids in a way it does not have. The many
-// other keys of such files concern the Python library's classes.
-func (v *vocabulary) parseConfig(data []byte) error {
-	root, err := validJSON(data)
-	if err != nil {
-		return err
-	}
+// parseConfig takes from tokenizer_config.json what this package uses beside the
+// tokens that have a part (beside.parts), and refuses the keys that would change ids
+// in a way it does not have. The many other keys of such files concern the Python
+// library's classes. begins is what holds where add_bos_token is not there; nil: what
+// the post-processor says.
+func (v *vocabulary) parseConfig(root json.RawMessage, begins *bool) error {
 	all, err := members(root)
 	if err != nil {
 		return err
 	}
-	role := func(name *string) rule {
-		return nullOr(func(value json.RawMessage) error { return v.tokenName(value, name) })
-	}
-	var addBOS, addEOS *bool
+	addBOS, addEOS := begins, (*bool)(nil)
 	rules := map[string]rule{
 		"add_prefix_space": v.prefixSpace,
 		"add_bos_token":    nullOr(into(&addBOS)),
 		"add_eos_token":    nullOr(into(&addEOS)),
-		"bos_token":        role(&v.roles.bos),
-		"eos_token":        role(&v.roles.eos),
-		"unk_token":        role(&v.roles.unk),
-		"pad_token":        role(&v.roles.pad),
-		"sep_token":        role(&v.roles.sep),
-		"cls_token":        role(&v.roles.cls),
-		"mask_token":       role(&v.roles.mask),
 		"chat_template":    nullOr(v.chatTemplates),
 	}
 	for _, m := range all {
@@ -132,20 +120,20 @@ func (v *vocabulary) addEnds(bos, eos *bool) error {
 	return nil
 }
 
-// tokenName reads the name of an added token: a string, or an object with the
-// name as its content. The unknown token of a byte-level vocabulary need not be
-// there, since it never comes up.
+// errNoToken: a file gives a part to a token that the vocabulary does not have.
+var errNoToken = errors.New("no token of the vocabulary has this name")
+
+// tokenName reads the name of a token that has a part: a string, or an object with
+// the name as its content. An ordinary token becomes an added one, as in the Python
+// library.
 func (v *vocabulary) tokenName(value json.RawMessage, name *string) error {
-	var s string
-	if err := json.Unmarshal(value, &s); err != nil {
-		var object struct{ Content *string }
-		if err := json.Unmarshal(value, &object); err != nil || object.Content == nil {
-			return errors.New("only a token's name, or an object with its name as content, is supported")
-		}
-		s = *object.Content
+	s, err := writtenName(value)
+	if err != nil {
+		return err
 	}
-	if !slices.ContainsFunc(v.added, func(a AddedToken) bool { return a.Content == s }) {
-		return errors.New("no added token has this name")
+	known := slices.ContainsFunc(v.added, func(a AddedToken) bool { return a.Content == s })
+	if !known && !v.promote(AddedToken{Content: s, Special: true}) {
+		return errNoToken
 	}
 	*name = s
 	return nil

@@ -22,8 +22,9 @@ func (t *Tokenizer) Decode(ids []int32) (string, error) {
 }
 
 // Text returns what ids say to a reader: valid UTF-8 (what cannot become a
-// character is U+FFFD, as in Decoder) without the special tokens. An id outside
-// the vocabulary is an error.
+// character is U+FFFD, as in Decoder) without the special tokens. An id beyond the
+// vocabulary says nothing, as with Hugging Face: a model may have more rows than its
+// tokenizer has tokens (Qwen's have 151,936 for 151,669). A negative id is an error.
 func (t *Tokenizer) Text(ids []int32) (string, error) {
 	var b strings.Builder
 	d := t.NewDecoder()
@@ -60,12 +61,12 @@ type Decoder struct {
 func (t *Tokenizer) NewDecoder() *Decoder { return &Decoder{t: t} }
 
 // Next returns the text that id completes, "" while it completes none. An id
-// outside the vocabulary is an error and changes nothing.
+// without a token completes none; a negative one is an error and changes nothing.
 func (d *Decoder) Next(id int32) (string, error) {
-	if id < 0 || int(id) >= d.t.VocabSize() {
-		return "", fmt.Errorf("decoding a token: id %d is outside the vocabulary of %d; is this the model's own tokenizer?", id, d.t.VocabSize())
+	if id < 0 {
+		return "", fmt.Errorf("decoding a token: id %d is no token", id)
 	}
-	if d.t.kinds[id] == special {
+	if !d.t.HasToken(id) || d.t.kinds[id] == special {
 		return "", nil
 	}
 	d.pending = append(d.pending, d.t.texts.of(d.t, id, !d.begun)...)

@@ -307,8 +307,9 @@ func (v *vocabulary) setAdded(added []AddedToken) {
 
 // parseGPT2 reads the files that GPT-2 was published with: vocab.json, token to
 // id, and merges.txt, a merge a line after a line that begins with "#version".
-// GPT-2's special token is "<|endoftext|>".
-func parseGPT2(vocab, merges []byte) (vocabulary, error) {
+// GPT-2's special token is "<|endoftext|>"; more are those of other files, of which
+// the vocabulary may hold some.
+func parseGPT2(vocab, merges []byte, more []AddedToken) (vocabulary, error) {
 	root, err := validJSON(vocab)
 	if err != nil {
 		return vocabulary{}, fmt.Errorf("%s: %w", vocabFile, err)
@@ -320,6 +321,12 @@ func parseGPT2(vocab, merges []byte) (vocabulary, error) {
 	var added []AddedToken
 	if id, ok := written.ids[EndOfText]; ok {
 		added = []AddedToken{{ID: id, Content: EndOfText, Special: true}}
+	}
+	for _, a := range more {
+		if id, ok := written.ids[a.Content]; ok && a.Content != EndOfText {
+			a.ID = id
+			added = append(added, a)
+		}
 	}
 	v := vocabulary{description: gpt2Description()}
 	if err := v.setTokens(written, added); err != nil {

@@ -239,7 +239,7 @@ func TestLoadTakesTheConfigIntoAccount(t *testing.T) {
 		{name: "objects", config: `{"eos_token": {"content": "<|im_end|>", "lstrip": false}}`, eos: IMEnd, pad: Pad},
 		{name: "null", config: `{"eos_token": null, "model_max_length": 1024}`, eos: EndOfText, pad: Pad},
 		{name: "template", config: `{"chat_template": "{{ x }}"}`, eos: EndOfText, pad: Pad, template: "{{ x }}"},
-		{name: "unknown name", config: `{"eos_token": "</s>"}`, want: `tokenizer_config.json: eos_token is "</s>": no added token has this name`},
+		{name: "unknown name", config: `{"eos_token": "</s>"}`, want: `tokenizer_config.json: eos_token is "</s>": no token of the vocabulary has this name`},
 		{name: "wrong type", config: `{"pad_token": 3}`, want: `pad_token is 3`},
 		{name: "prefix space", config: `{"add_prefix_space": true}`, want: `add_prefix_space is true`},
 		{name: "bos", config: `{"add_bos_token": true}`, want: `add_bos_token is true`},

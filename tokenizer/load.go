@@ -9,7 +9,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"unicode/utf8"
 )
 
 // The files of a Hugging Face tokenizer.
@@ -21,7 +20,15 @@ const (
 	vocabFile     = "vocab.json"      // GPT-2's own two files
 	mergesFile    = "merges.txt"
 	wordsFile     = "vocab.txt" // BERT's
+
+	addedFile       = "added_tokens.json"
+	specialFile     = "special_tokens_map.json"
+	oldTemplateFile = "chat_template.json"
+	templateFolder  = "additional_chat_templates"
 )
+
+// folderFiles are the files that are looked for in a folder.
+var folderFiles = []string{TokenizerFile, ConfigFile, TemplateFile, pieceFile, vocabFile, mergesFile, wordsFile, addedFile, specialFile, oldTemplateFile}
 
 // maxFile bounds each file that is read, in bytes. The largest tokenizer.json in
 // use is about 35 MB.
@@ -29,8 +36,9 @@ const maxFile = 128 << 20
 
 // Load reads the tokenizer in a folder: tokenizer.json, or, where there is none,
 // SentencePiece's tokenizer.model, GPT-2's vocab.json and merges.txt, or BERT's
-// vocab.txt; with any of them tokenizer_config.json and chat_template.jinja where
-// they are there. path may also be one file: a .json, .model, .txt, or a .tiktoken
+// vocab.txt; with any of them the files that stand beside it where they are there:
+// tokenizer_config.json, added_tokens.json, special_tokens_map.json and the chat
+// templates. path may also be one file: a .json, .model, .txt, or a .tiktoken
 // file of ranks that has the name of its encoding. What the files ask for and
 // this package does not have is an error that names the key and its value.
 func Load(path string) (*Tokenizer, error) {
@@ -56,7 +64,7 @@ func load(path string) (*Tokenizer, error) {
 	defer root.Close()
 
 	files := make(map[string][]byte)
-	for _, name := range []string{TokenizerFile, ConfigFile, TemplateFile, pieceFile, vocabFile, mergesFile, wordsFile} {
+	for _, name := range folderFiles {
 		data, err := readLimited(root, name)
 		if errors.Is(err, fs.ErrNotExist) {
 			continue
@@ -66,27 +74,52 @@ func load(path string) (*Tokenizer, error) {
 		}
 		files[name] = data
 	}
-	v, err := vocabularyOf(files)
+	b, err := readBeside(files, root)
 	if err != nil {
 		return nil, err
 	}
-	if data := files[ConfigFile]; data != nil {
-		if err := v.parseConfig(data); err != nil {
-			return nil, fmt.Errorf("%s: %w", ConfigFile, err)
-		}
-	}
-	if data := files[TemplateFile]; data != nil {
-		if !utf8.Valid(data) {
-			return nil, fmt.Errorf("%s: not valid UTF-8", TemplateFile)
-		}
-		v.chatTemplate, v.templates = string(data), nil // the file goes before the key
+	v, err := b.vocabulary(files)
+	if err != nil {
+		return nil, err
 	}
 	return newTokenizer(v)
 }
 
-// vocabularyOf reads the first vocabulary among files.
-func vocabularyOf(files map[string][]byte) (v vocabulary, err error) {
-	name := ""
+// vocabulary is that of a folder's files.
+func (b *beside) vocabulary(files map[string][]byte) (v vocabulary, err error) {
+	more, from, err := b.tokens()
+	if err != nil {
+		return v, err
+	}
+	v, file, err := vocabularyOf(files, more)
+	if err != nil {
+		return v, err
+	}
+	if err := b.rules(&v, file); err != nil {
+		return v, err
+	}
+	if err := v.join(more, from); err != nil {
+		return v, err
+	}
+	if err := b.parts(&v); err != nil {
+		return v, err
+	}
+	if b.config != nil {
+		var begins *bool
+		if b.begins(file) {
+			begins = new(true)
+		}
+		if err := v.parseConfig(b.config, begins); err != nil {
+			return v, fmt.Errorf("%s: %w", ConfigFile, err)
+		}
+	}
+	b.chat(&v)
+	return v, nil
+}
+
+// vocabularyOf reads the first vocabulary among files, and names its file. added are
+// the tokens that other files add to it.
+func vocabularyOf(files map[string][]byte, added []AddedToken) (v vocabulary, name string, err error) {
 	switch {
 	case files[TokenizerFile] != nil:
 		name = TokenizerFile
@@ -95,17 +128,18 @@ func vocabularyOf(files map[string][]byte) (v vocabulary, err error) {
 		name = pieceFile
 		v, err = parseSentencePiece(files[name])
 	case files[vocabFile] != nil && files[mergesFile] != nil:
-		return parseGPT2(files[vocabFile], files[mergesFile])
+		v, err := parseGPT2(files[vocabFile], files[mergesFile], added)
+		return v, vocabFile, err
 	case files[wordsFile] != nil:
 		name = wordsFile
 		v, err = parseWords(files[name])
 	default:
-		return v, fmt.Errorf("none of %s, %s, %s with %s, and %s is there: %w", TokenizerFile, pieceFile, vocabFile, mergesFile, wordsFile, fs.ErrNotExist)
+		return v, "", fmt.Errorf("none of %s, %s, %s with %s, and %s is there: %w", TokenizerFile, pieceFile, vocabFile, mergesFile, wordsFile, fs.ErrNotExist)
 	}
 	if err != nil {
-		return v, fmt.Errorf("%s: %w", name, err)
+		return v, "", fmt.Errorf("%s: %w", name, err)
 	}
-	return v, nil
+	return v, name, nil
 }
 
 // IsFile reports whether a file's name says that it holds a tokenizer and nothing

@@ -116,6 +116,10 @@ func (p *Parts) listed() (v vocabulary, err error) {
 			added = append(added, AddedToken{ID: int32(id), Content: p.Tokens[id], Special: kind != ggufUserDefined})
 			v.tokens[id] = ""
 		case ggufUnused:
+			if p.Tokens[id] == UnusedName(id) { // a row of the model without a token
+				v.tokens[id], v.holes = "", true
+				break
+			}
 			v.unused[int32(id)] = true
 		case ggufNormal, ggufByte:
 		default:

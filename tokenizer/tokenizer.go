@@ -91,6 +91,7 @@ type Tokenizer struct {
 	roles        roles
 	chatTemplate string // Jinja, "" for none
 	templates    []NamedTemplate
+	notes        []string
 
 	mu   sync.Mutex
 	idle []*encoder // scratch space and caches that no call is using
@@ -129,6 +130,7 @@ type vocabulary struct {
 	roles        roles
 	chatTemplate string
 	templates    []NamedTemplate
+	notes        []string // what was found and is not used
 }
 
 // model holds the settings of tokenizer.json's model besides the vocabulary.
@@ -155,7 +157,7 @@ func newTokenizer(v vocabulary) (*Tokenizer, error) {
 		kind: v.kind, merges: v.merges, scores: v.scores, model: v.model, description: v.description,
 		kinds:  make([]idKind, len(v.tokens)),
 		byName: make(map[string]int32, len(v.added)),
-		roles:  v.roles, chatTemplate: v.chatTemplate, templates: v.templates,
+		roles:  v.roles, chatTemplate: v.chatTemplate, templates: v.templates, notes: v.notes,
 	}
 	var err error
 	if t.pipeline, err = v.description.compile(v.kind); err != nil {
@@ -396,6 +398,15 @@ type NamedTemplate struct {
 // names, as a list in tokenizer_config.json; the one that is called "default" is
 // ChatTemplate's.
 func (t *Tokenizer) NamedTemplates() []NamedTemplate { return slices.Clone(t.templates) }
+
+// Notes are what the tokenizer's files say and is left out, a line each.
+func (t *Tokenizer) Notes() []string { return slices.Clone(t.notes) }
+
+// HasToken reports whether an id stands for a token: within the vocabulary, and no
+// hole in it.
+func (t *Tokenizer) HasToken(id int32) bool {
+	return id >= 0 && int(id) < t.VocabSize() && t.kinds[id] != hole
+}
 
 // RoleNames returns the names of the tokens that tokenizer_config.json gives a
 // part, by its keys: "bos_token", "eos_token", "unk_token", "pad_token",
