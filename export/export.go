@@ -128,7 +128,7 @@ func Write(ctx context.Context, m *model.Model, tok *tokenizer.Tokenizer, o Opti
 	from := "."
 	if o.Format == GGUF {
 		from = "./" + file
-		err = r.writeGGUF(m, tok, o, aboutOf(o.Source, lines))
+		err = r.writeGGUF(m, tok, chat.Ends(tok, template, m.EndTokens()...), o, aboutOf(o.Source, lines))
 	} else {
 		if files, err = r.writeFolder(m, tok, template, o); err == nil {
 			err = embed.CopySettings(o.Source, o.Out)
@@ -138,7 +138,7 @@ func Write(ctx context.Context, m *model.Model, tok *tokenizer.Tokenizer, o Opti
 		return nil, fmt.Errorf("exporting %s: %w", o.Source, err)
 	}
 	if m.Head == model.LanguageModel {
-		text, why := modelfile(from, tok, template)
+		text, why := modelfile(from, tok, template, m)
 		files["Modelfile"], r.Template = text, "written"
 		if why != "" {
 			r.Template = why
@@ -185,9 +185,9 @@ func (o Options) checkOut(folder string) error {
 	return nil
 }
 
-func (r *Report) writeGGUF(m *model.Model, tok *tokenizer.Tokenizer, o Options, about file.About) error {
+func (r *Report) writeGGUF(m *model.Model, tok *tokenizer.Tokenizer, ends []int32, o Options, about file.About) error {
 	return r.write(r.Path, func(w io.Writer) error {
-		halves, err := file.WriteGGUF(w, m, tok, about, ggufTypes[o.Type])
+		halves, err := file.WriteGGUF(w, m, tok, ends, about, ggufTypes[o.Type])
 		if halves > 0 {
 			r.Notes = append(r.Notes, fmt.Sprintf("%d matrices have rows that are no multiple of 32 and were written as F16", halves))
 		}
@@ -217,7 +217,7 @@ func (r *Report) writeFolder(m *model.Model, tok *tokenizer.Tokenizer, template 
 		return nil, err
 	}
 	if m.Head == model.LanguageModel {
-		if files["generation_config.json"], err = file.MarshalGenerationConfig(m.Config, chat.Ends(tok, template, m.EndTokens()...), 1); err != nil {
+		if files[file.GenerationFile], err = file.MarshalGeneration(m, chat.Ends(tok, template, m.EndTokens()...), 1); err != nil {
 			return nil, err
 		}
 	}

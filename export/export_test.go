@@ -253,12 +253,12 @@ func TestOllamasTemplateRendersAsTheModels(t *testing.T) {
 		"spaces trimmed":             {strings.ReplaceAll(smol, "message['content']", "message['content'] | trim"), ""},
 		"a template without a place": {"{{ messages[0].content }}", ""},
 	} {
-		_, tok, _ := source(t, model.Llama, c.jinja)
+		m, tok, _ := source(t, model.Llama, c.jinja)
 		template, err := chat.For(tok)
 		if err != nil {
 			t.Fatal(err)
 		}
-		text, why := modelfile("./x.gguf", tok, template)
+		text, why := modelfile("./x.gguf", tok, template, m)
 		if c.want == "" {
 			if why == "" || strings.Contains(string(text), "TEMPLATE") {
 				t.Errorf("%s: wrote %s", name, text)

@@ -7,6 +7,7 @@ import (
 	"text/template"
 
 	"github.com/seed-b72bdb6c/alma/chat"
+	"github.com/seed-b72bdb6c/alma/model"
 	"github.com/seed-b72bdb6c/alma/tokenizer"
 )
 
@@ -33,15 +34,26 @@ type ollamaMessage struct{ Role, Content string }
 
 // modelfile is ollama's Modelfile for the weights at a path. why tells the
 // reason where no TEMPLATE could be written.
-func modelfile(from string, tok *tokenizer.Tokenizer, t *chat.Template) (text []byte, why string) {
+func modelfile(from string, tok *tokenizer.Tokenizer, t *chat.Template, m *model.Model) (text []byte, why string) {
 	var b strings.Builder
 	fmt.Fprintf(&b, "# %s\nFROM %s\n", mark, from)
 	form, why := ollamaTemplate(t)
 	if why == "" {
 		fmt.Fprintf(&b, "TEMPLATE \"\"\"%s\"\"\"\n", form)
 	}
-	for _, id := range chat.Ends(tok, t) {
-		fmt.Fprintf(&b, "PARAMETER stop %q\n", tok.TokenBytes(id))
+	for _, id := range chat.Ends(tok, t, m.EndTokens()...) {
+		if tok.HasToken(id) {
+			fmt.Fprintf(&b, "PARAMETER stop %q\n", tok.TokenBytes(id))
+		}
+	}
+	if g := m.Generation; g.Temperature != nil && *g.Temperature != 1 {
+		fmt.Fprintf(&b, "PARAMETER temperature %g\n", *g.Temperature)
+	}
+	if k := m.Generation.TopK; k != nil {
+		fmt.Fprintf(&b, "PARAMETER top_k %d\n", *k)
+	}
+	if p := m.Generation.TopP; p != nil && *p != 1 {
+		fmt.Fprintf(&b, "PARAMETER top_p %g\n", *p)
 	}
 	return []byte(b.String()), why
 }

@@ -164,7 +164,7 @@ that adapter_config.json names, if --base does not name another.`,
 		if err := m.MergeAdapter(); err != nil {
 			return err
 		}
-		ends := chat.Ends(tok, nil)
+		ends := chat.Ends(tok, nil, m.EndTokens()...)
 		if m.Head == model.LanguageModel {
 			template, err := chat.For(tok)
 			if err != nil {

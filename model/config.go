@@ -169,25 +169,20 @@ func (c Config) ParameterCount() int64 {
 	return n
 }
 
-// EndTokens lists the tokens that end a text by config.json, which may be others
-// than the tokenizer's.
-func (c Config) EndTokens() []int32 {
-	var ids []int32
-	for _, id := range append([]int{c.EOS}, c.Ends...) {
-		if id >= 0 && !slices.Contains(ids, int32(id)) {
-			ids = append(ids, int32(id))
-		}
-	}
-	return ids
-}
-
 // EmbeddingName is the parameter that tokens are looked up in.
 func (c Config) EmbeddingName() string { return c.Family.architecture().embedding() }
 
-// attentionScale is what scores are multiplied by.
-func (c Config) attentionScale() float32 {
+// attentionScale is what a layer's scores are multiplied by. Where YaRN makes rotated
+// queries and keys longer, that is done here; layers that rotate by a base of their
+// own have no scaling.
+func (c Config) attentionScale(layer int) float32 {
+	size := float64(c.HeadDim)
 	if c.QueryScalar > 0 {
-		return float32(1 / math.Sqrt(c.QueryScalar))
+		size = c.QueryScalar
 	}
-	return float32(1 / math.Sqrt(float64(c.HeadDim)))
+	scale := 1 / math.Sqrt(size)
+	if a := c.RoPEScaling.AttentionFactor; a > 0 && (c.LocalTheta == 0 || c.windowOf(layer) == 0) {
+		scale *= a * a
+	}
+	return float32(scale)
 }

@@ -35,7 +35,7 @@ func (c Config) NewBatch(p *compute.Program, b, t int) Batch {
 func (c Config) Hidden(p *compute.Program, in Batch) *compute.Tensor {
 	return c.hidden(p, in, func(layer int, q, k, v *compute.Tensor) *compute.Tensor {
 		return compute.Attention(q, k, v, in.Segments, compute.AttentionOp{
-			Scale: c.attentionScale(), Causal: !c.Family.Encoder(), Window: c.windowOf(layer),
+			Scale: c.attentionScale(layer), Causal: !c.Family.Encoder(), Window: c.windowOf(layer),
 		})
 	})
 }
@@ -94,6 +94,6 @@ func (c Config) CachedHidden(p *compute.Program, in Step, slots, length int) *co
 		return compute.CachedAttention(q, k, v,
 			p.Variable(keys, slots, length, c.KVHeads, c.HeadDim),
 			p.Variable(values, slots, length, c.KVHeads, c.HeadDim),
-			in.Slots, in.Starts, in.Counts, compute.CachedAttentionOp{Scale: c.attentionScale(), Window: c.windowOf(layer)})
+			in.Slots, in.Starts, in.Counts, compute.CachedAttentionOp{Scale: c.attentionScale(layer), Window: c.windowOf(layer)})
 	})
 }

@@ -3,6 +3,7 @@ package model
 import (
 	"fmt"
 	"math"
+	"strings"
 	"testing"
 
 	"github.com/seed-b72bdb6c/alma/compute"
@@ -197,6 +198,51 @@ func TestScoreIsOneNumberForEachHiddenState(t *testing.T) {
 		}
 		if math.Abs(float64(got)-want) > 1e-5 {
 			t.Errorf("score %d is %v, want %v", i, got, want)
+		}
+	}
+}
+
+// A stretching by 1 leaves the frequencies as they are, and an attention factor of a
+// makes queries and keys longer by a each: as if the queries' weights were a² as large.
+func TestYaRNsAttentionFactorLengthensQueriesAndKeys(t *testing.T) {
+	for _, family := range []Family{Llama, Gemma3} {
+		plain := tiny(family)
+		stretched := plain
+		stretched.RoPEScaling = RoPEScaling{Type: "yarn", Factor: 1, Original: 8, BetaFast: 32, BetaSlow: 1, AttentionFactor: 1.5}
+		engine := reference.New()
+		a, b := newModel(t, engine, plain, 3), newModel(t, engine, stretched, 3)
+		for _, p := range a.Parameters() {
+			layer := strings.HasPrefix(p.Name, "model.layers.")
+			// Gemma 3 normalises queries, and multiplies them by 1 + weight.
+			norm := layer && strings.HasSuffix(p.Name, "self_attn.q_norm.weight")
+			if !norm && !(layer && family == Llama && strings.HasSuffix(p.Name, "self_attn.q_proj.weight")) {
+				continue
+			}
+			values := read(t, a, p.Name)
+			var i int
+			if _, err := fmt.Sscanf(p.Name, "model.layers.%d.", &i); err != nil {
+				t.Fatal(err)
+			}
+			for j := range values {
+				switch {
+				case norm && plain.windowOf(i) == 0: // layers with a window are not stretched
+					values[j] = 2.25*(1+values[j]) - 1
+				case !norm:
+					values[j] *= 2.25
+				}
+			}
+			if err := a.Store.Write(p.Name, values); err != nil {
+				t.Fatal(err)
+			}
+		}
+		tokens := text(7, plain.Vocabulary, 1)
+		want, got := laidOut(t, a, 1, 7, [][]int{{0}}, [][]int32{tokens})[0], laidOut(t, b, 1, 7, [][]int{{0}}, [][]int32{tokens})[0]
+		if d := distance(got, want); d > 1e-5 {
+			t.Errorf("%s: the logits differ by %g", family, d)
+		}
+		without := laidOut(t, newModel(t, engine, plain, 3), 1, 7, [][]int{{0}}, [][]int32{tokens})[0]
+		if d := distance(got, without); d < 1e-4 {
+			t.Errorf("%s: the attention factor does nothing: %g", family, d)
 		}
 	}
 }

@@ -14,6 +14,9 @@ type Model struct {
 	Engine compute.Engine
 	Store  compute.Store
 
+	// Generation is what the model's files say of writing texts with it.
+	Generation Generation
+
 	// Recompute has training compute a block's activations again in the backward
 	// pass: less memory, a third more work, the same bits. Programs built before
 	// it is set are not changed.
@@ -103,7 +106,7 @@ func (m *Model) WithHead(head Head, seed uint64, labels ...string) (*Model, erro
 	if err != nil {
 		return nil, err
 	}
-	out.frozen = maps.Clone(m.frozen)
+	out.frozen, out.Generation = maps.Clone(m.frozen), m.Generation.clone()
 	same := head == m.Head && slices.Equal(labels, m.Labels)
 	for _, p := range append(c.Parameters(), c.AdapterParameters()...) {
 		var data []float32

@@ -130,7 +130,8 @@ func TestConfigurationsAreRefusedWithTheSizeAtFault(t *testing.T) {
 		{func(c *Config) { c.Family, c.FeedForwardBias = Qwen3, true }, "qwen3 has no biases"},
 		{func(c *Config) { c.Family = Qwen2 }, "qwen2 has biases"},
 		{func(c *Config) { c.RoPEScaling.Factor = 2 }, "no type"},
-		{func(c *Config) { c.RoPEScaling.Type = "yarn" }, `"yarn"`},
+		{func(c *Config) { c.RoPEScaling.Type = "longrope" }, `"longrope"`},
+		{func(c *Config) { c.RoPEScaling = RoPEScaling{Type: "yarn", Factor: 4} }, "a positive attention factor"},
 		{func(c *Config) { c.RoPEScaling = RoPEScaling{Type: "linear"} }, "positive factor"},
 		{func(c *Config) {
 			c.RoPEScaling = RoPEScaling{Type: "llama3", Factor: 2, LowFactor: 4, HighFactor: 1, Original: 8}

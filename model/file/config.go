@@ -1,10 +1,8 @@
 package file
 
 import (
-	"bytes"
 	"encoding/json"
 	"fmt"
-	"maps"
 	"reflect"
 	"slices"
 	"strconv"
@@ -13,35 +11,7 @@ import (
 	"github.com/seed-b72bdb6c/alma/model"
 )
 
-// The door to Hugging Face's config.json. Every key belongs to one of three
-// groups: keys that [model.Config] is made of, keys that must have the one value
-// that package model computes, and keys that do not change what a model
-// computes. Anything else is refused by name.
-
-// neutralKeys do not change the forward pass, or only training by other tools
-// (dropout is not applied here).
-var neutralKeys = map[string]bool{
-	"dtype": true, "torch_dtype": true, "transformers_version": true, "_name_or_path": true, "use_cache": true,
-	"label2id": true, "task_specific_params": true, "pretraining_tp": true, "alma": true,
-	"output_attentions": true, "output_hidden_states": true, "return_dict": true, "gradient_checkpointing": true,
-	"tokenizer_class": true, "transformers.js_config": true, "cache_implementation": true, "finetuning_task": true,
-	"_attn_implementation_autoset": true, "_num_labels": true, "output_past": true, "unsloth_version": true, "unsloth_fixed": true,
-	"sep_token_id": true, "cls_token_id": true, "unk_token_id": true, "mask_token_id": true, "prefix": true, "torchscript": true,
-
-	"attn_pdrop": true, "embd_pdrop": true, "resid_pdrop": true, "attention_dropout": true, "hidden_dropout_prob": true,
-	"attention_probs_dropout_prob": true, "classifier_dropout": true, "summary_first_dropout": true,
-	// GPT-2's multiple-choice head and older BERTs' records of their pooler.
-	"summary_activation": true, "summary_proj_to_labels": true, "summary_type": true, "summary_use_proj": true,
-	"directionality": true, "pooler_fc_size": true, "pooler_num_attention_heads": true, "pooler_num_fc_layers": true,
-	"pooler_size_per_head": true, "pooler_type": true,
-}
-
-// commonFixed lists keys of any family that older tools wrote in full, with the
-// JSON texts of the values that change nothing.
-var commonFixed = map[string][]string{
-	"is_encoder_decoder": {"false"}, "is_decoder": {"false"}, "add_cross_attention": {"false"}, "cross_attention_hidden_size": {"null"},
-	"tie_encoder_decoder": {"false"}, "chunk_size_feed_forward": {"0"}, "pruned_heads": {"{}"}, "quantization_config": {"null"},
-}
+// The door to Hugging Face's config.json. keys.go says which keys there are.
 
 // commonKeys are the keys of config.json that every family has.
 type commonKeys struct {
@@ -133,8 +103,11 @@ func (k *commonKeys) setHead(c *model.Config, a layout) error {
 	}
 	if len(k.Architectures) == 1 {
 		name := k.Architectures[0]
-		if name == "BertForPreTraining" { // a masked language model and a head that predicts the next sentence
+		switch name {
+		case "BertForPreTraining": // a masked language model and a head that predicts the next sentence
 			name = "BertForMaskedLM"
+		case "LLaMAForCausalLM": // of the first conversions
+			name = "LlamaForCausalLM"
 		}
 		found, all := false, []string(nil)
 		for _, head := range c.Family.Heads() {
@@ -205,50 +178,6 @@ func (k *commonKeys) labels() ([]string, error) {
 	return labels, nil
 }
 
-// keyNames lists the JSON names of a struct's fields.
-func keyNames(t reflect.Type) []string {
-	var names []string
-	for field := range t.Fields() {
-		name, ok := field.Tag.Lookup("json")
-		switch {
-		case ok:
-			names = append(names, name)
-		case field.Anonymous:
-			names = append(names, keyNames(field.Type)...)
-		}
-	}
-	return names
-}
-
-// checkKeys refuses what is neither read nor neutral nor of a value that is
-// computed.
-func checkKeys(raw map[string]json.RawMessage, fixed map[string][]string, read ...[]string) error {
-	known := slices.Concat(read...)
-	for _, key := range slices.Sorted(maps.Keys(raw)) {
-		allowed, ok := fixed[key]
-		if !ok {
-			allowed, ok = commonFixed[key]
-		}
-		if ok {
-			if value := string(bytes.TrimSpace(raw[key])); !slices.Contains(allowed, value) {
-				return fmt.Errorf("key %q is %s; alma computes only %v", key, abbreviate(raw[key]), allowed)
-			}
-			continue
-		}
-		if !neutralKeys[key] && !slices.Contains(known, key) {
-			return fmt.Errorf("key %q asks for something that alma does not have (its value is %s)", key, abbreviate(raw[key]))
-		}
-	}
-	return nil
-}
-
-func abbreviate(text json.RawMessage) string {
-	if len(text) > 60 {
-		return string(text[:60]) + "…"
-	}
-	return string(text)
-}
-
 func orMinusOne(id *int) int {
 	if id == nil {
 		return -1
@@ -299,29 +228,6 @@ func MarshalConfig(c model.Config, dtype string) ([]byte, error) {
 		m["problem_type"] = c.Problem
 	}
 	a.write(c, m)
-	return marshalIndented(m)
-}
-
-// MarshalGenerationConfig writes generation_config.json: which tokens end a
-// text, and the sampling that the model is meant for.
-func MarshalGenerationConfig(c model.Config, eos []int32, temperature float64) ([]byte, error) {
-	m := map[string]any{"do_sample": temperature > 0, "use_cache": true}
-	if temperature > 0 {
-		m["temperature"] = temperature
-	}
-	if c.BOS >= 0 {
-		m["bos_token_id"] = c.BOS
-	}
-	switch len(eos) {
-	case 0:
-	case 1:
-		m["eos_token_id"] = eos[0]
-	default:
-		m["eos_token_id"] = eos
-	}
-	if c.Pad >= 0 {
-		m["pad_token_id"] = c.Pad
-	}
 	return marshalIndented(m)
 }
 

@@ -1,7 +1,6 @@
 package file
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"reflect"
@@ -62,11 +61,13 @@ func TestConfigJSONNamesWhatItRefuses(t *testing.T) {
 	}{
 		{model.Llama, map[string]any{"quantization_config": map[string]any{"bits": 4}}, `key "quantization_config"`},
 		{model.Llama, map[string]any{"rope_scaling": map[string]any{"factor": 8}}, `key "rope_scaling"`},
-		{model.Llama, map[string]any{"rope_parameters": map[string]any{"rope_type": "yarn", "factor": 4, "rope_theta": 5e5}}, `rope_type is "yarn"`},
+		{model.Llama, map[string]any{"rope_parameters": map[string]any{"rope_type": "yarn", "factor": .5, "rope_theta": 5e5}}, "yarn rotary scaling wants a factor of at least 1"},
+		{model.Llama, map[string]any{"rope_scaling": map[string]any{"type": "su", "factor": 4}}, `rope_type is "su"`},
+		{model.Llama, map[string]any{"colour": "red"}, "--accept-keys colour"},
 		{model.Llama, map[string]any{"rope_scaling": map[string]any{"type": "dynamic", "factor": 4}}, `rope_type is "dynamic"`},
 		{model.Llama, map[string]any{"rope_scaling": map[string]any{"rope_type": "longrope", "short_factor": []int{1}}}, `rope_type is "longrope"`},
 		{model.Llama, map[string]any{"rope_scaling": map[string]any{"rope_type": "linear", "factor": 2, "attention_factor": 3}}, `"attention_factor"`},
-		{model.Llama, map[string]any{"rope_parameters": map[string]any{"rope_theta": 1e4, "partial_rotary_factor": .5}}, `"partial_rotary_factor"`},
+		{model.Llama, map[string]any{"rope_parameters": map[string]any{"rope_theta": 1e4, "partial_rotary_factor": .5}}, `partial_rotary_factor is 0.5`},
 		{model.Llama, map[string]any{"hidden_act": "relu"}, `key "hidden_act" is "relu"`},
 		{model.Llama, map[string]any{"n_embd": 8}, `key "n_embd"`},
 		{model.Llama, map[string]any{"sliding_window": 8}, `key "sliding_window"`},
@@ -192,28 +193,4 @@ func FuzzParseConfig(f *testing.F) {
 			t.Fatalf("%+v came back as %+v, %v", c, again, err)
 		}
 	})
-}
-
-func TestGenerationConfigNamesTheTokensThatEndAText(t *testing.T) {
-	for _, test := range []struct {
-		eos         []int32
-		temperature float64
-		want        string
-	}{
-		{[]int32{2}, 0, `{"do_sample":false,"eos_token_id":2,"pad_token_id":3,"use_cache":true}`},
-		{[]int32{2, 0}, .7, `{"do_sample":true,"eos_token_id":[2,0],"pad_token_id":3,"temperature":0.7,"use_cache":true}`},
-		{nil, 0, `{"do_sample":false,"pad_token_id":3,"use_cache":true}`},
-	} {
-		data, err := MarshalGenerationConfig(tiny(model.Llama), test.eos, test.temperature)
-		if err != nil {
-			t.Fatal(err)
-		}
-		var compact bytes.Buffer
-		if err := json.Compact(&compact, data); err != nil {
-			t.Fatal(err)
-		}
-		if compact.String() != test.want {
-			t.Errorf("got %s, want %s", compact.String(), test.want)
-		}
-	}
 }

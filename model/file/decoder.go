@@ -52,6 +52,7 @@ type ropeKeys struct {
 	Theta      float64         `json:"rope_theta"`
 	Scaling    json.RawMessage `json:"rope_scaling"`
 	Parameters json.RawMessage `json:"rope_parameters"`
+	Original   int             `json:"original_max_position_embeddings"` // before that of the scaling
 }
 
 func (k *ropeKeys) set(c *model.Config) (err error) {
@@ -63,7 +64,7 @@ func (k *ropeKeys) set(c *model.Config) (err error) {
 		if !given(of.text) {
 			continue
 		}
-		theta, scaling, err := parseRope(of.key, of.text, c.Context)
+		theta, scaling, err := parseRope(of.key, of.text, c.Context, k.Original)
 		if err != nil {
 			return err
 		}
@@ -78,17 +79,35 @@ func (k *ropeKeys) set(c *model.Config) (err error) {
 	return nil
 }
 
-// given reports whether a key is there and not null.
-func given(text json.RawMessage) bool { return len(text) > 0 && string(text) != "null" }
+// ropeObject is a rope_parameters (or rope_scaling) object.
+type ropeObject struct {
+	Type     string   `json:"rope_type"`
+	OldType  string   `json:"type"`
+	Theta    float64  `json:"rope_theta"`
+	Partial  *float64 `json:"partial_rotary_factor"`
+	Factor   *float64 `json:"factor"`
+	Low      float64  `json:"low_freq_factor"`
+	High     float64  `json:"high_freq_factor"`
+	Original int      `json:"original_max_position_embeddings"`
+	// yarn
+	BetaFast        *float64 `json:"beta_fast"`
+	BetaSlow        *float64 `json:"beta_slow"`
+	AttentionFactor *float64 `json:"attention_factor"`
+	MScale          *float64 `json:"mscale"`
+	MScaleAll       *float64 `json:"mscale_all_dim"`
+	Truncate        *bool    `json:"truncate"`
+	Finetuned       *bool    `json:"finetuned"` // says where the weights come from
+}
 
-// parseRope reads one rope_parameters (or rope_scaling) object.
-func parseRope(key string, text json.RawMessage, context int) (theta float64, s model.RoPEScaling, err error) {
-	var kind struct {
-		Type    string `json:"rope_type"`
-		OldType string `json:"type"`
+// parseRope reads one such object. original is what stands outside of it, 0 for
+// nothing.
+func parseRope(key string, text json.RawMessage, context, original int) (theta float64, s model.RoPEScaling, err error) {
+	fail := func(format string, args ...any) (float64, model.RoPEScaling, error) {
+		return 0, s, fmt.Errorf("key %q"+format, append([]any{key}, args...)...)
 	}
+	var kind ropeObject
 	if err := json.Unmarshal(text, &kind); err != nil {
-		return 0, s, fmt.Errorf("key %q: %w", key, err)
+		return fail(": %w", err)
 	}
 	if kind.Type == "" {
 		kind.Type = kind.OldType
@@ -97,36 +116,77 @@ func parseRope(key string, text json.RawMessage, context int) (theta float64, s 
 		kind.Type = "default"
 	}
 	if !slices.Contains(model.RoPEScalings, kind.Type) {
-		return 0, s, fmt.Errorf("key %q: rope_type is %q; alma has %q", key, kind.Type, model.RoPEScalings)
+		return fail(": rope_type is %q; alma has %q", kind.Type, model.RoPEScalings)
 	}
-	var all struct {
-		Type     string  `json:"rope_type"`
-		OldType  string  `json:"type"`
-		Theta    float64 `json:"rope_theta"`
-		Factor   float64 `json:"factor"`
-		Low      float64 `json:"low_freq_factor"`
-		High     float64 `json:"high_freq_factor"`
-		Original int     `json:"original_max_position_embeddings"`
-	}
+	var all ropeObject
 	d := json.NewDecoder(bytes.NewReader(text))
 	d.DisallowUnknownFields()
 	if err := d.Decode(&all); err != nil {
-		return 0, s, fmt.Errorf("key %q: %w", key, err)
+		return fail(": %w", err)
+	}
+	if all.Partial != nil && *all.Partial != 1 {
+		return fail(": partial_rotary_factor is %g; alma computes only 1", *all.Partial)
+	}
+	factor := orElse(all.Factor, 0)
+	if original == 0 {
+		original = all.Original
+	}
+	if original == 0 {
+		original = context
+	}
+	yarn := all.BetaFast != nil || all.BetaSlow != nil || all.AttentionFactor != nil || all.MScale != nil || all.MScaleAll != nil || all.Truncate != nil
+	if yarn && kind.Type != "yarn" {
+		return fail(" has keys of rope_type %q, and rope_type is %q (its value is %s)", "yarn", kind.Type, abbreviate(text))
 	}
 	switch kind.Type {
 	case "default":
-		if all.Factor != 0 || all.Low != 0 || all.High != 0 {
-			return 0, s, fmt.Errorf("key %q has a factor and no rope_type that would use it (its value is %s)", key, abbreviate(text))
+		if factor != 0 || all.Low != 0 || all.High != 0 {
+			return fail(" has a factor and no rope_type that would use it (its value is %s)", abbreviate(text))
 		}
 	case "linear":
-		s = model.RoPEScaling{Type: kind.Type, Factor: all.Factor}
+		s = model.RoPEScaling{Type: kind.Type, Factor: factor}
 	case "llama3":
-		s = model.RoPEScaling{Type: kind.Type, Factor: all.Factor, LowFactor: all.Low, HighFactor: all.High, Original: all.Original}
-		if s.Original == 0 {
-			s.Original = context
+		s = model.RoPEScaling{Type: kind.Type, Factor: factor, LowFactor: all.Low, HighFactor: all.High, Original: original}
+	case "yarn":
+		if all.Factor == nil && original > 0 {
+			factor = float64(context) / float64(original)
+		}
+		s = model.RoPEScaling{
+			Type: kind.Type, Factor: factor, Original: original, BetaFast: nonZero(all.BetaFast, 32), BetaSlow: nonZero(all.BetaSlow, 1),
+			AttentionFactor: all.attention(factor), Untruncated: !orElse(all.Truncate, true),
 		}
 	}
 	return all.Theta, s, nil
+}
+
+// attention is what a yarn object makes rotated queries and keys longer by: its
+// attention_factor, else the ratio that DeepSeek's mscale and mscale_all_dim give,
+// else the paper's (transformers, _compute_yarn_parameters).
+func (o *ropeObject) attention(factor float64) float64 {
+	if o.AttentionFactor != nil {
+		return *o.AttentionFactor
+	}
+	m, all := orElse(o.MScale, 0), orElse(o.MScaleAll, 0)
+	if m != 0 && all != 0 && factor > 1 {
+		return (m*(model.YaRNAttention(factor)-1) + 1) / (all*(model.YaRNAttention(factor)-1) + 1)
+	}
+	return model.YaRNAttention(factor)
+}
+
+// orElse is what a key says, or what is assumed where it does not.
+func orElse[T any](value *T, otherwise T) T {
+	if value == nil {
+		return otherwise
+	}
+	return *value
+}
+
+// nonZero is orElse for keys whose 0 says nothing either.
+func nonZero(value *float64, otherwise float64) float64 {
+	if v := orElse(value, 0); v != 0 {
+		return v
+	}
+	return otherwise
 }
 
 // ropeParameters is the rope_parameters object of config.json.
@@ -137,6 +197,13 @@ func ropeParameters(theta float64, s model.RoPEScaling) map[string]any {
 	}
 	if s.Type == "llama3" {
 		m["low_freq_factor"], m["high_freq_factor"], m["original_max_position_embeddings"] = s.LowFactor, s.HighFactor, s.Original
+	}
+	if s.Type == "yarn" {
+		m["beta_fast"], m["beta_slow"], m["original_max_position_embeddings"] = s.BetaFast, s.BetaSlow, s.Original
+		m["attention_factor"] = s.AttentionFactor
+		if s.Untruncated {
+			m["truncate"] = false
+		}
 	}
 	return m
 }

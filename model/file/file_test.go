@@ -57,6 +57,13 @@ func variants() map[string]model.Config {
 	qwen.Window, qwen.Windowed = 4, []bool{false, true}
 	qwen.RoPEScaling = model.RoPEScaling{Type: "linear", Factor: 4}
 	all["qwen3 with a window"] = qwen
+	yarn := tiny(model.Qwen3)
+	yarn.RoPEScaling = model.RoPEScaling{Type: "yarn", Factor: 4, Original: 6, BetaFast: 32, BetaSlow: 1, AttentionFactor: model.YaRNAttention(4)}
+	all["qwen3 with yarn"] = yarn
+	yarn.Family = model.Llama
+	yarn.RoPEScaling.BetaFast, yarn.RoPEScaling.BetaSlow = 2, .5
+	yarn.RoPEScaling.Untruncated = true
+	all["llama with yarn, untruncated"] = yarn
 	gpt2 := tiny(model.GPT2)
 	gpt2.ExactGELU = true
 	all["gpt2 with exact GELU"] = gpt2

@@ -1,6 +1,7 @@
 package file
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -27,6 +28,10 @@ func ReadConfig(folder string) (model.Config, error) {
 		c, _, err := configOfGGUF(file)
 		return c, err
 	}
+	folder, err := bodyOf(folder)
+	if err != nil {
+		return model.Config{}, err
+	}
 	path := filepath.Join(folder, "config.json")
 	data, err := os.ReadFile(path)
 	if err != nil {
@@ -47,10 +52,19 @@ func Load(engine compute.Engine, folder string) (*model.Model, error) {
 	if IsGGUF(folder) {
 		return loadGGUF(engine, folder)
 	}
+	folder, err := bodyOf(folder)
+	if err != nil {
+		return nil, err
+	}
 	c, err := ReadConfig(folder)
 	if err != nil {
 		return nil, err
 	}
+	generation, err := ReadGeneration(folder)
+	if err != nil {
+		return nil, err
+	}
+	noteUnused(folder)
 	file, err := artifact.OpenSafetensors(folder)
 	if err != nil {
 		return nil, err
@@ -58,6 +72,9 @@ func Load(engine compute.Engine, folder string) (*model.Model, error) {
 	defer file.Close()
 	if c.Family == model.BERT && c.Head != model.Classes {
 		c.Pooler = held(c, "bert.pooler.dense.weight", file) != ""
+	}
+	if err := untie(&c, file); err != nil {
+		return nil, err
 	}
 	// Before any array is made: a configuration alone may ask for terabytes.
 	names, err := match(c, file)
@@ -68,6 +85,7 @@ func Load(engine compute.Engine, folder string) (*model.Model, error) {
 	if err != nil {
 		return nil, err
 	}
+	m.Generation = generation
 	var values []float32 // one buffer for all
 	for i, p := range c.Parameters() {
 		if names[i] == "" {
@@ -83,6 +101,70 @@ func Load(engine compute.Engine, folder string) (*model.Model, error) {
 	return m, nil
 }
 
+// bodyOf is the folder that holds a model's config.json: of a folder of
+// sentence-transformers that has none itself, the one of the first module that its
+// modules.json names.
+func bodyOf(folder string) (string, error) {
+	if _, err := os.Stat(filepath.Join(folder, "config.json")); err == nil {
+		return folder, nil
+	}
+	path := filepath.Join(folder, "modules.json")
+	info, err := os.Stat(path)
+	if err != nil || !info.Mode().IsRegular() || info.Size() > maxGeneration {
+		return folder, nil
+	}
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return "", fmt.Errorf("reading %s: %w", path, err)
+	}
+	var modules []struct {
+		Index int    `json:"idx"`
+		Path  string `json:"path"`
+	}
+	if err := json.Unmarshal(data, &modules); err != nil {
+		return "", artifact.Mark(artifact.ErrCorrupt, fmt.Errorf("reading %s: %w", path, err))
+	}
+	for _, m := range modules {
+		if m.Index == 0 && filepath.IsLocal(filepath.FromSlash(m.Path)) {
+			return filepath.Join(folder, filepath.FromSlash(m.Path)), nil
+		}
+	}
+	return folder, nil
+}
+
+// untie keeps a head that the file holds with other numbers than the embedding to
+// which config.json ties it: a head that was trained by itself would else be lost.
+// Before transformers 5 it was; there it is kept as well.
+func untie(c *model.Config, file *artifact.SafetensorsFolder) error {
+	if !c.Tied || c.Head != model.LanguageModel && c.Head != model.MaskedLanguageModel {
+		return nil
+	}
+	apart := *c
+	apart.Tied = false
+	head, embedding := held(apart, apart.HeadName(), file), held(*c, c.EmbeddingName(), file)
+	if head == "" || embedding == "" {
+		return nil
+	}
+	first, ok := file.Info(head)
+	second, too := file.Info(embedding)
+	if !ok || !too || !slices.Contains(WeightTypes, first.DType) || !slices.Contains(WeightTypes, second.DType) || !slices.Equal(first.Shape, second.Shape) {
+		return nil // match says what is wrong with them
+	}
+	a, err := file.AppendFloat32(nil, head)
+	if err != nil {
+		return err
+	}
+	b, err := file.AppendFloat32(nil, embedding)
+	if err != nil {
+		return err
+	}
+	if !slices.Equal(a, b) {
+		c.Tied = false
+		note("%s: config.json ties %q to %q, and they hold other numbers; both are kept, as with tie_word_embeddings false", file.Path, head, embedding)
+	}
+	return nil
+}
+
 func notFound(err error) error {
 	if errors.Is(err, fs.ErrNotExist) {
 		return artifact.Mark(artifact.ErrNotFound, err)
@@ -95,8 +177,11 @@ func notFound(err error) error {
 // first BERTs call the parts of a norm gamma and beta.
 func held(c model.Config, name string, file *artifact.SafetensorsFolder) string {
 	names := []string{name, bare(c, name)}
+	if c.Family == model.BERT && name == "cls.predictions.decoder.bias" { // the same bias, under the name of a tied decoder
+		names = append(names, "cls.predictions.bias")
+	}
 	if c.Family == model.BERT {
-		for _, name := range names[:2:2] {
+		for _, name := range slices.Clone(names) {
 			old := strings.Replace(name, "LayerNorm.weight", "LayerNorm.gamma", 1)
 			names = append(names, strings.Replace(old, "LayerNorm.bias", "LayerNorm.beta", 1))
 		}

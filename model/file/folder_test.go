@@ -287,7 +287,7 @@ func TestBERTsOldCheckpointsOpen(t *testing.T) {
 			artifact.Tensor{Name: "bert.embeddings.position_ids", DType: "I64", Shape: []int{1, 2}, Raw: []byte{8: 1, 15: 0}},
 			artifact.Tensor{Name: "bert.pooler.dense.weight", Shape: []int{16, 16}, Data: make([]float32, 256)},
 			artifact.Tensor{Name: "bert.pooler.dense.bias", Shape: []int{16}, Data: make([]float32, 16)},
-			artifact.Tensor{Name: "cls.predictions.decoder.weight", Shape: []int{23, 16}, Data: make([]float32, 23*16)},
+			artifact.Tensor{Name: "cls.predictions.decoder.weight", Shape: []int{23, 16}, Data: read(t, m, m.EmbeddingName())},
 			artifact.Tensor{Name: "cls.seq_relationship.bias", Shape: []int{2}, Data: make([]float32, 2)})
 	}))
 	if err != nil {
@@ -299,6 +299,39 @@ func TestBERTsOldCheckpointsOpen(t *testing.T) {
 	for _, p := range m.Parameters() {
 		if !slices.Equal(read(t, got, p.Name), read(t, m, p.Name)) {
 			t.Errorf("%s came back different", p.Name)
+		}
+	}
+}
+
+// A head that config.json ties to the embedding, and that holds other numbers, was
+// trained by itself.
+func TestAHeadThatDiffersFromItsEmbeddingIsKeptAndSaid(t *testing.T) {
+	engine := reference.New()
+	var told []string
+	OnNote(func(line string) { told = append(told, line) })
+	defer OnNote(nil)
+	for family, name := range map[model.Family]string{model.Llama: "lm_head.weight", model.GPT2: "lm_head.weight", model.BERT: "cls.predictions.decoder.weight"} {
+		c := tiny(family)
+		c.Tied = true
+		m := newModel(t, engine, c, 4)
+		head := read(t, m, m.EmbeddingName())
+		for _, differs := range []bool{false, true} {
+			told = nil
+			if differs {
+				head[3]++
+			}
+			got, err := Load(engine, save(t, m, func(tensors []artifact.Tensor) []artifact.Tensor {
+				return append(tensors, artifact.Tensor{Name: name, Shape: []int{c.Vocabulary, c.Width}, Data: head})
+			}))
+			if err != nil {
+				t.Fatalf("%s: %v", family, err)
+			}
+			if got.Tied == differs || !slices.Equal(read(t, got, got.HeadName()), head) || len(told) > 0 != differs {
+				t.Errorf("%s: tied %v, told %q, want a head of its own: %v", family, got.Tied, told, differs)
+			}
+			if differs && !strings.Contains(told[0], name) {
+				t.Errorf("%s: told %q", family, told)
+			}
 		}
 	}
 }

@@ -66,7 +66,7 @@ func (k *gemma3Keys) set(c *model.Config) error {
 			return fmt.Errorf(`key "rope_parameters": %w`, err)
 		}
 		if text := nested[slidingAttention]; given(text) {
-			theta, scaling, err := parseRope("rope_parameters."+slidingAttention, text, c.Context)
+			theta, scaling, err := parseRope("rope_parameters."+slidingAttention, text, c.Context, k.Original)
 			if err != nil {
 				return err
 			}

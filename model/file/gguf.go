@@ -210,10 +210,15 @@ func loadGGUF(engine compute.Engine, path string) (*model.Model, error) {
 	if err != nil {
 		return nil, err
 	}
+	generation, err := generationOfGGUF(file)
+	if err != nil {
+		return nil, err
+	}
 	m, err := model.Empty(engine, c)
 	if err != nil {
 		return nil, err
 	}
+	m.Generation = generation
 	for i, p := range c.Parameters() {
 		values, err := file.Float32(names[i])
 		if err != nil {

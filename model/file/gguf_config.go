@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"math"
+	"reflect"
 	"slices"
 	"strconv"
 	"strings"
@@ -34,19 +35,51 @@ const (
 	rmsEpsilon   = "attention.layer_norm_rms_epsilon"
 )
 
+// Every key below an architecture's name belongs to one of three groups, as those of
+// config.json do (keys.go). The keys are those of ggml's docs/gguf.md and of gguf-py
+// 0.19; what is in no group is refused by name, or let pass by Accept.
+
 // ggufKeys are the further keys below an architecture's name that are read or
-// change nothing; any other is refused by name.
+// change nothing.
 var ggufKeys = []string{
 	"vocab_size", "attention.head_count_kv", "attention.key_length", "attention.value_length",
 	"rope.dimension_count", "rope.freq_base", "rope.freq_base_swa", "rope.scale_linear",
 	"rope.scaling.type", "rope.scaling.factor", "rope.scaling.original_context_length", "rope.scaling.finetuned",
-	"attention.sliding_window", "attention.sliding_window_pattern",
+	"rope.scaling.attn_factor", "rope.scaling.yarn_attn_factor", "rope.scaling.yarn_beta_fast", "rope.scaling.yarn_beta_slow",
+	"attention.sliding_window", "attention.sliding_window_pattern", "pooling_type",
 }
 
-// ggufFixed are keys with the one value that is computed.
-var ggufFixed = map[string]any{
-	"expert_count": uint32(0), "expert_used_count": uint32(0), "attention.causal": true,
-	"attn_logit_softcapping": float32(0), "final_logit_softcapping": float32(0), "use_parallel_residual": false,
+// ggufFixed are keys with the values that are computed.
+var ggufFixed = map[string][]any{
+	"expert_count": {0}, "expert_used_count": {0}, "expert_shared_count": {0}, "expert_group_count": {0}, "expert_group_used_count": {0},
+	"expert_feed_forward_length": {0}, "expert_shared_feed_forward_length": {0}, "leading_dense_block_count": {0}, "nextn_predict_layers": {0},
+	"interleave_moe_layer_step": {0}, "moe_every_n_layers": {0}, "n_deepstack_layers": {0}, "embedding_length_per_layer_input": {0},
+	"attention.causal": {true}, "attention.max_alibi_bias": {0}, "attention.clamp_kqv": {0}, "attention.scale": {0}, "attention.shared_kv_layers": {0},
+	"attention.temperature_length": {0}, "attention.temperature_scale": {0},
+	"attn_logit_softcapping": {0}, "final_logit_softcapping": {0}, "router_logit_softcapping": {0}, "use_parallel_residual": {false}, "swin_norm": {false},
+	"logit_scale": {0, 1}, "residual_scale": {0, 1}, "embedding_scale": {0, 1},
+	"rope.scaling.yarn_ext_factor": {1}, "rope.scaling.yarn_log_multiplier": {0}, "rope.scaling.alpha": {0, 1},
+	// How the converters of 2023 said that rows of queries and keys stand in pairs, as
+	// those of llama always do.
+	"tensor_data_layout": {"reference", "Meta AI original pth"},
+}
+
+// sameValue compares what a file holds with a value of ggufFixed, whatever the type
+// of the number.
+func sameValue(value, want any) bool {
+	if number, ok := want.(int); ok {
+		v := reflect.ValueOf(value)
+		switch {
+		case v.CanInt():
+			return v.Int() == int64(number)
+		case v.CanUint():
+			return v.Uint() == uint64(number)
+		case v.CanFloat():
+			return v.Float() == float64(number)
+		}
+		return false
+	}
+	return value == want
 }
 
 // The keys under which alma writes the numbers of Llama 3's scaling, of which
@@ -115,9 +148,14 @@ func (r *ggufReader) number(key string) int {
 func (r *ggufReader) float(key string) float64 {
 	v, err := r.file.Float(key)
 	r.note(err)
+	return shortest(v)
+}
+
+func shortest(v float64) float64 {
 	if float64(float32(v)) == v {
-		v, err = strconv.ParseFloat(strconv.FormatFloat(v, 'g', -1, 32), 64)
-		r.note(err)
+		if short, err := strconv.ParseFloat(strconv.FormatFloat(v, 'g', -1, 32), 64); err == nil {
+			return short
+		}
 	}
 	return v
 }
@@ -221,11 +259,12 @@ func (r *ggufReader) checkKeys() error {
 		case !ok, slices.Contains(ggufKeys, key), key == r.a.epsilon, slices.ContainsFunc(r.a.sizes, func(size struct{ key, config string }) bool { return size.key == key }):
 		default:
 			want, known := ggufFixed[key]
-			if !known {
-				return r.refuse("metadata entry %q asks for something that alma does not have (its value is %v)", e.Key, e.Value)
-			}
-			if e.Value != want {
-				return r.refuse("metadata entry %q is %v; alma computes only %v", e.Key, e.Value, want)
+			switch {
+			case accepted(e.Key):
+			case !known:
+				return r.refuse("metadata entry %q is not one that alma knows (its value is %v); if it changes nothing that the model computes, open it with --accept-keys %s", e.Key, e.Value, e.Key)
+			case !slices.ContainsFunc(want, func(w any) bool { return sameValue(e.Value, w) }), key == "tensor_data_layout" && e.Value != "reference" && !r.a.permuted:
+				return r.refuse("metadata entry %q is %v; alma computes only %s", e.Key, e.Value, strings.Trim(fmt.Sprint(want), "[]"))
 			}
 		}
 	}
@@ -313,8 +352,10 @@ func (r *ggufReader) rope(head int) error {
 			key = r.key("rope.scale_linear")
 		}
 		parameters["rope_type"], parameters["factor"] = "linear", r.float(key)
+	case "yarn":
+		r.yarn(parameters)
 	default:
-		return r.refuse("%s is %q; alma computes %q, %q and the factors of %s", r.key("rope.scaling.type"), kind, "none", "linear", ropeFactors)
+		return r.refuse("%s is %q; alma computes %q, %q, %q and the factors of %s", r.key("rope.scaling.type"), kind, "none", "linear", "yarn", ropeFactors)
 	}
 	if _, ok := r.file.Tensor(ropeFactors); ok {
 		if kind != "none" {
@@ -334,6 +375,34 @@ func (r *ggufReader) rope(head int) error {
 	}
 	return r.err
 }
+
+// yarn reads YaRN's numbers. llama.cpp multiplies what the paper says of the
+// attention factor by the file's, which is 1 where it does not say.
+func (r *ggufReader) yarn(parameters map[string]any) {
+	factor := r.float(r.key("rope.scaling.factor"))
+	parameters["rope_type"], parameters["factor"] = "yarn", factor
+	if r.has("rope.scaling.original_context_length") {
+		parameters["original_max_position_embeddings"] = r.number("rope.scaling.original_context_length")
+	}
+	for key, name := range map[string]string{"rope.scaling.yarn_beta_fast": "beta_fast", "rope.scaling.yarn_beta_slow": "beta_slow"} {
+		if r.has(key) {
+			parameters[name] = r.float(r.key(key))
+		}
+	}
+	attention := 1.0
+	for _, key := range yarnAttentionKeys {
+		if r.has(key) {
+			attention *= r.float(r.key(key))
+		}
+	}
+	if attention != 1 {
+		parameters["attention_factor"] = attention * model.YaRNAttention(factor)
+	}
+}
+
+// yarnAttentionKeys are the keys of what the attention factor is multiplied by; the
+// first is the one that is written.
+var yarnAttentionKeys = []string{"rope.scaling.attn_factor", "rope.scaling.yarn_attn_factor"}
 
 // llama3 finds the numbers of Llama 3's scaling that give the factors in the
 // file: those that alma wrote beside them, or those of Llama 3.1 to 3.3, whose

@@ -81,7 +81,7 @@ func randomWeights(t testing.TB, m *model.Model) {
 func saveGGUF(t testing.TB, m *model.Model, tok *tokenizer.Tokenizer, kind gguf.Type) string {
 	t.Helper()
 	var b bytes.Buffer
-	if _, err := WriteGGUF(&b, m, tok, About{Name: "tiny"}, kind); err != nil {
+	if _, err := WriteGGUF(&b, m, tok, nil, About{Name: "tiny"}, kind); err != nil {
 		t.Fatal(err)
 	}
 	path := filepath.Join(t.TempDir(), "model.gguf")
@@ -227,7 +227,7 @@ func TestATokenizerComesBackFromAGGUFFile(t *testing.T) {
 func TestATokenizerLargerThanTheEmbeddingIsRefusedWithBothShapes(t *testing.T) {
 	c := tiny(model.Llama)
 	c.Vocabulary = 4
-	_, err := WriteGGUF(io.Discard, newModel(t, newCPU(t), c, 1), letters(t), About{}, gguf.F32)
+	_, err := WriteGGUF(io.Discard, newModel(t, newCPU(t), c, 1), letters(t), nil, About{}, gguf.F32)
 	if !errors.Is(err, artifact.ErrUsage) || !strings.Contains(err.Error(), `tensor "model.embed_tokens.weight" has shape [4 16]`) || !strings.Contains(err.Error(), "take the tokenizer that the model was trained with") {
 		t.Errorf("%v", err)
 	}
@@ -294,7 +294,9 @@ func TestAGGUFFileThatDoesNotFitIsRefusedByName(t *testing.T) {
 		"architecture":         {set("general.architecture", "mamba"), `"mamba", which alma does not have; it has gpt2, llama`, artifact.ErrUsage},
 		"adapter":              {set("general.type", "adapter"), "general.type is adapter", artifact.ErrUsage},
 		"split":                {set("split.count", uint16(2)), "spread over several files", artifact.ErrUsage},
-		"unknown key":          {set("llama.attention.clamp_kqv", float32(8)), `"llama.attention.clamp_kqv" asks for something`, artifact.ErrUsage},
+		"unknown key":          {set("llama.colour", float32(8)), `open it with --accept-keys llama.colour`, artifact.ErrUsage},
+		"clamped":              {set("llama.attention.clamp_kqv", float32(8)), `"llama.attention.clamp_kqv" is 8; alma computes only 0`, artifact.ErrUsage},
+		"a layout":             {set("llama.tensor_data_layout", "upside down"), `"llama.tensor_data_layout" is upside down`, artifact.ErrUsage},
 		"experts":              {set("llama.expert_count", uint32(8)), `"llama.expert_count" is 8; alma computes only 0`, artifact.ErrUsage},
 		"a size missing":       {set("llama.block_count", nil), `"llama.block_count" is missing`, artifact.ErrCorrupt},
 		"a size of text":       {set("llama.block_count", "2"), `"llama.block_count" is of type string`, artifact.ErrCorrupt},
@@ -306,7 +308,8 @@ func TestAGGUFFileThatDoesNotFitIsRefusedByName(t *testing.T) {
 		"wide feed-forward":    {set("llama.feed_forward_length", uint32(25)), `"blk.0.ffn_gate.weight" has shape [24 16], the metadata ask for [25 16]`, artifact.ErrCorrupt},
 		"vocabulary":           {set("llama.vocab_size", uint32(22)), "vocab_size is 22 and tensor token_embd.weight has shape [23 16]", artifact.ErrCorrupt},
 		"half rotated":         {set("llama.rope.dimension_count", uint32(2)), "rope.dimension_count is 2", artifact.ErrUsage},
-		"yarn":                 {set("llama.rope.scaling.type", "yarn"), `"yarn"`, artifact.ErrUsage},
+		"yarn":                 {set("llama.rope.scaling.type", "yarn"), `"llama.rope.scaling.factor" is missing`, artifact.ErrCorrupt},
+		"longrope":             {set("llama.rope.scaling.type", "longrope"), `"longrope"`, artifact.ErrUsage},
 		"window":               {set("llama.attention.sliding_window", uint32(4)), `"llama.attention.sliding_window" is 4`, artifact.ErrUsage},
 		"no embedding":         {tensor("token_embd.weight", nil), `"token_embd.weight", of shape [vocabulary, width], is missing`, artifact.ErrCorrupt},
 		"a tensor missing":     {tensor("blk.1.attn_v.weight", nil), `"blk.1.attn_v.weight" is missing; the metadata ask for it with shape [8 16]`, artifact.ErrCorrupt},
@@ -416,7 +419,7 @@ func TestAFileSaysOfItsOriginWhatItWasToldAndNothingElse(t *testing.T) {
 		{Name: "Tiny 1", Author: "A. Body", Licence: "other", LicenceName: "tiny-1", LicenceLink: "https://example.org/tiny"},
 	} {
 		var b bytes.Buffer
-		if _, err := WriteGGUF(&b, m, tok, about, gguf.F32); err != nil {
+		if _, err := WriteGGUF(&b, m, tok, nil, about, gguf.F32); err != nil {
 			t.Fatal(err)
 		}
 		file, err := gguf.Parse("tiny.gguf", bytes.NewReader(b.Bytes()), int64(b.Len()))

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io/fs"
 	"maps"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -21,11 +23,19 @@ import (
 // what alma does not have an [artifact.ErrUsage].
 func LoadTokenizer(path string) (*tokenizer.Tokenizer, error) {
 	if tokenizer.IsFile(path) || !IsGGUF(path) {
+		if _, err := os.Stat(filepath.Join(path, tokenizer.TokenizerFile)); err != nil {
+			if path, err = bodyOf(path); err != nil {
+				return nil, err
+			}
+		}
 		t, err := tokenizer.Load(path)
 		var syntax *json.SyntaxError
 		var system *fs.PathError
 		switch {
 		case err == nil:
+			for _, line := range t.Notes() {
+				note("%s: %s", path, line)
+			}
 			return t, nil
 		case errors.As(err, &syntax):
 			return nil, artifact.Mark(artifact.ErrCorrupt, err)
@@ -115,8 +125,8 @@ func partsOfGGUF(file *gguf.File) (p tokenizer.Parts, err error) {
 
 // ggufTokenizer lists a tokenizer's keys for a model: ids that
 // the tokenizer does not have are listed as unused, because the format has as
-// many tokens as the embedding rows.
-func ggufTokenizer(t *tokenizer.Tokenizer, m *model.Model) ([]gguf.Entry, error) {
+// many tokens as the embedding rows. ends are the tokens that end a text.
+func ggufTokenizer(t *tokenizer.Tokenizer, m *model.Model, ends []int32) ([]gguf.Entry, error) {
 	vocabulary := m.Vocabulary
 	p, err := t.Parts()
 	if err != nil {
@@ -126,6 +136,7 @@ func ggufTokenizer(t *tokenizer.Tokenizer, m *model.Model) ([]gguf.Entry, error)
 		return nil, artifact.Errorf(artifact.ErrUsage, "the tokenizer has %d tokens and tensor %q has shape [%d %d], a row for each of %d tokens; they do not belong together: take the tokenizer that the model was trained with",
 			len(p.Tokens), m.FileName(m.EmbeddingName()), vocabulary, m.Width, vocabulary)
 	}
+	setEnds(p.IDs, ends, vocabulary)
 	const unused = 5
 	for id := len(p.Tokens); id < vocabulary; id++ {
 		p.Tokens, p.Types = append(p.Tokens, tokenizer.UnusedName(id)), append(p.Types, unused)
@@ -155,4 +166,23 @@ func ggufTokenizer(t *tokenizer.Tokenizer, m *model.Model) ([]gguf.Entry, error)
 		entries = append(entries, gguf.Entry{Key: templateKey, Value: p.ChatTemplate})
 	}
 	return entries, nil
+}
+
+// setEnds gives the tokens that end a text the places that the format has for them,
+// the first of which may be taken by the tokenizer's own.
+func setEnds(ids map[string]int32, ends []int32, vocabulary int) {
+	ends = slices.DeleteFunc(slices.Clone(ends), func(id int32) bool { return int(id) >= vocabulary })
+	if _, ok := ids["eos"]; !ok && len(ends) > 0 {
+		ids["eos"] = ends[0]
+	}
+	places := slices.Clone(moreEnds)
+	for _, id := range ends {
+		switch {
+		case id == ids["eos"]:
+		case len(places) == 0:
+			note("writing GGUF: the format has places for %d tokens that end a text; %d has none", 1+len(moreEnds), id)
+		default:
+			ids[places[0]], places = id, places[1:]
+		}
+	}
 }

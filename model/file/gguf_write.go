@@ -18,10 +18,11 @@ var fileTypes = map[gguf.Type]uint32{gguf.F32: 0, gguf.F16: 1, gguf.Q8_0: 7, ggu
 // llama.cpp and what is built on it open. Matrices are of the given type; norms,
 // biases and learned positions stay F32, as llama.cpp expects, and matrices
 // whose rows are no multiple of 32 become F16 where Q8_0 is asked for: how many
-// is returned. Of where the model comes from the file says what about says, and
+// is returned. ends are the tokens that end a text, of which the format has places
+// for three: what is left over is told to OnNote. Of where the model comes from the file says what about says, and
 // nothing else. What the format cannot say of a model is an error that names it, an
 // [artifact.ErrUsage].
-func WriteGGUF(w io.Writer, m *model.Model, t *tokenizer.Tokenizer, about About, kind gguf.Type) (halves int, err error) {
+func WriteGGUF(w io.Writer, m *model.Model, t *tokenizer.Tokenizer, ends []int32, about About, kind gguf.Type) (halves int, err error) {
 	entries, a, err := ggufMetadata(m.Config)
 	if err != nil {
 		return 0, err
@@ -32,7 +33,7 @@ func WriteGGUF(w io.Writer, m *model.Model, t *tokenizer.Tokenizer, about About,
 	if kind == gguf.Q8_0 {
 		general = append(general, gguf.Entry{Key: "general.quantization_version", Value: uint32(2)})
 	}
-	words, err := ggufTokenizer(t, m)
+	words, err := ggufTokenizer(t, m, ends)
 	if err != nil {
 		return 0, fmt.Errorf("writing GGUF: %w", err)
 	}
@@ -63,7 +64,7 @@ func WriteGGUF(w io.Writer, m *model.Model, t *tokenizer.Tokenizer, about About,
 		factors := divisors(m.RoPEScaling, m.RoPETheta, m.HeadDim)
 		tensors = append(tensors, gguf.Tensor{Name: ropeFactors, Shape: []int{len(factors)}, Type: gguf.F32, Values: func() ([]float32, error) { return factors, nil }})
 	}
-	return halves, gguf.Write(w, slices.Concat(general, about.entries(), entries, words), tensors)
+	return halves, gguf.Write(w, slices.Concat(general, about.entries(), samplingEntries(m.Generation), entries, words), tensors)
 }
 
 // ggufMetadata lists a configuration as the metadata of its architecture.
@@ -134,10 +135,37 @@ func ggufMetadata(c model.Config) ([]gguf.Entry, *ggufArchitecture, error) {
 		}
 		entries = append(entries, gguf.Entry{Key: ropeFactorKey, Value: s.Factor}, gguf.Entry{Key: ropeLowKey, Value: s.LowFactor},
 			gguf.Entry{Key: ropeHighKey, Value: s.HighFactor}, gguf.Entry{Key: ropeOriginalKey, Value: uint32(s.Original)})
+	case "yarn":
+		if s.Untruncated {
+			return refuse("rope_type is %q with truncate false; llama.cpp computes it only with true", s.Type)
+		}
+		add("rope.scaling.type", s.Type)
+		add("rope.scaling.factor", float32(s.Factor))
+		add("rope.scaling.original_context_length", uint32(s.Original))
+		add("rope.scaling.yarn_beta_fast", float32(s.BetaFast))
+		add("rope.scaling.yarn_beta_slow", float32(s.BetaSlow))
+		if want := model.YaRNAttention(s.Factor); s.AttentionFactor != want {
+			add(yarnAttentionKeys[0], float32(s.AttentionFactor/want))
+		}
 	default:
-		return refuse("rope_type is %q; alma writes %q, %q and %q", s.Type, "default", "linear", "llama3")
+		return refuse("rope_type is %q; alma writes %q, %q, %q and %q", s.Type, "default", "linear", "llama3", "yarn")
 	}
 	return entries, a, nil
+}
+
+// samplingEntries lists what the model's makers recommend, where it is not what is
+// assumed of any model.
+func samplingEntries(g model.Generation) (entries []gguf.Entry) {
+	if g.Temperature != nil && *g.Temperature != 1 {
+		entries = append(entries, gguf.Entry{Key: samplingTemperature, Value: float32(*g.Temperature)})
+	}
+	if g.TopK != nil {
+		entries = append(entries, gguf.Entry{Key: samplingTopK, Value: int32(*g.TopK)})
+	}
+	if g.TopP != nil && *g.TopP != 1 {
+		entries = append(entries, gguf.Entry{Key: samplingTopP, Value: float32(*g.TopP)})
+	}
+	return entries
 }
 
 // isPattern tells whether of every so many layers all but the last are windowed.

@@ -60,13 +60,19 @@ func (a llama) fixed() map[string][]string {
 		"is_llama_config":  {"true"},
 		"use_mrope":        {"false"}, // Qwen2
 	}
-	if a.family != model.Llama {
+	switch a.family {
+	case model.Llama:
+		fixed["sliding_window"], fixed["use_sliding_window"], fixed["layer_types"] = nil, []string{"false"}, nil
+	default:
 		fixed["mlp_bias"] = []string{"false"}
 	}
 	return fixed
 }
 
 func (k *llamaKeys) set(c *model.Config) error {
+	if k.Positions == 0 && k.family == model.Llama {
+		k.Positions = 2048 // the first Llamas' files do not say; transformers' default
+	}
 	k.decoderKeys.set(c)
 	c.AttentionBias, c.FeedForwardBias = k.AttentionBias, k.MLPBias
 	switch {

@@ -21,7 +21,8 @@ const WeightsFile = "model.safetensors"
 
 // Files returns a model's files in Hugging Face's layout: config.json,
 // generation_config.json and model.safetensors. eos are the tokens that end a
-// generated text. The weights are those at the time of writing.
+// generated text, temperature is what texts are sampled at unless the model's own
+// files say otherwise (see MarshalGeneration). The weights are those at the time of writing.
 func Files(m *model.Model, eos []int32, temperature float64) (artifact.Contents, error) {
 	config, err := MarshalConfig(m.Config, "F32")
 	if err != nil {
@@ -32,11 +33,11 @@ func Files(m *model.Model, eos []int32, temperature float64) (artifact.Contents,
 		WeightsFile:   func(w io.Writer) error { return WriteWeights(w, m, "F32") },
 	}
 	if m.Head == model.LanguageModel {
-		generation, err := MarshalGenerationConfig(m.Config, eos, temperature)
+		generation, err := MarshalGeneration(m, eos, temperature)
 		if err != nil {
 			return nil, err
 		}
-		files["generation_config.json"] = artifact.Bytes(generation)
+		files[GenerationFile] = artifact.Bytes(generation)
 	}
 	return files, nil
 }

@@ -1,0 +1,168 @@
+package file
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/seed-b72bdb6c/alma/artifact"
+	"github.com/seed-b72bdb6c/alma/artifact/gguf"
+	"github.com/seed-b72bdb6c/alma/model"
+)
+
+func generationOf(t *testing.T, m *model.Model, eos []int32, temperature float64) string {
+	t.Helper()
+	data, err := MarshalGeneration(m, eos, temperature)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var compact bytes.Buffer
+	if err := json.Compact(&compact, data); err != nil {
+		t.Fatal(err)
+	}
+	return compact.String()
+}
+
+func TestGenerationConfigNamesTheTokensThatEndAText(t *testing.T) {
+	for _, test := range []struct {
+		eos         []int32
+		temperature float64
+		want        string
+	}{
+		{[]int32{2}, 0, `{"do_sample":false,"eos_token_id":2,"pad_token_id":3,"use_cache":true}`},
+		{[]int32{2, 0}, .7, `{"do_sample":true,"eos_token_id":[2,0],"pad_token_id":3,"temperature":0.7,"use_cache":true}`},
+		{nil, 0, `{"do_sample":false,"pad_token_id":3,"use_cache":true}`},
+	} {
+		if got := generationOf(t, &model.Model{Config: tiny(model.Llama)}, test.eos, test.temperature); got != test.want {
+			t.Errorf("got %s, want %s", got, test.want)
+		}
+	}
+}
+
+// What published files say (Llama 3.1, Qwen 3, Gemma 3, greedy) is read, and written
+// again with the tokens that end a text.
+func TestWhatAModelCameWithIsKept(t *testing.T) {
+	for _, test := range []struct{ in, want string }{
+		{`{"bos_token_id": 1, "do_sample": true, "eos_token_id": [4, 5], "temperature": 0.6, "top_p": 0.9, "transformers_version": "4.42.3"}`,
+			`{"bos_token_id":1,"do_sample":true,"eos_token_id":[4,5],"pad_token_id":3,"temperature":0.6,"top_p":0.9,"transformers_version":"4.42.3","use_cache":true}`},
+		{`{"do_sample": true, "eos_token_id": 4, "top_k": 20, "repetition_penalty": 1.05}`,
+			`{"do_sample":true,"eos_token_id":4,"pad_token_id":3,"repetition_penalty":1.05,"top_k":20,"use_cache":true}`},
+		{`{"cache_implementation": "hybrid", "top_k": 64, "top_p": 0.95}`,
+			`{"cache_implementation":"hybrid","do_sample":true,"pad_token_id":3,"top_k":64,"top_p":0.95,"use_cache":true}`},
+		{`{"do_sample": false, "temperature": 0.6}`, `{"do_sample":false,"pad_token_id":3,"use_cache":true}`},
+		{`{"_from_model_config": true, "eos_token_id": null}`, `{"do_sample":true,"pad_token_id":3,"temperature":0.9,"use_cache":true}`},
+	} {
+		g, err := ParseGeneration("g", []byte(test.in))
+		if err != nil {
+			t.Fatal(err)
+		}
+		m := &model.Model{Config: tiny(model.Llama), Generation: g}
+		m.EOS, m.Ends = -1, nil
+		if got := generationOf(t, m, m.EndTokens(), .9); got != test.want {
+			t.Errorf("%s became %s, want %s", test.in, got, test.want)
+		}
+	}
+}
+
+func TestGenerationFilesAreRefusedByNameAndKey(t *testing.T) {
+	for text, test := range map[string]struct {
+		says string
+		kind error
+	}{
+		`{"eos_token_id":`:            {"fetch it again", artifact.ErrCorrupt},
+		`[1]`:                         {"one JSON object", artifact.ErrCorrupt},
+		`{"eos_token_id": "</s>"}`:    {"eos_token_id", artifact.ErrUsage},
+		`{"temperature": -1}`:         {`key "temperature" is -1`, artifact.ErrUsage},
+		`{"top_p": 1.5}`:              {`key "top_p" is 1.5`, artifact.ErrUsage},
+		`{"top_k": -4}`:               {`key "top_k" is -4`, artifact.ErrUsage},
+		`{"temperature": "lukewarm"}`: {"temperature", artifact.ErrUsage},
+	} {
+		folder := t.TempDir()
+		path := filepath.Join(folder, GenerationFile)
+		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := ReadGeneration(folder); !errors.Is(err, test.kind) || !strings.Contains(err.Error(), test.says) || !strings.Contains(err.Error(), path) {
+			t.Errorf("%s: %v", text, err)
+		}
+	}
+	if g, err := ReadGeneration(t.TempDir()); err != nil || g.Keys != nil || g.Ends != nil {
+		t.Errorf("no file: %+v, %v", g, err)
+	}
+}
+
+func TestWhatSamplingDoesNotDoIsSaidOnce(t *testing.T) {
+	var told []string
+	OnNote(func(line string) { told = append(told, line) })
+	defer OnNote(nil)
+	text := []byte(`{"repetition_penalty": 1.1, "num_beams": 1, "min_p": 0.0, "colour": 3, "suppress_tokens": null, "temperature": 0.5}`)
+	for range 2 {
+		if _, err := ParseGeneration("g", text); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if len(told) != 2 || !strings.Contains(told[0], `"colour"`) || !strings.Contains(told[1], `"repetition_penalty"`) {
+		t.Errorf("told %q", told)
+	}
+}
+
+// llama.cpp takes eos, eot and eom for ends (llama-vocab.cpp).
+func TestAGGUFFileKeepsTheTokensThatEndATextAndTheSampling(t *testing.T) {
+	engine, tok := newCPU(t), letters(t)
+	m := newModel(t, engine, tiny(model.Llama), 1)
+	m.Generation = model.Generation{Temperature: new(.6), TopP: new(.95), TopK: new(20)}
+	var told []string
+	OnNote(func(line string) { told = append(told, line) })
+	defer OnNote(nil)
+	eos, _ := tok.EOS()
+	path := filepath.Join(t.TempDir(), "m.gguf")
+	if _, err := artifact.WriteContent(path, func(w io.Writer) error {
+		_, err := WriteGGUF(w, m, tok, []int32{7, eos, 9, 11}, About{}, gguf.F32)
+		return err
+	}); err != nil {
+		t.Fatal(err)
+	}
+	got, err := Load(engine, path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := []int32{eos, 7, 9}; !slices.Equal(got.EndTokens(), want) {
+		t.Errorf("texts end at %v, want %v", got.EndTokens(), want)
+	}
+	if len(told) != 1 || !strings.Contains(told[0], "11 has none") {
+		t.Errorf("told %q", told)
+	}
+	if g := got.Generation; *g.Temperature != .6 || *g.TopP != .95 || *g.TopK != 20 {
+		t.Errorf("sampling %v, %v, %v", *g.Temperature, *g.TopP, *g.TopK)
+	}
+}
+
+func TestFilesThatAreNotUsedAreToldInOneLine(t *testing.T) {
+	var told []string
+	OnNote(func(line string) { told = append(told, line) })
+	defer OnNote(nil)
+	engine := newCPU(t)
+	folder := save(t, newModel(t, engine, tiny(model.Llama), 1), nil)
+	if _, err := Load(engine, folder); err != nil || len(told) != 0 {
+		t.Fatalf("%v, told %q", err, told)
+	}
+	for _, name := range []string{"README.md", "LICENSE", ".gitattributes", "tokenizer.json", "generation_config.json", "preprocessor_config.json", "modeling_x.py"} {
+		if err := os.WriteFile(filepath.Join(folder, name), []byte("{}"), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for range 2 {
+		if _, err := Load(engine, folder); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if len(told) != 1 || !strings.HasSuffix(told[0], "not used: modeling_x.py, preprocessor_config.json") {
+		t.Errorf("told %q", told)
+	}
+}
