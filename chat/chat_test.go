@@ -346,7 +346,7 @@ func TestTemplatesThatTheWordsCannotBeToldInAreRefused(t *testing.T) {
 		"left out":               {"{% for m in messages %}{% if m.role == 'user' %}{{ m.content }}</s>{% endif %}{% endfor %}", "writes them 0 times"},
 		"counted afterwards":     {"{% for m in messages %}{{ m.content }}</s>{{ m.content == 'b' }}{% endfor %}", "what follows them depends on them"},
 		"counted before":         {"{{ messages[1].content == 'b' }}{% for m in messages %}{{ m.content }}</s>{% endfor %}", "what stands before them depends on them"},
-		"a refusal of the model": {"{{ raise_exception('no dialogues') if messages | length > 2 }}{% for m in messages %}{{ m.content }}</s>{% endfor %}", "the template refuses the dialogue: line 1: no dialogues"},
+		"a refusal of the model": {"{{ raise_exception('no dialogues') if messages | length > 2 }}{% for m in messages %}{{ m.content }}</s>{% endfor %}", "the template refuses the dialogue: no dialogues (line 1 of the template); change the dialogue"},
 	} {
 		template, _ := withTemplate(t, c.source)
 		if _, _, err := template.RenderChat(dialogue, false); err == nil || !strings.Contains(err.Error(), c.want) {

@@ -49,11 +49,11 @@ func TestNothingThatEndsATextIsBanned(t *testing.T) {
 			}
 			want = append(want, id)
 		}
-		if got := Banned(tok, template, ends); !slices.Equal(got, want) {
+		if got := Banned(tok, template, ends, tok.VocabSize()); !slices.Equal(got, want) {
 			t.Errorf("%s: banned are %v, want %v (%v)", c.name, got, want, c.banned)
 		}
 		// Of text that is continued the beginning of a turn is a token like others.
-		if got := Banned(tok, nil, ends); slices.ContainsFunc(got, func(id int32) bool { return slices.Contains(ends, id) }) || len(got) > 1 {
+		if got := Banned(tok, nil, ends, tok.VocabSize()); slices.ContainsFunc(got, func(id int32) bool { return slices.Contains(ends, id) }) || len(got) > 1 {
 			t.Errorf("%s: in plain text banned are %v", c.name, got)
 		}
 	}
@@ -81,7 +81,7 @@ func TestPaddingThatIsTheUnknownTokenIsNotBanned(t *testing.T) {
 	if pad, ok := none.Pad(); ok {
 		t.Fatalf("a tokenizer without padding pads with %d", pad)
 	}
-	if got := Banned(none, nil, Ends(none, nil)); len(got) > 0 {
+	if got := Banned(none, nil, Ends(none, nil), none.VocabSize()); len(got) > 0 {
 		t.Errorf("without padding banned are %v", got)
 	}
 
@@ -98,7 +98,7 @@ func TestPaddingThatIsTheUnknownTokenIsNotBanned(t *testing.T) {
 	if end, ok := tok.EOS(); !ok || !slices.Contains(ends, end) {
 		t.Errorf("ends are %v, without the tokenizer's %d", ends, end)
 	}
-	if got := Banned(tok, nil, ends); len(got) > 0 {
+	if got := Banned(tok, nil, ends, tok.VocabSize()); len(got) > 0 {
 		t.Errorf("banned are %v", got)
 	}
 }
@@ -110,5 +110,52 @@ func TestEndsOfTheModelsFilesJoinThoseOfTheTokenizer(t *testing.T) {
 	got := Ends(tok, nil, other, end, other)
 	if n := len(got); !slices.Contains(got, other) || len(slices.Compact(slices.Sorted(slices.Values(got)))) != n {
 		t.Errorf("ends are %v, want %d among them and none twice", got, other)
+	}
+}
+
+func TestEndsTellWhatSaysSo(t *testing.T) {
+	tok := withConfig(t, map[string]any{"eos_token": "<|im_end|>"})
+	end, _ := tok.TokenID("<|im_end|>")
+	other, _ := tok.TokenID("</s>")
+	found := FindEnds(tok, nil, Named{"config.json", []int32{end}}, Named{"generation_config.json", []int32{end, other, 1 << 20}})
+	want := map[int32][]string{
+		end:     {"its name", "the tokenizer's eos_token", "config.json", "generation_config.json"},
+		other:   {"generation_config.json"},
+		1 << 20: {"generation_config.json"},
+	}
+	for _, e := range found {
+		if from, ok := want[e.ID]; ok && !slices.Equal(e.From, from) {
+			t.Errorf("%d: %q, want %q", e.ID, e.From, from)
+		}
+		delete(want, e.ID)
+	}
+	if len(want) > 0 {
+		t.Errorf("missing are %v", want)
+	}
+}
+
+// A row without a token says nothing; one that ends a text is not banned even so.
+func TestRowsWithoutATokenAreBanned(t *testing.T) {
+	tok := withConfig(t, map[string]any{})
+	n := tok.VocabSize()
+	ends := Ends(tok, nil, int32(n+2))
+	got := Banned(tok, nil, ends, n+4)
+	for id := n; id < n+4; id++ {
+		if slices.Contains(got, int32(id)) != (id != n+2) {
+			t.Errorf("of %d tokens and %d rows banned are %v", n, n+4, got)
+		}
+	}
+	if len(WithoutTokens(tok, n)) > 0 {
+		t.Errorf("rows %v of a whole vocabulary stand for no token", WithoutTokens(tok, n))
+	}
+}
+
+func TestATextBeginsWithWhatTheTokenizerPutsBeforeIt(t *testing.T) {
+	for add, want := range map[bool]int{false: 0, true: 1} {
+		tok := withConfig(t, map[string]any{"bos_token": "<s>", "eos_token": "</s>", "add_bos_token": add, "add_eos_token": true})
+		bos, _ := tok.BOS()
+		if got := Begin(tok); len(got) != want || want == 1 && got[0] != bos {
+			t.Errorf("add_bos_token %v: a text begins with %v", add, got)
+		}
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -23,11 +24,32 @@ func (e *LimitError) Error() string {
 	return fmt.Sprintf("the template was stopped: it needs more than %s", e.Limit)
 }
 
-// A RefusedError is what a template says of a dialogue that it does not render.
-type RefusedError struct{ Message string }
+// A RefusedError is what a template says of a dialogue that it does not render, by
+// raise_exception. What reads dialogues finds it by errors.As, and knows their place.
+type RefusedError struct {
+	Message string // the template's reason
+	Line    int    // of the template, 0 where it is not known
+}
 
 // Error implements error.
-func (e *RefusedError) Error() string { return "the template refuses the dialogue: " + e.Message }
+func (e *RefusedError) Error() string {
+	place := ""
+	if e.Line > 0 {
+		place = fmt.Sprintf(" (line %d of the template)", e.Line)
+	}
+	return fmt.Sprintf("the template refuses the dialogue: %s%s; change the dialogue, such as by putting what a system message says into the user's turn, or take it out", e.Message, place)
+}
+
+// newRefused takes the line from what package jinja says.
+func newRefused(said string) *RefusedError {
+	e := &RefusedError{Message: said}
+	if line, reason, ok := strings.Cut(strings.TrimPrefix(said, "line "), ": "); ok {
+		if n, err := strconv.Atoi(line); err == nil {
+			e.Line, e.Message = n, reason
+		}
+	}
+	return e
+}
 
 // renderer renders templates in a child process. It may be used by many
 // goroutines, one of which renders at a time.
@@ -81,7 +103,7 @@ func (r *renderer) render(template string, variables json.RawMessage, now time.T
 	}
 	switch {
 	case answer.Refused:
-		return "", &RefusedError{answer.Error}
+		return "", newRefused(answer.Error)
 	case answer.Error != "":
 		return "", errors.New(answer.Error)
 	}

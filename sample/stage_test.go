@@ -204,3 +204,40 @@ func TestTheReportShowsAnswers(t *testing.T) {
 		t.Errorf("outputs %+v", outputs)
 	}
 }
+
+// Qwen's models have more rows than their tokenizer has tokens: what is sampled must
+// be text all the same.
+func TestAModelWithMoreRowsThanTokensAnswers(t *testing.T) {
+	r := newRoom(t)
+	folder := r.in.Path("model")
+	whole, tok, err := train.LoadModel(r.engine, folder)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := whole.Config
+	c.Vocabulary, c.InitRange = 900, 1 // most rows stand for no token
+	m, err := model.New(r.engine, c, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := train.SaveModel(folder, "", m, tok, 1, chat.Ends(tok, nil)); err != nil {
+		t.Fatal(err)
+	}
+	config := small()
+	config.K, config.MaxTokens = 2, 12
+	out, manifest, err := r.run(t, config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, list := read(t, filepath.Join(out, AnswersFile))
+	for _, a := range list {
+		for _, text := range a.Completions {
+			if text == "" {
+				t.Errorf("an answer of 12 tokens has no text: %+v", a)
+			}
+		}
+	}
+	if manifest.Metrics["answers"] == 0 {
+		t.Error("no answers")
+	}
+}

@@ -3,6 +3,8 @@ package train
 import (
 	"context"
 	"math"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -13,6 +15,8 @@ import (
 	"github.com/seed-b72bdb6c/alma/compute/reference"
 	"github.com/seed-b72bdb6c/alma/dataset"
 	"github.com/seed-b72bdb6c/alma/model"
+	"github.com/seed-b72bdb6c/alma/model/file"
+	"github.com/seed-b72bdb6c/alma/stage"
 	"github.com/seed-b72bdb6c/alma/tokenizer"
 )
 
@@ -173,5 +177,48 @@ func TestModelFolderIsSavedWithItsTokenizer(t *testing.T) {
 	}
 	if _, _, err := LoadModel(engine, folder); exitCode(err) != 4 || !strings.Contains(err.Error(), "272 tokens") || !strings.Contains(err.Error(), "[270 16]") || !strings.Contains(err.Error(), folder) {
 		t.Errorf("a larger tokenizer than the model's: %v, want exit code 4 with folder and both sizes", err)
+	}
+}
+
+// What a model's makers recommend, and which tokens they say end a text, outlives
+// that it is trained and saved.
+func TestWhatAFolderSaysOfWritingTextsIsKept(t *testing.T) {
+	engine, tok := newEngine(t, 1), newTokenizer(t, 270)
+	c := newModel(t, engine, model.Llama, true).Config
+	c.Vocabulary = 270
+	m, err := model.New(engine, c, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	folder, out := t.TempDir(), t.TempDir()
+	if err := SaveModel(folder, "", m, tok, 1, nil); err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(folder, file.GenerationFile)
+	if err := os.WriteFile(path, []byte(`{"eos_token_id": [0, 40], "temperature": 0.6, "top_p": 0.95, "do_sample": true, "max_new_tokens": 99}`), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	tr, err := Open(&stage.Work{Environment: stage.Environment{Engine: engine}}, "test", folder)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := tr.Converse(); err != nil {
+		t.Fatal(err)
+	}
+	if want := []int32{2, 0, 40}; !slices.Equal(tr.Ends, want) {
+		t.Errorf("texts end at %v, want %v", tr.Ends, want)
+	}
+	if tr.Model, err = tr.Model.Clone(); err != nil { // as what adds a head does
+		t.Fatal(err)
+	}
+	if err := SaveModel(out, folder, tr.Model, tok, 1, tr.Ends); err != nil {
+		t.Fatal(err)
+	}
+	g, err := file.ReadGeneration(out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !slices.Equal(g.Ends, []int{2, 0, 40}) || *g.Temperature != .6 || *g.TopP != .95 || string(g.Keys["max_new_tokens"]) != "99" {
+		t.Errorf("saved were %+v", g)
 	}
 }

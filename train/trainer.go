@@ -36,7 +36,7 @@ func Open(w *stage.Work, name, base string) (*Trainer, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Trainer{Work: w, Name: name, Base: base, Model: m, Tokenizer: tok, Ends: chat.Ends(tok, nil)}, nil
+	return &Trainer{Work: w, Name: name, Base: base, Model: m, Tokenizer: tok, Ends: chat.Ends(tok, nil, m.EndTokens()...)}, nil
 }
 
 // Begin begins with a model of random weights.
@@ -54,7 +54,7 @@ func (t *Trainer) Converse() (err error) {
 	if t.Template, err = chat.For(t.Tokenizer); err != nil {
 		return fmt.Errorf("%s: %w", t.Base, err)
 	}
-	t.Ends = chat.Ends(t.Tokenizer, t.Template)
+	t.Ends = chat.Ends(t.Tokenizer, t.Template, t.Model.EndTokens()...)
 	return nil
 }
 

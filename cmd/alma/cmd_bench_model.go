@@ -95,6 +95,7 @@ func (c *call) benchModelFlags(cmd *cobra.Command, o *bench.Options) {
 	cmd.Flags().IntVar(&o.Vocab, "vocab", o.Vocab, "tokens of the vocabulary; 0: the model's, for a shape 2048")
 	cmd.Flags().IntVar(&o.Steps, "steps", o.Steps, "steps that are timed, after one to warm up")
 	c.seedFlag(cmd, "seed of the weights and tokens")
+	acceptFlag(cmd)
 	c.engineFlags(cmd)
 	c.jsonFlag(cmd)
 }

@@ -53,6 +53,9 @@ same turns give the same answers.`,
 			if err != nil {
 				return err
 			}
+			if err := recommended(cmd, args[0], m, &s); err != nil {
+				return err
+			}
 			g, err := generate.New(m, 1, m.Context)
 			if err != nil {
 				return err
@@ -62,7 +65,7 @@ same turns give the same answers.`,
 				return fmt.Errorf("%s: %w", args[0], err)
 			}
 			s.Stop = chat.Ends(t, template, m.EndTokens()...)
-			s.Banned = chat.Banned(t, template, s.Stop)
+			s.Banned = chat.Banned(t, template, s.Stop, m.Vocabulary)
 			conversation := &conversation{generator: g, tokenizer: t, template: template.At(time.Now()), sampling: s, context: m.Context, system: system}
 			conversation.reset()
 			terminal := term.IsTerminal(int(os.Stdin.Fd())) && term.IsTerminal(int(os.Stdout.Fd()))
@@ -71,6 +74,7 @@ same turns give the same answers.`,
 	}
 	cmd.Flags().StringVar(&system, "system", "", "`TEXT` of a system message before the conversation")
 	c.samplingFlags(cmd, &s, 1, 256)
+	acceptFlag(cmd)
 	c.engineFlags(cmd)
 	return cmd
 }

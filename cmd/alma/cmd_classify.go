@@ -140,6 +140,7 @@ JSON Lines unless --format says otherwise.`,
 		},
 	}
 	textFlags(cmd, &o)
+	acceptFlag(cmd)
 	c.engineFlags(cmd)
 	return cmd
 }
@@ -178,6 +179,7 @@ F1 of each class, the confusion matrix, and whether its probabilities are kept
 	}
 	textFlags(cmd, &o)
 	cmd.Flags().StringVar(&o.LabelColumn, "label-column", "", "key, column or number of the label; by default the usual names")
+	acceptFlag(cmd)
 	c.engineFlags(cmd)
 	c.jsonFlag(cmd)
 	return cmd

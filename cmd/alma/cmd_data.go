@@ -41,6 +41,7 @@ type dataSource struct {
 
 // flags are those of both verbs; kinds are what the file can be read as.
 func (d *dataSource) flags(cmd *cobra.Command, kinds ...dataset.Kind) {
+	acceptFlag(cmd)
 	cmd.Flags().StringVar(&d.model, "model", "", "`DIR` of the model that will see the data; its tokenizer and chat form are used")
 	cmd.Flags().StringVar((*string)(&d.as), "as", "", "what the file holds: "+names(kinds)+"; by default what its beginning looks like")
 	cmd.Flags().IntVar(&d.context, "context", 0, "tokens that an entry may have; 0: the model's context")

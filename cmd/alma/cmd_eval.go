@@ -95,6 +95,7 @@ Lines follow one another, with the token that ends a text between them.`,
 	}
 	cmd.Flags().IntVar(&window, "context", 0, "tokens of a window; 0: 512, or the model's context if that is smaller")
 	cmd.Flags().IntVar(&limit, "max-tokens", 0, "use only so many tokens from the text's beginning; 0: all")
+	acceptFlag(cmd)
 	c.engineFlags(cmd)
 	c.jsonFlag(cmd)
 	return cmd

@@ -99,6 +99,7 @@ With --out the folder receives evaluation.json; without, the figures are only sh
 	cmd.Flags().StringVar(&out, "out", "", "`DIR` for the evaluation, to keep it")
 	c.setFlag(cmd)
 	c.seedFlag(cmd, "seed of the evaluation, as --set seed=N")
+	acceptFlag(cmd)
 	c.engineFlags(cmd)
 	c.jsonFlag(cmd)
 	return cmd

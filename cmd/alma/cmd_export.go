@@ -56,6 +56,7 @@ code 5.`,
 	cmd.Flags().StringVar(&o.Format, "format", "", "`hf|gguf`")
 	cmd.Flags().StringVar(&o.Type, "dtype", "f32", "type of the weights: `f32|f16|bf16`, and of GGUF also q8_0")
 	cmd.Flags().StringVar(&o.Out, "out", "", "`PATH` to write")
+	acceptFlag(cmd)
 	c.engineFlags(cmd)
 	c.jsonFlag(cmd)
 	return cmd

@@ -55,6 +55,7 @@ tolerance the exit code is 1, once all folders have been compared.`,
 			return nil
 		},
 	}
+	acceptFlag(cmd)
 	c.engineFlags(cmd)
 	c.jsonFlag(cmd)
 	return cmd

@@ -71,6 +71,7 @@ each line holds the prompt and the completion beside the reward.`,
 		},
 	}
 	readingFlags(cmd, &how, dataset.Stop)
+	acceptFlag(cmd)
 	c.engineFlags(cmd)
 	c.jsonFlag(cmd)
 	return cmd

@@ -90,6 +90,7 @@ the report is there all the same, and the exit code is 5.`,
 	c.checkpointFlag(cmd)
 	c.setFlag(cmd)
 	c.seedFlag(cmd, "seed of everything random, as --set seed=N")
+	acceptFlag(cmd)
 	c.engineFlags(cmd)
 	return cmd
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/seed-b72bdb6c/alma/chat"
 	"github.com/seed-b72bdb6c/alma/dataset"
 	"github.com/seed-b72bdb6c/alma/generate"
+	"github.com/seed-b72bdb6c/alma/model"
 	"github.com/seed-b72bdb6c/alma/progress"
 	"github.com/seed-b72bdb6c/alma/tokenizer"
 )
@@ -34,7 +35,8 @@ func newSampleCommand(c *call) *cobra.Command {
   {"messages":[{"role":"user","content":"Name a colour."}],"prefill":"Blue"}
 
 A prompt is the user's turn of a dialogue, in the model's chat form; with
---plain it is text that the model continues, as a pretrained model expects.
+--plain it is text that the model continues, as a pretrained model expects, behind
+the token that its tokenizer puts before a text, if any.
 
 What is sampled depends on the model, the settings, the seed, the prompt and the
 number of the sample alone, not on what else is sampled in the same call. With
@@ -82,6 +84,9 @@ and it is a line of a rankings file.`,
 			if err != nil {
 				return err
 			}
+			if err := recommended(cmd, args[0], m, &s); err != nil {
+				return err
+			}
 			var template *chat.Template // nil for plain text
 			if !plain {
 				if template, err = chat.For(t); err != nil {
@@ -108,7 +113,7 @@ and it is a line of a rankings file.`,
 				return err
 			}
 			s.Stop = chat.Ends(t, template, m.EndTokens()...)
-			s.Banned = chat.Banned(t, template, s.Stop)
+			s.Banned = chat.Banned(t, template, s.Stop, m.Vocabulary)
 			g, err := generate.New(m, min(sampleSlots, len(requests)), min(m.Context, longest+s.MaxTokens))
 			if err != nil {
 				return err
@@ -126,6 +131,7 @@ and it is a line of a rankings file.`,
 	cmd.Flags().BoolVar(&plain, "plain", false, "continue the text of --prompt instead of answering it")
 	cmd.Flags().IntVarP(&k, "samples", "n", 1, "completions of each prompt")
 	c.samplingFlags(cmd, &s, 1, 128)
+	acceptFlag(cmd)
 	c.engineFlags(cmd)
 	c.jsonFlag(cmd)
 	return cmd
@@ -133,16 +139,41 @@ and it is a line of a rankings file.`,
 
 // samplingFlags are the flags of verbs that sample.
 func (c *call) samplingFlags(cmd *cobra.Command, s *generate.Sampling, temperature float64, maxTokens int) {
-	cmd.Flags().Float64Var(&s.Temperature, "temp", temperature, "temperature; 0 takes the most likely token")
-	cmd.Flags().IntVar(&s.TopK, "top-k", 0, "sample from the k most likely tokens; 0: from all")
-	cmd.Flags().Float64Var(&s.TopP, "top-p", 1, "sample from the most likely tokens that reach this probability")
+	const unless = "; unless given, what the model's files recommend"
+	cmd.Flags().Float64Var(&s.Temperature, "temp", temperature, "temperature; 0 takes the most likely token"+unless)
+	cmd.Flags().IntVar(&s.TopK, "top-k", 0, "sample from the k most likely tokens; 0: from all"+unless)
+	cmd.Flags().Float64Var(&s.TopP, "top-p", 1, "sample from the most likely tokens that reach this probability"+unless)
 	cmd.Flags().IntVar(&s.MaxTokens, "max-tokens", maxTokens, "longest answer, in tokens")
 	c.seedFlag(cmd, "seed of the random numbers")
 }
 
+// recommended fills in the sampling that a model's files recommend, where no flag
+// gives any of it, and says so.
+func recommended(cmd *cobra.Command, path string, m *model.Model, s *generate.Sampling) error {
+	if given := cmd.Flags().Changed; given("temp") || given("top-k") || given("top-p") {
+		return nil
+	}
+	g, before := m.Generation, *s
+	if g.Temperature != nil {
+		s.Temperature = *g.Temperature
+	}
+	if g.TopK != nil {
+		s.TopK = *g.TopK
+	}
+	if g.TopP != nil {
+		s.TopP = *g.TopP
+	}
+	if s.Temperature != before.Temperature || s.TopK != before.TopK || s.TopP != before.TopP {
+		fmt.Fprintf(os.Stderr, "sampling as %s recommends: --temp %g --top-k %d --top-p %g\n", path, s.Temperature, s.TopK, s.TopP)
+	}
+	return s.Validate()
+}
+
+// promptTokens are a prompt's. Text that is continued begins with what the tokenizer
+// puts before a text: a model that learned with it writes nonsense without.
 func promptTokens(t *tokenizer.Tokenizer, template *chat.Template, p dataset.Prompt) ([]int32, error) {
 	if template == nil {
-		return t.Encode(p.Text()), nil
+		return t.AppendEncode(chat.Begin(t), p.Text()), nil
 	}
 	return p.Render(template)
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/seed-b72bdb6c/alma/artifact"
 	"github.com/seed-b72bdb6c/alma/compute/cpu"
+	"github.com/seed-b72bdb6c/alma/model/file"
 )
 
 func main() { os.Exit(run(os.Args[1:])) }
@@ -23,6 +24,7 @@ func run(args []string) int {
 	}
 	ctx, stop := withSignals(context.Background())
 	defer stop()
+	file.OnNote(func(line string) { fmt.Fprintln(os.Stderr, "note:", line) })
 	c := newCall()
 	root := newRootCommand(c)
 	root.SetArgs(args)

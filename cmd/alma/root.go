@@ -277,6 +277,31 @@ func (c *call) checkpointFlag(cmd *cobra.Command) {
 	cmd.Flags().IntVar(&c.checkpointSteps, "checkpoint-steps", 0, "also save a checkpoint after every so many steps; 0: once a minute only")
 }
 
+// acceptFlag lets keys of model files pass, for the verbs that open models.
+func acceptFlag(cmd *cobra.Command) {
+	cmd.Flags().Var(acceptKeys{}, "accept-keys", "open models with these `KEYS` of config.json or GGUF metadata, with commas between, that alma does not know: they change nothing")
+}
+
+// acceptKeys hands the keys of the flag to the door of the model files.
+type acceptKeys struct{}
+
+// String implements pflag.Value.
+func (acceptKeys) String() string { return "" }
+
+// Set implements pflag.Value.
+func (acceptKeys) Set(keys string) error {
+	for key := range strings.SplitSeq(keys, ",") {
+		if key = strings.TrimSpace(key); key == "" {
+			return errors.New("a key is empty")
+		}
+		file.Accept(key)
+	}
+	return nil
+}
+
+// Type implements pflag.Value.
+func (acceptKeys) Type() string { return "KEYS" }
+
 // machineFlags choose an engine for what has no precision of its own.
 func (c *call) machineFlags(cmd *cobra.Command) {
 	cmd.Flags().IntVar(&c.threads, "threads", 0, "worker threads; 0: as many as processors. They change no result")
@@ -366,6 +391,9 @@ func (c *call) environment(computes bool) (env stage.Environment, stop func(), e
 	env.Record = map[string]string{
 		"engine": engine.Name(), "precision": string(engine.Precision()), "threads": strconv.Itoa(engine.Threads()),
 		"machine": runtime.GOOS + "/" + runtime.GOARCH,
+	}
+	if keys := file.Accepted(); len(keys) > 0 {
+		env.Record["accepted_keys"] = strings.Join(keys, ",")
 	}
 	return env, func() { engine.Close() }, nil
 }

@@ -111,6 +111,9 @@ func newStageCommand(c *call, s *stage.Stage) *cobra.Command {
 	if seeded {
 		c.seedFlag(cmd, "seed of the stage, as --set seed=N")
 	}
+	if slices.ContainsFunc(s.Inputs, func(in stage.Input) bool { return slices.ContainsFunc(in.Kinds, isModel) }) {
+		acceptFlag(cmd)
+	}
 	if !s.NoEngine {
 		c.engineFlags(cmd)
 	}
@@ -185,6 +188,8 @@ func newStageCommand(c *call, s *stage.Stage) *cobra.Command {
 // readingKeys are the keys that say how files of rows are read, and the flags that
 // every verb has for them.
 var readingKeys = map[string]string{"bad_rows": "bad-rows", "format": "format", "map": "map"}
+
+func isModel(k stage.Kind) bool { return slices.Contains(stage.AnyModel, k) }
 
 // inputWord is the placeholder of an input in help: what it may be.
 func inputWord(in stage.Input) string {

@@ -155,7 +155,7 @@ func TestStagesLearnFromDialoguesInAModelsOwnTemplate(t *testing.T) {
 	succeed(t, "reward", "--base", withTemplate(t, a.sft, ownChatML), "--rankings", a.rankings, "--validation", a.pairs, "--demonstrations", a.dialogues, "--out", reward)
 	for template, want := range map[string]string{
 		"{% for m in messages %}{{ m.role }}: {{ m.content }}\n{% endfor %}":                                                               "the template writes no special token after them",
-		"{{ raise_exception('No dialogues.') if messages[0].content != 'a' }}{% for m in messages %}{{ m.content }}<|im_end|>{% endfor %}": "the template refuses the dialogue: line 1: No dialogues.",
+		"{{ raise_exception('No dialogues.') if messages[0].content != 'a' }}{% for m in messages %}{{ m.content }}<|im_end|>{% endfor %}": "the template refuses the dialogue: No dialogues. (line 1 of the template)",
 	} {
 		o := alma(t, "sft", "--base", withTemplate(t, a.base, template), "--dialogues", a.dialogues, "--out", filepath.Join(t.TempDir(), "sft"))
 		if o.code != 4 || !strings.Contains(o.stderr, want) || !strings.Contains(o.stderr, a.dialogues+":1: ") {
@@ -182,7 +182,7 @@ func TestAModelsOwnChatTemplateIsUsed(t *testing.T) {
 		"{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}": "more than 2s of time",
 		"{% macro f() %}{{ f() }}{% endmacro %}{{ f() }}":                                "nested more than 1000 deep",
 		"{% include 'x' %}":                       "would read another file",
-		"{{ raise_exception('I do not talk.') }}": "the template refuses the dialogue: line 1: I do not talk.",
+		"{{ raise_exception('I do not talk.') }}": "the template refuses the dialogue: I do not talk. (line 1 of the template)",
 	} {
 		model := withTemplate(t, f.base, template)
 		o := talk(t, "Hello.\n", model)

@@ -124,7 +124,7 @@ func (w *writer) write(ctx context.Context, log *progress.Log, label string, pro
 		out[i] = make([]comment, k)
 	}
 	var n int64
-	err := w.generator.Run(ctx, requests, generate.Sampling{Temperature: temperature, Seed: seed, MaxTokens: w.maxTokens, Stop: chat.Ends(w.tok, nil)},
+	err := w.generator.Run(ctx, requests, generate.Sampling{Temperature: temperature, Seed: seed, MaxTokens: w.maxTokens, Stop: chat.Ends(w.tok, w.template, w.model.EndTokens()...)},
 		func(i int, c generate.Completion) error {
 			text, err := w.tok.Text(c.Tokens)
 			if err != nil {

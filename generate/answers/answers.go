@@ -5,8 +5,8 @@
 //	w, err := answers.NewWriter(m, tok, prompts, answers.Options{Slots: 32, MaxTokens: 128})
 //	four, err := w.Write(ctx, log, "answering", 4, answers.Sampling{Temperature: 1, Seed: 1})
 //
-// Nothing is banned (chat.Banned): what is sampled to be ranked, rewarded or
-// measured is what the model writes.
+// Of what chat.Banned lists only rows without a token are left out: what is sampled to
+// be ranked, rewarded or measured is what the model writes, and they say nothing.
 package answers
 
 import (
@@ -45,6 +45,7 @@ type Writer struct {
 	generator *generate.Generator
 	maxTokens int
 	ends      []int32
+	banned    []int32
 }
 
 // NewWriter prepares a model to answer prompts. Those that leave no room are left
@@ -62,6 +63,7 @@ func NewWriter(m *model.Model, tok *tokenizer.Tokenizer, prompts []dataset.Promp
 		return nil, err
 	}
 	w := &Writer{tok: tok, maxTokens: o.MaxTokens, ends: chat.Ends(tok, template, m.EndTokens()...)}
+	w.banned = slices.DeleteFunc(chat.WithoutTokens(tok, m.Vocabulary), func(id int32) bool { return slices.Contains(w.ends, id) })
 	if w.IDs, w.Kept, err = dataset.TokenizePrompts(template, prompts, length-o.MaxTokens); err != nil {
 		return nil, err
 	}
@@ -117,7 +119,7 @@ func (w *Writer) Write(ctx context.Context, log *progress.Log, label string, k i
 		out[i] = make([]Answer, k)
 	}
 	var done int64
-	err := w.generator.Run(ctx, requests, generate.Sampling{Temperature: s.Temperature, TopP: s.TopP, Seed: s.Seed, MaxTokens: w.maxTokens, Stop: w.ends},
+	err := w.generator.Run(ctx, requests, generate.Sampling{Temperature: s.Temperature, TopP: s.TopP, Seed: s.Seed, MaxTokens: w.maxTokens, Stop: w.ends, Banned: w.banned},
 		func(i int, c generate.Completion) error {
 			text, err := w.tok.Text(c.Tokens)
 			if err != nil {
