@@ -6,6 +6,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -34,9 +35,16 @@ func newModel(t *testing.T, family model.Family) *model.Model {
 	return m
 }
 
+// pooled are settings of one pooling.
+func pooled(p Pooling, normalize bool, context int) Settings {
+	s := Settings{Poolings: []Pooling{p}, Context: context}
+	s.Normalize(normalize)
+	return s
+}
+
 func newEmbedder(t *testing.T, m *model.Model, rows int, s Settings) *Embedder {
 	t.Helper()
-	e, err := New(m, rows, s)
+	e, err := New(m, nil, rows, s)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -67,7 +75,7 @@ func TestAVectorDoesNotDependOnTheTextsBeside(t *testing.T) {
 	for _, family := range []model.Family{model.BERT, model.Llama} {
 		for _, pooling := range Poolings {
 			m := newModel(t, family)
-			s := Settings{pooling, true, 40}
+			s := pooled(pooling, true, 40)
 			all := texts(30)
 			alone := newEmbedder(t, m, 1, s)
 			for _, rows := range []int{1, 2, 8} {
@@ -84,8 +92,8 @@ func TestAVectorDoesNotDependOnTheTextsBeside(t *testing.T) {
 
 func TestNormalisedVectorsHaveLengthOneAndTheDirectionOfTheOthers(t *testing.T) {
 	m := newModel(t, model.BERT)
-	raw := embedAll(t, newEmbedder(t, m, 2, Settings{Mean, false, 40}), texts(5))
-	unit := embedAll(t, newEmbedder(t, m, 2, Settings{Mean, true, 40}), texts(5))
+	raw := embedAll(t, newEmbedder(t, m, 2, pooled(Mean, false, 40)), texts(5))
+	unit := embedAll(t, newEmbedder(t, m, 2, pooled(Mean, true, 40)), texts(5))
 	for i := range raw {
 		length, squares := 0.0, 0.0
 		for d := range raw[i] {
@@ -106,7 +114,7 @@ func TestNormalisedVectorsHaveLengthOneAndTheDirectionOfTheOthers(t *testing.T) 
 }
 
 // The oracle is the hidden states of a Program over one text without padding.
-func TestPoolingIsTheMeanOrTheFirstState(t *testing.T) {
+func TestPoolingIsThatOfSentenceTransformers(t *testing.T) {
 	m := newModel(t, model.BERT)
 	text := []int32{3, 14, 15, 9, 26}
 	p := compute.NewProgram("one text")
@@ -123,27 +131,47 @@ func TestPoolingIsTheMeanOrTheFirstState(t *testing.T) {
 		t.Fatal(err)
 	}
 	hidden := x.Floats("hidden")
-	mean := embedAll(t, newEmbedder(t, m, 3, Settings{Mean, false, 16}), [][]int32{text})[0]
-	cls := embedAll(t, newEmbedder(t, m, 3, Settings{CLS, false, 16}), [][]int32{text})[0]
-	for d := range m.Width {
-		sum := float32(0)
-		for i := range text {
-			sum += hidden[i*m.Width+d]
+	// As sentence-transformers' Pooling says them, written out for five tokens.
+	ways := map[Pooling]func(h []float64) float64{
+		Mean:         func(h []float64) float64 { return (h[0] + h[1] + h[2] + h[3] + h[4]) / 5 },
+		MeanSqrtLen:  func(h []float64) float64 { return (h[0] + h[1] + h[2] + h[3] + h[4]) / math.Sqrt(5) },
+		WeightedMean: func(h []float64) float64 { return (h[0] + 2*h[1] + 3*h[2] + 4*h[3] + 5*h[4]) / 15 },
+		CLS:          func(h []float64) float64 { return h[0] },
+		LastToken:    func(h []float64) float64 { return h[4] },
+		Max:          func(h []float64) float64 { return slices.Max(h) },
+	}
+	all := Settings{Context: 16}
+	var wants []float64
+	for _, way := range Poolings {
+		all.Poolings = append(all.Poolings, way)
+		got := embedAll(t, newEmbedder(t, m, 3, pooled(way, false, 16)), [][]int32{text})[0]
+		for d := range m.Width {
+			h := make([]float64, len(text))
+			for i := range text {
+				h[i] = float64(hidden[i*m.Width+d])
+			}
+			want := ways[way](h)
+			wants = append(wants, want)
+			if math.Abs(want-float64(got[d])) > 1e-5 {
+				t.Fatalf("%s, dimension %d: %v, want %v", way, d, got[d], want)
+			}
 		}
-		if math.Abs(float64(sum/5-mean[d])) > 1e-5 || math.Abs(float64(hidden[d]-cls[d])) > 1e-5 {
-			t.Fatalf("dimension %d: mean %v and first %v, want %v and %v", d, mean[d], cls[d], sum/5, hidden[d])
+	}
+	for d, got := range embedAll(t, newEmbedder(t, m, 3, all), [][]int32{text})[0] {
+		if math.Abs(wants[d]-float64(got)) > 1e-5 {
+			t.Fatalf("all of them, number %d: %v, want %v", d, got, wants[d])
 		}
 	}
 }
 
 func TestWhatCannotBeEmbeddedIsRefused(t *testing.T) {
 	m := newModel(t, model.BERT)
-	for name, s := range map[string]Settings{"pooling": {"max", true, 8}, "context": {Mean, true, 41}, "no context": {Mean, true, 0}} {
-		if _, err := New(m, 1, s); !errors.Is(err, artifact.ErrUsage) {
+	for name, s := range map[string]Settings{"pooling": pooled("sum", true, 8), "no pooling": {Context: 8}, "context": pooled(Mean, true, 41), "no context": pooled(Mean, true, 0)} {
+		if _, err := New(m, nil, 1, s); !errors.Is(err, artifact.ErrUsage) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	e := newEmbedder(t, m, 1, Settings{Mean, true, 8})
+	e := newEmbedder(t, m, 1, pooled(Mean, true, 8))
 	for _, text := range [][]int32{{}, make([]int32, 9)} {
 		if _, err := e.Embed(t.Context(), [][]int32{{1}, text}); !errors.Is(err, artifact.ErrUsage) || !strings.Contains(err.Error(), "text 1") {
 			t.Errorf("a text of %d tokens: %v", len(text), err)
@@ -162,11 +190,20 @@ func TestSettingsAreThoseOfTheFolder(t *testing.T) {
 		want           Settings
 		says           string
 	}{
-		{"", "", Settings{Mean, true, 512}, ""},
-		{`{"pooling_mode_mean_tokens":true,"pooling_mode_cls_token":false,"word_embedding_dimension":4}`, `{"max_seq_length":256}`, Settings{Mean, true, 256}, ""},
-		{`{"pooling_mode_mean_tokens":false,"pooling_mode_cls_token":true}`, `{"max_seq_length":9999}`, Settings{CLS, true, 512}, ""},
-		{`{"pooling_mode_max_tokens":true}`, "", Settings{}, "pooling_mode_max_tokens"},
-		{`{"pooling_mode_mean_tokens":true,"pooling_mode_cls_token":true}`, "", Settings{}, "one of them"},
+		{"", "", pooled(Mean, true, 512), ""},
+		{`{"pooling_mode_mean_tokens":true,"pooling_mode_cls_token":false,"word_embedding_dimension":4}`, `{"max_seq_length":256}`, pooled(Mean, true, 256), ""},
+		{`{"pooling_mode_mean_tokens":false,"pooling_mode_cls_token":true}`, `{"max_seq_length":9999}`, pooled(CLS, true, 512), ""},
+		{`{"pooling_mode_max_tokens":true}`, "", pooled(Max, true, 512), ""},
+		{`{"pooling_mode_mean_tokens":true,"pooling_mode_cls_token":true}`, "", Settings{Poolings: []Pooling{CLS, Mean}, Steps: []Step{{}}, Context: 512}, ""},
+		{`{"pooling_mode_mean_tokens":false}`, "", pooled(Mean, true, 512), ""},
+		{`{"embedding_dimension":4,"pooling_mode":"lasttoken","include_prompt":true}`, "", pooled(LastToken, true, 512), ""},
+		{`{"pooling_mode":["max","weightedmean"],"pooling_mode_cls_token":true}`, "", Settings{Poolings: []Pooling{Max, WeightedMean}, Steps: []Step{{}}, Context: 512}, ""},
+		{`{"pooling_mode":"sum"}`, "", Settings{}, `pools by "sum"`},
+		{`{"pooling_mode":7}`, "", Settings{}, "pooling_mode"},
+		{`{"pooling_mode":"mean","pooling_colour":"red"}`, "", Settings{}, "pooling_colour"},
+		{`{"pooling_mode_cls_token":"yes"}`, "", Settings{}, "pooling_mode_cls_token"},
+		{"", `{"max_seq_length":8,"do_lower_case":true}`, Settings{Poolings: []Pooling{Mean}, Steps: []Step{{}}, Context: 8, LowerCase: true}, ""},
+		{"", `{"transformer_task":"fill-mask"}`, Settings{}, "transformer_task"},
 		{`[]`, "", Settings{}, "1_Pooling"},
 	} {
 		folder := t.TempDir()
@@ -187,7 +224,7 @@ func TestSettingsAreThoseOfTheFolder(t *testing.T) {
 			if err == nil || !strings.Contains(err.Error(), c.says) {
 				t.Errorf("%s: %v", c.pooling, err)
 			}
-		} else if err != nil || got != c.want {
+		} else if err != nil || !reflect.DeepEqual(got, c.want) {
 			t.Errorf("%s: %+v, %v; want %+v", c.pooling, got, err, c.want)
 		}
 	}
@@ -198,7 +235,7 @@ func TestAModelInOneFileHasTheUsualSettings(t *testing.T) {
 	if err := os.WriteFile(file, []byte("GGUF"), 0o666); err != nil {
 		t.Fatal(err)
 	}
-	if s, err := ReadSettings(file, 512, ""); err != nil || s != (Settings{Mean, true, 512}) {
+	if s, err := ReadSettings(file, 512, ""); err != nil || !reflect.DeepEqual(s, pooled(Mean, true, 512)) {
 		t.Errorf("%+v, %v", s, err)
 	}
 }
@@ -217,7 +254,7 @@ func TestSettingsGoWithTheModel(t *testing.T) {
 	if err := CopySettings(from, to); err != nil {
 		t.Fatal(err)
 	}
-	if s, err := ReadSettings(to, 512, ""); err != nil || s != (Settings{CLS, true, 99}) {
+	if s, err := ReadSettings(to, 512, ""); err != nil || !reflect.DeepEqual(s, pooled(CLS, true, 99)) {
 		t.Errorf("settings %+v, %v", s, err)
 	}
 	if _, err := os.Stat(filepath.Join(to, "other.json")); err == nil {
@@ -241,7 +278,7 @@ func TestAPoolingThatIsGivenLeavesTheFoldersOtherSettings(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if got, err := ReadSettings(folder, 512, CLS); err != nil || got != (Settings{CLS, true, 256}) {
+	if got, err := ReadSettings(folder, 512, CLS); err != nil || !reflect.DeepEqual(got, pooled(CLS, true, 256)) {
 		t.Errorf("%+v, %v", got, err)
 	}
 	if err := os.WriteFile(limits, []byte("{"), 0o666); err != nil {

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"math"
 	"os"
+	"reflect"
 	"slices"
 	"testing"
 
@@ -43,10 +44,10 @@ func TestMiniLMEqualsTheReference(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if want := (embed.Settings{Pooling: embed.Mean, Normalize: true, Context: 256}); settings != want {
+	if want := (embed.Settings{Poolings: []embed.Pooling{embed.Mean}, Steps: []embed.Step{{}}, Context: 256}); !reflect.DeepEqual(settings, want) {
 		t.Errorf("the folder asks for %+v, want %+v", settings, want)
 	}
-	e, err := embed.New(m, 4, settings)
+	e, err := embed.New(m, tok, 4, settings)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -153,6 +153,9 @@ func replaceRuns(s, content string) string {
 	return b.String()
 }
 
+// LowerCase makes text lower-case as the normalizer Lowercase does.
+func LowerCase(text string) string { return lowerCase(text) }
+
 // lowerCase is the full lower-casing of each character by itself (Unicode
 // SpecialCasing without conditions, in which U+0130 becomes two characters).
 func lowerCase(s string) string {
