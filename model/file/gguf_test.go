@@ -49,6 +49,12 @@ func ggufVariants() map[string]model.Config {
 	mistral := tiny(model.Mistral)
 	mistral.Window, mistral.Windowed = 0, nil
 	all["mistral without a window"] = mistral
+	yarn := tiny(model.Llama)
+	yarn.HeadDim, yarn.RoPETheta = 16, 500
+	yarn.RoPEScaling = model.RoPEScaling{Type: "yarn", Factor: 4, Original: 600, BetaFast: 32, BetaSlow: 1, AttentionFactor: model.YaRNAttention(4)}
+	all["llama with yarn"] = yarn
+	yarn.RoPEScaling.AttentionFactor *= 1.25
+	all["llama with yarn and more attention"] = yarn
 	gemma := tiny(model.Gemma3)
 	gemma.QueryScalar = float64(gemma.HeadDim)
 	all["gemma3 with a pattern of its own"] = gemma
@@ -348,6 +354,9 @@ func TestModelsThatGGUFCannotHoldAreRefusedByName(t *testing.T) {
 		"llama3 scaling": {change(model.Qwen3, func(c *model.Config) {
 			c.RoPEScaling = model.RoPEScaling{Type: "llama3", Factor: 8, LowFactor: 1, HighFactor: 4, Original: 12}
 		}), `rope_type is "llama3"`},
+		"yarn with bounds": {change(model.Llama, func(c *model.Config) {
+			c.RoPEScaling = model.RoPEScaling{Type: "yarn", Factor: 8, BetaFast: 16, BetaSlow: 1, Original: 12, AttentionFactor: 1}
+		}), `rope_type is "yarn" with beta_fast 16`},
 	} {
 		if _, _, err := ggufMetadata(c.config); err == nil || !strings.Contains(err.Error(), c.says) || !errors.Is(err, artifact.ErrUsage) {
 			t.Errorf("%s: %v, want an error that says %q", name, err, c.says)

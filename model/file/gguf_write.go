@@ -136,14 +136,13 @@ func ggufMetadata(c model.Config) ([]gguf.Entry, *ggufArchitecture, error) {
 		entries = append(entries, gguf.Entry{Key: ropeFactorKey, Value: s.Factor}, gguf.Entry{Key: ropeLowKey, Value: s.LowFactor},
 			gguf.Entry{Key: ropeHighKey, Value: s.HighFactor}, gguf.Entry{Key: ropeOriginalKey, Value: uint32(s.Original)})
 	case "yarn":
-		if s.Untruncated {
-			return refuse("rope_type is %q with truncate false; llama.cpp computes it only with true", s.Type)
+		// llama.cpp takes the bounds from its command line, not from the file.
+		if s.Untruncated || s.BetaFast != 32 || s.BetaSlow != 1 {
+			return refuse("rope_type is %q with beta_fast %g, beta_slow %g and truncate %v; llama.cpp computes it only with 32, 1 and true", s.Type, s.BetaFast, s.BetaSlow, !s.Untruncated)
 		}
 		add("rope.scaling.type", s.Type)
 		add("rope.scaling.factor", float32(s.Factor))
 		add("rope.scaling.original_context_length", uint32(s.Original))
-		add("rope.scaling.yarn_beta_fast", float32(s.BetaFast))
-		add("rope.scaling.yarn_beta_slow", float32(s.BetaSlow))
 		if want := model.YaRNAttention(s.Factor); s.AttentionFactor != want {
 			add(yarnAttentionKeys[0], float32(s.AttentionFactor/want))
 		}
