@@ -112,7 +112,7 @@ func showEnds(t *tokenizer.Tokenizer, path string) ([]shownEnd, error) {
 	}
 	shown := []shownEnd{}
 	for _, e := range chat.FindEnds(t, template, files...) {
-		text := string(t.TokenBytes(e.ID))
+		text := tokenName(t, e.ID)
 		if !t.HasToken(e.ID) {
 			text = "no token of the vocabulary"
 		}
@@ -121,13 +121,23 @@ func showEnds(t *tokenizer.Tokenizer, path string) ([]shownEnd, error) {
 	return shown, nil
 }
 
+// tokenName is an added token's name, or what another stands for.
+func tokenName(t *tokenizer.Tokenizer, id int32) string {
+	for _, a := range t.AddedTokens() {
+		if a.ID == id {
+			return a.Content
+		}
+	}
+	return string(t.TokenBytes(id))
+}
+
 func showTokenizer(t *tokenizer.Tokenizer) shownTokenizer {
 	shown := shownTokenizer{
 		Kind: t.Kind().String(), Vocabulary: t.VocabSize(), Merges: t.Merges(), MissingBytes: len(t.MissingBytes()),
 		Roles: make(map[string]int32), Begins: []shownToken{}, Added: []shownToken{},
 	}
 	for _, id := range chat.Begin(t) {
-		shown.Begins = append(shown.Begins, shownToken{id, string(t.TokenBytes(id))})
+		shown.Begins = append(shown.Begins, shownToken{id, tokenName(t, id)})
 	}
 	const text = -1 // stands for the text
 	for _, id := range t.Wrap([]int32{text}) {
