@@ -219,12 +219,17 @@ func writtenName(value json.RawMessage) (string, error) {
 
 // join puts the tokens that were added into a vocabulary. Where the vocabulary has
 // a token already, its own id counts and, if it is an added one, its own flags.
-func (v *vocabulary) join(list []AddedToken, from string) error {
+// Those without a row of the model, of rows, are left out; 0 rows: none is.
+func (v *vocabulary) join(list []AddedToken, from string, rows int) error {
 	for _, a := range list {
 		if slices.ContainsFunc(v.added, func(other AddedToken) bool { return other.Content == a.Content }) {
 			continue
 		}
 		if v.promote(a) {
+			continue
+		}
+		if rows > 0 && int(a.ID) >= rows {
+			v.leaveOut(a, from, rows)
 			continue
 		}
 		if other := slices.IndexFunc(v.added, func(other AddedToken) bool { return other.ID == a.ID }); other >= 0 {
@@ -243,6 +248,39 @@ func (v *vocabulary) join(list []AddedToken, from string) error {
 		v.added = append(v.added, a)
 	}
 	return nil
+}
+
+// cut leaves out the added tokens of a vocabulary's own file for which the model has
+// no row, if all ids beyond are theirs and none begins or ends a text.
+func (v *vocabulary) cut(file string, rows int) {
+	ends := func(a AddedToken) bool {
+		return int(a.ID) >= rows && (a.Content == v.roles.bos || a.Content == v.roles.eos)
+	}
+	if len(v.tokens) <= rows || slices.ContainsFunc(v.added, ends) || slices.ContainsFunc(v.tokens[rows:], func(token string) bool { return token != "" }) {
+		return
+	}
+	v.tokens = v.tokens[:rows]
+	if v.scores != nil {
+		v.scores = v.scores[:rows]
+	}
+	v.added = slices.DeleteFunc(slices.Clone(v.added), func(a AddedToken) bool {
+		if int(a.ID) < rows {
+			return false
+		}
+		v.leaveOut(a, file, rows)
+		return true
+	})
+}
+
+// leaveOut notes a token for which the model has no row, and takes its part.
+func (v *vocabulary) leaveOut(a AddedToken, file string, rows int) {
+	v.left = append(v.left, a.Content)
+	v.notes = append(v.notes, fmt.Sprintf("%s: %q has id %d, and the model has %d rows; left out", file, a.Content, a.ID, rows))
+	for _, key := range partKeys {
+		if role := v.roles.of(key); *role == a.Content {
+			*role = ""
+		}
+	}
 }
 
 // promote makes an ordinary token an added one, and tells whether there is one of
@@ -288,7 +326,11 @@ func (b *beside) parts(v *vocabulary) error {
 				continue
 			}
 			err := v.tokenName(m.value, role)
-			if errors.Is(err, errNoToken) && file.name == specialFile {
+			name, _ := writtenName(m.value)
+			if errors.Is(err, errNoToken) && slices.Contains(v.left, name) && role != &v.roles.bos && role != &v.roles.eos {
+				continue // noted already; what begins or ends a text must be there
+			}
+			if errors.Is(err, errNoToken) && file.name == specialFile && !slices.Contains(v.left, name) {
 				v.notes = append(v.notes, fmt.Sprintf("%s: %s is %s, which the vocabulary does not have; left out", file.name, m.key, shortValue(m.value)))
 				continue
 			}

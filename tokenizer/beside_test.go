@@ -158,3 +158,42 @@ func TestClassesOfSentencePieceBeginATextUnlessToldOtherwise(t *testing.T) {
 		}
 	}
 }
+
+func TestTokensWithoutARowOfTheModelAreLeftOut(t *testing.T) {
+	folder := folderWith(t, "spm-added", map[string]string{
+		"added_tokens.json":       `{"<|im_end|>": 340, "[PAD]": 341}`,
+		"tokenizer_config.json":   `{"tokenizer_class": "LlamaTokenizer", "bos_token": "<s>", "eos_token": "</s>", "pad_token": "[PAD]"}`,
+		"special_tokens_map.json": `{"eos_token": "<|im_end|>", "pad_token": "[PAD]"}`,
+	})
+	for rows, want := range map[int]int{0: 342, 400: 342, 341: 341} {
+		tok, err := LoadFor(folder, rows)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, pads := tok.Pad()
+		if tok.VocabSize() != want || pads != (want == 342) || len(tok.Notes()) != 342-want {
+			t.Errorf("%d rows: %d tokens, pad %v, notes %q", rows, tok.VocabSize(), pads, tok.Notes())
+		}
+	}
+}
+
+// The same of tokenizer.json's own; ordinary tokens are never left out.
+func TestAddedTokensOfTheVocabularyWithoutARowAreLeftOut(t *testing.T) {
+	folder := folderWith(t, "map-only", nil)
+	for rows, want := range map[int]int{277: 277, 270: 279} {
+		tok, err := LoadFor(folder, rows)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if tok.VocabSize() != want || len(tok.Notes()) != 279-want {
+			t.Errorf("%d rows: %d tokens, notes %q", rows, tok.VocabSize(), tok.Notes())
+		}
+	}
+}
+
+func TestATokenThatEndsATextMustHaveARow(t *testing.T) {
+	folder := folderWith(t, "map-only", map[string]string{"special_tokens_map.json": `{"eos_token": "<|end_header_id|>"}`})
+	if _, err := LoadFor(folder, 277); err == nil || !strings.Contains(err.Error(), "eos_token") {
+		t.Errorf("an end without a row: %v", err)
+	}
+}

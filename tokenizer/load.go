@@ -41,15 +41,20 @@ const maxFile = 128 << 20
 // templates. path may also be one file: a .json, .model, .txt, or a .tiktoken
 // file of ranks that has the name of its encoding. What the files ask for and
 // this package does not have is an error that names the key and its value.
-func Load(path string) (*Tokenizer, error) {
-	t, err := load(path)
+func Load(path string) (*Tokenizer, error) { return LoadFor(path, 0) }
+
+// LoadFor is Load for a model of so many rows, 0 for any: added tokens for which
+// the model has no row (a "[PAD]" that somebody's training wanted) are left out, and
+// noted.
+func LoadFor(path string, rows int) (*Tokenizer, error) {
+	t, err := load(path, rows)
 	if err != nil {
 		return nil, fmt.Errorf("reading tokenizer %s: %w", path, err)
 	}
 	return t, nil
 }
 
-func load(path string) (*Tokenizer, error) {
+func load(path string, rows int) (*Tokenizer, error) {
 	info, err := os.Stat(path)
 	if err != nil {
 		return nil, err
@@ -78,15 +83,15 @@ func load(path string) (*Tokenizer, error) {
 	if err != nil {
 		return nil, err
 	}
-	v, err := b.vocabulary(files)
+	v, err := b.vocabulary(files, rows)
 	if err != nil {
 		return nil, err
 	}
 	return newTokenizer(v)
 }
 
-// vocabulary is that of a folder's files.
-func (b *beside) vocabulary(files map[string][]byte) (v vocabulary, err error) {
+// vocabulary is that of a folder's files, for a model of so many rows, 0 for any.
+func (b *beside) vocabulary(files map[string][]byte, rows int) (v vocabulary, err error) {
 	more, from, err := b.tokens()
 	if err != nil {
 		return v, err
@@ -98,7 +103,10 @@ func (b *beside) vocabulary(files map[string][]byte) (v vocabulary, err error) {
 	if err := b.rules(&v, file); err != nil {
 		return v, err
 	}
-	if err := v.join(more, from); err != nil {
+	if rows > 0 {
+		v.cut(file, rows)
+	}
+	if err := v.join(more, from, rows); err != nil {
 		return v, err
 	}
 	if err := b.parts(&v); err != nil {

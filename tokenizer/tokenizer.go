@@ -131,6 +131,7 @@ type vocabulary struct {
 	chatTemplate string
 	templates    []NamedTemplate
 	notes        []string // what was found and is not used
+	left         []string // names of tokens that were left out
 }
 
 // model holds the settings of tokenizer.json's model besides the vocabulary.

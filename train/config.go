@@ -64,7 +64,7 @@ func LoadModel(engine compute.Engine, folder string) (*model.Model, *tokenizer.T
 	if err != nil {
 		return nil, nil, err
 	}
-	t, err := file.LoadTokenizer(folder)
+	t, err := file.LoadTokenizerFor(folder, m.Vocabulary)
 	if err != nil {
 		return nil, nil, err
 	}

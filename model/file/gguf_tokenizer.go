@@ -21,14 +21,18 @@ import (
 // holds only a tokenizer, as [tokenizer.Load] does, of a GGUF file from its
 // tokenizer.ggml keys. JSON that ends or breaks off is an [artifact.ErrCorrupt],
 // what alma does not have an [artifact.ErrUsage].
-func LoadTokenizer(path string) (*tokenizer.Tokenizer, error) {
+func LoadTokenizer(path string) (*tokenizer.Tokenizer, error) { return LoadTokenizerFor(path, 0) }
+
+// LoadTokenizerFor is LoadTokenizer for a model of so many rows (see
+// [tokenizer.LoadFor]).
+func LoadTokenizerFor(path string, rows int) (*tokenizer.Tokenizer, error) {
 	if tokenizer.IsFile(path) || !IsGGUF(path) {
 		if _, err := os.Stat(filepath.Join(path, tokenizer.TokenizerFile)); err != nil {
 			if path, err = bodyOf(path); err != nil {
 				return nil, err
 			}
 		}
-		t, err := tokenizer.Load(path)
+		t, err := tokenizer.LoadFor(path, rows)
 		var syntax *json.SyntaxError
 		var system *fs.PathError
 		switch {
