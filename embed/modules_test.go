@@ -242,3 +242,25 @@ func TestPromptsStandBeforeTexts(t *testing.T) {
 		t.Errorf("nothing but a prompt: %v", err)
 	}
 }
+
+// FuzzReadSettings holds the doors to the files of sentence-transformers to this:
+// whatever they say, settings come of it that an Embedder takes or refuses.
+func FuzzReadSettings(f *testing.F) {
+	f.Add("["+transformer+","+pooling+","+dense+","+normalize+"]", `{"pooling_mode_mean_tokens":true}`, `{"in_features":32,"out_features":16}`, `{"prompts":{"q":"q: "},"default_prompt_name":"q"}`)
+	f.Add("["+transformer+","+pooling+"]", `{"pooling_mode":["max","cls"],"include_prompt":false}`, ``, `{}`)
+	f.Fuzz(func(t *testing.T, modules, pool, layer, prompts string) {
+		folder := t.TempDir()
+		for name, text := range map[string]string{"modules.json": modules, "1_Pooling/config.json": pool, "2_Dense/config.json": layer, "config_sentence_transformers.json": prompts} {
+			path := filepath.Join(folder, name)
+			if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if s, err := embed.ReadSettings(folder, 64, ""); err == nil && (len(s.Poolings) == 0 || s.Context < 1 || s.Context > 64) {
+			t.Errorf("%+v", s)
+		}
+	})
+}

@@ -197,3 +197,38 @@ func TestATokenThatEndsATextMustHaveARow(t *testing.T) {
 		t.Errorf("an end without a row: %v", err)
 	}
 }
+
+// FuzzBeside holds the doors to the files beside a vocabulary to this: whatever they
+// say, a tokenizer comes of it that encodes and decodes, or an error.
+func FuzzBeside(f *testing.F) {
+	vocabulary, err := os.ReadFile("testdata/folders/map-only/tokenizer.json")
+	if err != nil {
+		f.Fatal(err)
+	}
+	for _, name := range []string{"spm-decoder", "spm-added", "map-only", "gpt2-files"} {
+		var seeds [3][]byte
+		for i, file := range []string{ConfigFile, addedFile, specialFile} {
+			seeds[i], _ = os.ReadFile(filepath.Join("testdata/folders", name, file)) // some are not there
+		}
+		f.Add(seeds[0], seeds[1], seeds[2], 279)
+	}
+	f.Fuzz(func(t *testing.T, config, added, special []byte, rows int) {
+		folder := t.TempDir()
+		for name, data := range map[string][]byte{TokenizerFile: vocabulary, ConfigFile: config, addedFile: added, specialFile: special} {
+			if len(data) == 0 {
+				continue
+			}
+			if err := os.WriteFile(filepath.Join(folder, name), data, 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}
+		tok, err := LoadFor(folder, max(rows, 0))
+		if err != nil {
+			return
+		}
+		ids := tok.Wrap(tok.EncodeWithSpecial("a <|eot_id|> hello"))
+		if _, err := tok.Decode(ids); err != nil {
+			t.Fatal(err)
+		}
+	})
+}

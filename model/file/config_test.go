@@ -63,6 +63,7 @@ func TestConfigJSONNamesWhatItRefuses(t *testing.T) {
 		{model.Llama, map[string]any{"rope_scaling": map[string]any{"factor": 8}}, `key "rope_scaling"`},
 		{model.Llama, map[string]any{"rope_parameters": map[string]any{"rope_type": "yarn", "factor": .5, "rope_theta": 5e5}}, "yarn rotary scaling wants a factor of at least 1"},
 		{model.Llama, map[string]any{"rope_scaling": map[string]any{"type": "su", "factor": 4}}, `rope_type is "su"`},
+		{model.Llama, map[string]any{"rope_scaling": map[string]any{"type": "linear", "factor": 2, "mrope_section": []int{1}}}, "--accept-keys rope_scaling.mrope_section"},
 		{model.Llama, map[string]any{"colour": "red"}, "--accept-keys colour"},
 		{model.Llama, map[string]any{"rope_scaling": map[string]any{"type": "dynamic", "factor": 4}}, `rope_type is "dynamic"`},
 		{model.Llama, map[string]any{"rope_scaling": map[string]any{"rope_type": "longrope", "short_factor": []int{1}}}, `rope_type is "longrope"`},

@@ -1,9 +1,10 @@
 package file
 
 import (
-	"bytes"
 	"encoding/json"
 	"fmt"
+	"maps"
+	"reflect"
 	"slices"
 
 	"github.com/seed-b72bdb6c/alma/model"
@@ -118,11 +119,15 @@ func parseRope(key string, text json.RawMessage, context, original int) (theta f
 	if !slices.Contains(model.RoPEScalings, kind.Type) {
 		return fail(": rope_type is %q; alma has %q", kind.Type, model.RoPEScalings)
 	}
-	var all ropeObject
-	d := json.NewDecoder(bytes.NewReader(text))
-	d.DisallowUnknownFields()
-	if err := d.Decode(&all); err != nil {
+	all := kind
+	var keys map[string]json.RawMessage
+	if err := json.Unmarshal(text, &keys); err != nil {
 		return fail(": %w", err)
+	}
+	for _, name := range slices.Sorted(maps.Keys(keys)) {
+		if full := key + "." + name; !slices.Contains(keyNames(reflect.TypeOf(all)), name) && !accepted(full) {
+			return 0, s, unknownKey(full, keys[name])
+		}
 	}
 	if all.Partial != nil && *all.Partial != 1 {
 		return fail(": partial_rotary_factor is %g; alma computes only 1", *all.Partial)

@@ -77,14 +77,21 @@ func ParseGeneration(path string, data []byte) (g model.Generation, err error) {
 		return g, artifact.Mark(artifact.ErrCorrupt, fmt.Errorf("reading %s: %w; a generation_config.json is one JSON object: fetch it again, or delete it", path, err))
 	}
 	var said struct {
-		EOS         tokenIDs `json:"eos_token_id"`
-		DoSample    *bool    `json:"do_sample"`
-		Temperature *float64 `json:"temperature"`
-		TopP        *float64 `json:"top_p"`
-		TopK        *int     `json:"top_k"`
+		EOS         tokenIDs
+		DoSample    *bool
+		Temperature *float64
+		TopP        *float64
+		TopK        *int
 	}
-	if err := json.Unmarshal(data, &said); err != nil {
-		return g, artifact.Errorf(artifact.ErrUsage, "reading %s: %v", path, err)
+	// One by one: encoding/json takes a key of other case for the same.
+	for key, into := range map[string]any{
+		"eos_token_id": &said.EOS, "do_sample": &said.DoSample, "temperature": &said.Temperature, "top_p": &said.TopP, "top_k": &said.TopK,
+	} {
+		if value, ok := g.Keys[key]; ok {
+			if err := json.Unmarshal(value, into); err != nil {
+				return g, artifact.Errorf(artifact.ErrUsage, "reading %s: key %q is %s: %v", path, key, abbreviate(value), err)
+			}
+		}
 	}
 	for key, of := range map[string]struct {
 		bad   bool
@@ -99,7 +106,7 @@ func ParseGeneration(path string, data []byte) (g model.Generation, err error) {
 		}
 	}
 	g.Temperature, g.TopP, g.TopK = said.Temperature, said.TopP, said.TopK
-	if said.DoSample != nil && !*said.DoSample {
+	if !orElse(said.DoSample, true) || orElse(said.Temperature, 1) == 0 {
 		g.Temperature, g.TopP, g.TopK = new(0.0), nil, nil // the others then mean nothing
 	}
 	for _, id := range said.EOS {

@@ -166,3 +166,30 @@ func TestFilesThatAreNotUsedAreToldInOneLine(t *testing.T) {
 		t.Errorf("told %q", told)
 	}
 }
+
+// FuzzParseGeneration holds the door to this: what is read can be written, and says
+// the same when it is read again.
+func FuzzParseGeneration(f *testing.F) {
+	for _, text := range []string{
+		`{"eos_token_id": [1, 106], "do_sample": true, "temperature": 0.6, "top_k": 64, "top_p": 0.95}`,
+		`{"do_sample": false, "eos_token_id": -1, "repetition_penalty": 1.1}`, `{"temperature": null}`, `null`, `{`,
+	} {
+		f.Add([]byte(text))
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		g, err := ParseGeneration("g", data)
+		if err != nil {
+			return
+		}
+		m := &model.Model{Config: tiny(model.Llama), Generation: g}
+		m.EOS, m.Ends = -1, nil
+		written, err := MarshalGeneration(m, nil, 1)
+		if err != nil {
+			t.Fatalf("%s was read and cannot be written: %v", data, err)
+		}
+		again, err := ParseGeneration("g", written)
+		if err != nil || orElse(again.Temperature, 1) != orElse(g.Temperature, 1) || orElse(again.TopK, 0) != orElse(g.TopK, 0) || orElse(again.TopP, 1) != orElse(g.TopP, 1) {
+			t.Fatalf("%s came back as %s, %v", data, written, err)
+		}
+	})
+}

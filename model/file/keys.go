@@ -89,10 +89,14 @@ func checkKeys(raw map[string]json.RawMessage, fixed map[string][]string, read .
 				return fmt.Errorf("key %q is %s; alma computes only %s", key, abbreviate(value), strings.Join(append(slices.Clone(allowed), "null"), ", "))
 			}
 		case !inertKeys[key] && !slices.Contains(known, key):
-			return fmt.Errorf("key %q is not one that alma knows (its value is %s); if it changes nothing that the model computes, open it with --accept-keys %s", key, abbreviate(value), key)
+			return unknownKey(key, value)
 		}
 	}
 	return nil
+}
+
+func unknownKey(key string, value json.RawMessage) error {
+	return fmt.Errorf("key %q is not one that alma knows (its value is %s); if it changes nothing that the model computes, open it with --accept-keys %s", key, abbreviate(value), key)
 }
 
 // sameJSON compares values: 0 is 0.0.
