@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"iter"
 	"maps"
 	"os"
@@ -258,7 +259,13 @@ func TestOllamasTemplateRendersAsTheModels(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		m.Generation = model.Generation{Ends: []int{9}, Temperature: new(.6), TopK: new(20), TopP: new(.95)}
 		text, why := modelfile("./x.gguf", tok, template, m)
+		for _, want := range []string{fmt.Sprintf("PARAMETER stop %q", tok.TokenBytes(9)), "PARAMETER temperature 0.6\n", "PARAMETER top_k 20\n", "PARAMETER top_p 0.95\n"} {
+			if !strings.Contains(string(text), want) {
+				t.Errorf("%s: no %s in %s", name, want, text)
+			}
+		}
 		if c.want == "" {
 			if why == "" || strings.Contains(string(text), "TEMPLATE") {
 				t.Errorf("%s: wrote %s", name, text)

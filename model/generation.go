@@ -3,6 +3,7 @@ package model
 import (
 	"encoding/json"
 	"maps"
+	"math"
 	"slices"
 )
 
@@ -32,7 +33,7 @@ func (g Generation) clone() Generation {
 func (m *Model) EndTokens() []int32 {
 	var ids []int32
 	for _, id := range slices.Concat([]int{m.EOS}, m.Ends, m.Generation.Ends) {
-		if id >= 0 && !slices.Contains(ids, int32(id)) {
+		if id >= 0 && id <= math.MaxInt32 && !slices.Contains(ids, int32(id)) {
 			ids = append(ids, int32(id))
 		}
 	}

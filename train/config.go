@@ -79,7 +79,9 @@ func LoadModel(engine compute.Engine, folder string) (*model.Model, *tokenizer.T
 // SaveModel writes a model folder's files durably: weights, configuration and
 // tokenizer. An adapter is written to a folder of its own, as one of the base
 // model, and then merged into the weights, so that what stands in the folder is
-// a whole model. ends are the tokens that end a text (chat.Ends).
+// a whole model. ends are the tokens that end a text (chat.Ends); temperature is what
+// texts are sampled at, where the files that the model came with say nothing of
+// sampling (file.MarshalGeneration).
 func SaveModel(folder, base string, m *model.Model, t *tokenizer.Tokenizer, temperature float64, ends []int32) error {
 	if m.Adapter != nil {
 		for _, p := range m.Parameters() { // the merge reads them; Files looks at what it writes

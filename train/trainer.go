@@ -131,7 +131,7 @@ func (t *Trainer) Run(ctx context.Context, config any, loop Loop) error {
 }
 
 // Save writes the model folder. temperature is what texts are sampled at by
-// default.
+// default, as in SaveModel.
 func (t *Trainer) Save(temperature float64) error {
 	return SaveModel(t.Dir(), t.Base, t.Model, t.Tokenizer, temperature, t.Ends)
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"maps"
+	"math"
 	"os"
 	"path/filepath"
 	"slices"
@@ -238,7 +239,9 @@ func EndsOf(path string) (ends []End, err error) {
 				if err != nil {
 					return nil, err
 				}
-				ends = append(ends, End{key, []int32{int32(id)}})
+				if id >= 0 && id <= math.MaxInt32 {
+					ends = append(ends, End{key, []int32{int32(id)}})
+				}
 			}
 		}
 		return ends, nil
@@ -262,7 +265,7 @@ func EndsOf(path string) (ends []End, err error) {
 		}
 		end := End{From: name}
 		for _, id := range said.EOS {
-			if id >= 0 {
+			if id >= 0 && id <= math.MaxInt32 {
 				end.IDs = append(end.IDs, int32(id))
 			}
 		}
