@@ -161,13 +161,12 @@ func (e *Embedder) vector(states []float32) ([]float32, error) {
 	}
 	var sum []float64
 	scale := 1.0
-	for i, p := range e.settings.Poolings {
+	for _, p := range e.settings.Poolings {
 		part, by := p.pool(states, e.model.Width, e.apart)
 		if len(e.settings.Poolings) == 1 {
 			sum, scale = part, by // multiplied at the end, so that a mean is rounded once
 			break
 		}
-		sum = slices.Grow(sum, len(part)*(len(e.settings.Poolings)-i))
 		for _, v := range part {
 			sum = append(sum, v*by)
 		}

@@ -129,20 +129,22 @@ func ParseGeneration(path string, data []byte) (g model.Generation, err error) {
 // that it came with, the tokens that end a text, and temperature where that file says
 // nothing of sampling.
 func MarshalGeneration(m *model.Model, eos []int32, temperature float64) ([]byte, error) {
-	all := map[string]any{"do_sample": temperature > 0, "use_cache": true}
-	if temperature > 0 {
-		all["temperature"] = temperature
+	g := m.Generation
+	if orElse(g.Temperature, 1) == 1 && g.TopK == nil && g.TopP == nil { // nothing is said
+		g.Temperature = &temperature
 	}
-	if g := m.Generation; g.Temperature != nil && *g.Temperature != 1 || g.TopK != nil || g.TopP != nil {
-		delete(all, "temperature")
-		all["do_sample"] = g.Temperature == nil || *g.Temperature > 0
-		for key, value := range map[string]any{"temperature": g.Temperature, "top_k": g.TopK, "top_p": g.TopP} {
-			if !isNil(value) && all["do_sample"] == true {
-				all[key] = value
-			}
-		}
+	sampled := orElse(g.Temperature, 1) > 0
+	all := map[string]any{"do_sample": sampled, "use_cache": true}
+	if sampled && g.Temperature != nil {
+		all["temperature"] = *g.Temperature
 	}
-	for key, value := range m.Generation.Keys {
+	if sampled && g.TopK != nil {
+		all["top_k"] = *g.TopK
+	}
+	if sampled && g.TopP != nil {
+		all["top_p"] = *g.TopP
+	}
+	for key, value := range g.Keys {
 		switch key {
 		case "_from_model_config", "eos_token_id", "do_sample", "temperature", "top_k", "top_p":
 		default:
@@ -162,16 +164,6 @@ func MarshalGeneration(m *model.Model, eos []int32, temperature float64) ([]byte
 		all["eos_token_id"] = eos
 	}
 	return marshalIndented(all)
-}
-
-func isNil(value any) bool {
-	switch v := value.(type) {
-	case *float64:
-		return v == nil
-	case *int:
-		return v == nil
-	}
-	return false
 }
 
 // The keys of GGUF for what generation_config.json says. eos stands in config.json's
@@ -209,7 +201,7 @@ func generationOfGGUF(file *gguf.File) (g model.Generation, err error) {
 		if err != nil {
 			return g, err
 		}
-		g.TopK = &n
+		g.TopK = new(max(n, 0)) // llama.cpp's −1 is all, too
 	}
 	if t, p := orElse(g.Temperature, 1), orElse(g.TopP, 1); !(t >= 0) || !(p >= 0 && p <= 1) {
 		return g, artifact.Errorf(artifact.ErrUsage, "reading %s: %s is %g and %s is %g, want a number from 0 up and one from 0 to 1", file.Name(), samplingTemperature, t, samplingTopP, p)

@@ -37,7 +37,7 @@ var inertKeys = set(
 	"temperature", "top_k", "top_p", "typical_p", "repetition_penalty", "length_penalty", "no_repeat_ngram_size", "encoder_no_repeat_ngram_size",
 	"bad_words_ids", "num_return_sequences", "output_scores", "return_dict_in_generate", "forced_bos_token_id", "forced_eos_token_id",
 	"remove_invalid_values", "exponential_decay_length_penalty", "suppress_tokens", "begin_suppress_tokens", "decoder_start_token_id", "prefix",
-	"sep_token_id", "cls_token_id", "unk_token_id", "mask_token_id", "generation_config",
+	"sep_token_id", "cls_token_id", "unk_token_id", "mask_token_id",
 )
 
 // commonFixed lists keys of any family with the values that are computed, as JSON.
