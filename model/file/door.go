@@ -18,7 +18,8 @@ var door struct {
 
 // Accept lets keys of config.json, or of GGUF's metadata, pass that alma does not
 // know, for the rest of the process: their owner says that they change nothing that
-// is computed.
+// is computed. A key that alma knows, and whose value it does not compute, is refused
+// all the same.
 func Accept(keys ...string) {
 	door.mu.Lock()
 	defer door.mu.Unlock()

@@ -152,7 +152,7 @@ func TestFilesThatAreNotUsedAreToldInOneLine(t *testing.T) {
 	if _, err := Load(engine, folder); err != nil || len(told) != 0 {
 		t.Fatalf("%v, told %q", err, told)
 	}
-	for _, name := range []string{"README.md", "LICENSE", ".gitattributes", "tokenizer.json", "generation_config.json", "preprocessor_config.json", "modeling_x.py"} {
+	for _, name := range []string{"README.md", "LICENSE", ".gitattributes", "tokenizer.json", "generation_config.json", "preprocessor_config.json", "modeling_x.py", "adapter_model.safetensors"} {
 		if err := os.WriteFile(filepath.Join(folder, name), []byte("{}"), 0o644); err != nil {
 			t.Fatal(err)
 		}
@@ -162,7 +162,7 @@ func TestFilesThatAreNotUsedAreToldInOneLine(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if len(told) != 1 || !strings.HasSuffix(told[0], "not used: modeling_x.py, preprocessor_config.json") {
+	if len(told) != 1 || !strings.HasSuffix(told[0], "not used: adapter_model.safetensors, modeling_x.py, preprocessor_config.json") {
 		t.Errorf("told %q", told)
 	}
 }

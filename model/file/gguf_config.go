@@ -260,7 +260,7 @@ func (r *ggufReader) checkKeys() error {
 		default:
 			want, known := ggufFixed[key]
 			switch {
-			case accepted(e.Key):
+			case !known && accepted(e.Key):
 			case !known:
 				return r.refuse("metadata entry %q is not one that alma knows (its value is %v); if it changes nothing that the model computes, open it with --accept-keys %s", e.Key, e.Value, e.Key)
 			case !slices.ContainsFunc(want, func(w any) bool { return sameValue(e.Value, w) }), key == "tensor_data_layout" && e.Value != "reference" && !r.a.permuted:

@@ -83,12 +83,11 @@ func checkKeys(raw map[string]json.RawMessage, fixed map[string][]string, read .
 			allowed, ok = commonFixed[key]
 		}
 		switch {
-		case accepted(key):
 		case ok:
 			if given(value) && !slices.ContainsFunc(allowed, func(a string) bool { return sameJSON(value, a) }) {
 				return fmt.Errorf("key %q is %s; alma computes only %s", key, abbreviate(value), strings.Join(append(slices.Clone(allowed), "null"), ", "))
 			}
-		case !inertKeys[key] && !slices.Contains(known, key):
+		case !inertKeys[key] && !slices.Contains(known, key) && !accepted(key):
 			return unknownKey(key, value)
 		}
 	}

@@ -135,6 +135,11 @@ func TestAKeyThatIsLetPassIsNotAskedAbout(t *testing.T) {
 	if _, err := ParseConfig("c", text); err != nil || !slices.Contains(Accepted(), "door_test_colour") {
 		t.Errorf("%v; accepted %q", err, Accepted())
 	}
+	// What alma knows that it does not compute is no matter of belief.
+	Accept("clip_qkv")
+	if _, err := ParseConfig("c", edited(t, tiny(model.Llama), map[string]any{"clip_qkv": 8})); err == nil || !strings.Contains(err.Error(), `key "clip_qkv" is 8`) {
+		t.Errorf("a key that is computed otherwise was let pass: %v", err)
+	}
 }
 
 // transformers' own numbers (testdata/yarn.py).

@@ -13,7 +13,7 @@ import (
 // tokenizer's.
 var usedFiles = []string{
 	"config.json", WeightsFile, WeightsFile + ".index.json", GenerationFile, "modules.json", "config_sentence_transformers.json",
-	"Modelfile", "golden.json", // of an export, of alma replay
+	"Modelfile", "golden.json", "forward.safetensors", "gradients.safetensors", // of an export, of alma replay
 }
 
 // noteUnused tells which files of a folder of others' alma does not read: what a
@@ -37,7 +37,8 @@ func noteUnused(folder string) {
 		switch {
 		case entry.IsDir(), strings.HasPrefix(name, "."), slices.Contains(used, name):
 		case strings.HasSuffix(lower, ".md"), strings.HasPrefix(lower, "license"), strings.HasPrefix(lower, "notice"), strings.HasPrefix(lower, "use_policy"):
-		case strings.HasSuffix(name, ".safetensors"), strings.HasPrefix(name, "sentence_") && strings.HasSuffix(name, "_config.json"):
+		case strings.HasPrefix(name, "model-") && strings.HasSuffix(name, ".safetensors"): // a shard
+		case strings.HasPrefix(name, "sentence_") && strings.HasSuffix(name, "_config.json"):
 		default:
 			unused = append(unused, name)
 		}
