@@ -3,7 +3,9 @@ package export
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io/fs"
 	"maps"
 	"os"
 	"path/filepath"
@@ -158,11 +160,22 @@ that adapter_config.json names, if --base does not name another.`,
 		if err != nil {
 			return err
 		}
-		if err := file.LoadAdapter(m, w.In.Path("adapter")); err != nil {
+		adapter, before := w.In.Path("adapter"), m.Vocabulary
+		if m, err = file.MergeAdapter(m, adapter); err != nil {
 			return err
 		}
-		if err := m.MergeAdapter(); err != nil {
+		// Trainers leave the tokenizer that they used, with tokens and a template of its
+		// own, beside the adapter.
+		switch own, err := file.LoadTokenizer(adapter); {
+		case err == nil && own.VocabSize() > m.Vocabulary:
+			return artifact.Errorf(artifact.ErrUsage, "opening adapter %s: its tokenizer has %d tokens and the merged model rows for %d; save the embeddings with the adapter (modules_to_save), or take the tokenizer away", adapter, own.VocabSize(), m.Vocabulary)
+		case err == nil:
+			w.Log.Printf("merge: the tokenizer is the adapter's, with %d tokens", own.VocabSize())
+			tok = own
+		case !errors.Is(err, fs.ErrNotExist):
 			return err
+		case m.Vocabulary != before:
+			w.Log.Printf("merge: the adapter has rows for %d tokens and its folder no tokenizer; the model's has %d", m.Vocabulary, tok.VocabSize())
 		}
 		ends := chat.Ends(tok, nil)
 		if m.Head == model.LanguageModel {
