@@ -48,6 +48,7 @@ import does the checking once, dequantises once, and keeps a copy.`,
 		if err != nil {
 			return err
 		}
+		train.WarnAssumed(w, source, tok)
 		template, err := chat.For(tok)
 		if err != nil {
 			return fmt.Errorf("%s: %w", source, err)
@@ -104,6 +105,7 @@ var Stage = stage.Define(stage.Definition[FileConfig]{
 		if err != nil {
 			return err
 		}
+		train.WarnAssumed(w, source, tok)
 		r, err := Write(ctx, m, tok, c.options(source, w.Dir()))
 		if r == nil || err != nil {
 			return err
@@ -160,6 +162,7 @@ that adapter_config.json names, if --base does not name another.`,
 		if err != nil {
 			return err
 		}
+		train.WarnAssumed(w, base, tok)
 		adapter, before := w.In.Path("adapter"), m.Vocabulary
 		if m, err = file.MergeAdapter(m, adapter); err != nil {
 			return err

@@ -3,7 +3,6 @@ package main
 import (
 	"github.com/spf13/cobra"
 
-	"github.com/seed-b72bdb6c/alma/model/file"
 	"github.com/seed-b72bdb6c/alma/progress"
 	"github.com/seed-b72bdb6c/alma/tokenizer"
 )
@@ -35,7 +34,7 @@ text, and its last tokens.`,
 		Example: examples("alma tokenizer show tokenizer", "alma tokenizer show model --json"),
 		Args:    arguments(1, 1),
 		RunE: func(_ *cobra.Command, args []string) error {
-			t, err := file.LoadTokenizer(args[0])
+			t, err := openTokenizer(args[0])
 			if err != nil {
 				return err
 			}
