@@ -20,8 +20,8 @@ import (
 // not repeat without end, since what it found is not remembered.
 
 const (
-	maxExpression   = 4096 // bytes of an expression
-	maxInstructions = 1 << 13
+	maxExpression   = 1 << 16 // bytes of an expression
+	maxInstructions = 1 << 14
 	maxNesting      = 64
 )
 
@@ -543,6 +543,23 @@ func (p *expressionParser) hex(rest string, from, to int) (func(rune) bool, rune
 	}
 	p.at += to - 2
 	return nil, rune(n), nil
+}
+
+// quoteExpression is an expression that matches a text.
+func quoteExpression(text string) string {
+	var b strings.Builder
+	for _, r := range text {
+		switch {
+		case r < ' ' || r == 0x7f:
+			fmt.Fprintf(&b, `\x{%x}`, r)
+		case r < utf8.RuneSelf && !unicode.IsLetter(r) && !unicode.IsDigit(r):
+			b.WriteByte('\\')
+			fallthrough
+		default:
+			b.WriteRune(r)
+		}
+	}
+	return b.String()
 }
 
 func negated(has func(rune) bool) func(rune) bool { return func(r rune) bool { return !has(r) } }

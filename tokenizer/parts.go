@@ -103,15 +103,19 @@ func (p *Parts) listed() (v vocabulary, err error) {
 		return v, fmt.Errorf("tokenizer.ggml.merges has %d entries, more than the limit of %d", len(p.Merges), maxVocab)
 	}
 	for id, token := range p.Tokens {
-		if token == "" || !utf8.ValidString(token) {
+		if !utf8.ValidString(token) {
 			return v, fmt.Errorf("tokenizer.ggml.tokens[%d] is %q: a token is text in valid UTF-8", id, token)
 		}
+		v.holes = v.holes || token == "" // no token has this id
 	}
 	v.tokens = slices.Clone(p.Tokens)
 	v.unused = make(map[int32]bool)
 	v.chatTemplate = p.ChatTemplate
 	var added []AddedToken
-	for id := range p.Tokens {
+	for id, token := range p.Tokens {
+		if token == "" {
+			continue
+		}
 		switch kind := p.typeOf(id); kind {
 		case ggufControl, ggufUnknown, ggufUserDefined:
 			added = append(added, AddedToken{ID: int32(id), Content: p.Tokens[id], Special: kind != ggufUserDefined})

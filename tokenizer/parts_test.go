@@ -166,7 +166,7 @@ func TestPartsThatMakeNoSenseAreRefusedByName(t *testing.T) {
 		{"few scores", func(p *Parts) { p.Scores = p.Scores[1:] }, "tokenizer.ggml.scores has 280 entries and tokenizer.ggml.tokens 281"},
 		{"few types", func(p *Parts) { p.Types = p.Types[1:] }, "tokenizer.ggml.token_type has 280 entries"},
 		{"an unknown type", func(p *Parts) { p.Types[5] = 9 }, "tokenizer.ggml.token_type[5] is 9"},
-		{"an empty token", func(p *Parts) { p.Tokens[7] = "" }, "tokenizer.ggml.tokens[7] is \"\""},
+		{"a token of half a character", func(p *Parts) { p.Tokens[7] = "\xe2\x96" }, "tokenizer.ggml.tokens[7] is \"\\xe2\\x96\": a token is text"},
 		{"a token twice", func(p *Parts) { p.Tokens[270] = "▁t" }, `token "▁t" has two ids`},
 		{"a bos outside", func(p *Parts) { p.IDs = map[string]int32{"bos": 300} }, "tokenizer.ggml.bos_token_id is 300"},
 		{"no bos to add", func(p *Parts) { p.IDs = nil }, "add_bos_token is true"},

@@ -151,3 +151,114 @@ func TestPreTokenizersCutAsHuggingFaceDoes(t *testing.T) {
 		}
 	}
 }
+
+// Ids that no token has are passed over: the others keep theirs, in the file that is
+// written too. Ids are those of tokenizers 0.23.3.
+func TestVocabulariesMayHaveHoles(t *testing.T) {
+	wordPiece := []byte(`{"added_tokens":[{"id":0,"content":"[UNK]","special":true}],"normalizer":{"type":"BertNormalizer","clean_text":true,"handle_chinese_chars":true,"strip_accents":null,"lowercase":true},
+		"pre_tokenizer":{"type":"BertPreTokenizer"},"decoder":{"type":"WordPiece","prefix":"##","cleanup":true},
+		"model":{"type":"WordPiece","unk_token":"[UNK]","continuing_subword_prefix":"##","max_input_chars_per_word":100,
+		"vocab":{"[UNK]":0,"hello":3,"world":4,"##s":5,"!":6,"last":12}}}`)
+	tok, err := Parse(wordPiece)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, tok := range []*Tokenizer{tok, reread(t, tok)} {
+		if got, want := tok.Encode("hello worlds last! gone"), []int32{3, 4, 5, 12, 6, 0}; !slices.Equal(got, want) {
+			t.Errorf("ids %v, want %v", got, want)
+		}
+		if tok.VocabSize() != 13 {
+			t.Errorf("VocabSize() = %d, want 13", tok.VocabSize())
+		}
+	}
+	gguf := goldenParts(t)
+	last := len(gguf.Tokens) - 1
+	gguf.Tokens, gguf.Types = append(gguf.Tokens, "", "zzz"), append(gguf.Types, ggufNormal, ggufUserDefined)
+	tok = mustParts(t, gguf)
+	for _, tok := range []*Tokenizer{tok, reread(t, tok)} {
+		if got := tok.Encode("zzz"); !slices.Equal(got, []int32{int32(last + 2)}) {
+			t.Errorf("ids %v, want the token behind the hole, %d", got, last+2)
+		}
+	}
+}
+
+// A file that names no pre-tokenizer is read all the same, and says how.
+func TestAMissingPreTokenizerIsAssumedAndSaid(t *testing.T) {
+	p := goldenParts(t)
+	if got := mustParts(t, p).Assumed(); got != "" {
+		t.Errorf("a file that says all assumes %q", got)
+	}
+	p.Pre = ""
+	tok := mustParts(t, p)
+	if got := tok.Assumed(); !strings.Contains(got, `as for "gpt-2"`) || !slices.Equal(tok.Encode("12345 a"), goldenTokenizer(t).Encode("12345 a")) {
+		t.Errorf("assumed %q", got)
+	}
+	p.Tokens, p.Types = append(p.Tokens, "<|begin_of_text|>", "<|eot_id|>"), append(p.Types, ggufControl, ggufControl)
+	tok = mustParts(t, p)
+	p.Pre = "llama-bpe"
+	want := mustParts(t, p)
+	for _, text := range cutTexts() {
+		if got, want := tok.Encode(text), want.Encode(text); !slices.Equal(got, want) {
+			t.Errorf("%q: ids %v, want Llama 3's %v", text, got, want)
+		}
+	}
+	if got := tok.Assumed(); !strings.Contains(got, `as for "llama-bpe", since the vocabulary has Llama 3's special tokens`) {
+		t.Errorf("assumed %q", got)
+	}
+	p.Pre = "default"
+	if got := mustParts(t, p).Assumed(); !strings.Contains(got, `tokenizer.ggml.pre is "default"`) {
+		t.Errorf("assumed %q", got)
+	}
+}
+
+// What the machine cannot do is refused by the expression, and what it can it does in
+// time that grows with the text.
+func TestExpressionsThatAreNotFollowedAreRefused(t *testing.T) {
+	for expression, want := range map[string]string{
+		`(?<=a)b`: `begins a group of a kind`, `(a)\1`: `the escape \1`, `a(?=b*)`: `a lookahead that repeats without end`, `(?=a)*`: `an anchor or lookahead is repeated`,
+		`(a`: `a group is not closed`, `a)`: `")" closes no group`, `[a`: `a class is not closed`, `[z-a]`: `the range at`, `\p{Greek}`: `the property \p{Greek}`,
+		`a{3}?`: `a lazy repeat of a count`, `*a`: `repeats nothing`, `a\`: `ends in a backslash`, `(a{1000}){1000}`: `make it too long`, `a{1001}`: `more than 1000 times`,
+		`a{3,2}`: `from more to less`, `[[:alpha:]]`: `[: in a class`, strings.Repeat("(", 100): `nested too deeply`, strings.Repeat("[", 100): `nested too deeply`,
+		`\u12`: `ends too soon`, `\x{110000}`: `is no character`,
+	} {
+		if _, err := compileExpression(expression); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%.20q: error %v, want one with %s", expression, err, want)
+		}
+	}
+}
+
+func TestMatchingTakesTimeInTheOrderOfTheText(t *testing.T) {
+	for _, expression := range []string{`(a*)*b`, `(a|a)*b`, `(a?){20}a{20}b`, `(?:a+a+)+b`, `a*a*a*a*b`, `\s+(?!\S)|a+(?!a)b`} {
+		program, err := compileExpression(expression)
+		if err != nil {
+			t.Fatal(err)
+		}
+		m := newMatcher(program)
+		text := strings.Repeat("a", 3000)
+		m.matches(text, func(start, end int) { t.Errorf("%s matches %d to %d", expression, start, end) })
+	}
+}
+
+// User-defined symbols have their own ids and cut the text, whose one ▁ stands at its
+// beginning. testdata/symbols.model was trained with sentencepiece 0.2.3, whose ids are
+// in symbols.json; a text that is one symbol alone is the difference that is told.
+func TestSentencePieceSymbolsHaveTheirOwnIDs(t *testing.T) {
+	tok, err := ParseSentencePiece(readTestdata(t, "symbols.model"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var rows []struct {
+		Text string
+		IDs  []int32
+	}
+	if err := json.Unmarshal(readTestdata(t, "symbols.json"), &rows); err != nil {
+		t.Fatal(err)
+	}
+	for name, tok := range map[string]*Tokenizer{"model": tok, "tokenizer.json": reread(t, tok)} {
+		for _, row := range rows {
+			if got := tok.Encode(row.Text); !slices.Equal(got, row.IDs) {
+				t.Errorf("%s: the ids of %q are %v, want %v", name, row.Text, got, row.IDs)
+			}
+		}
+	}
+}
