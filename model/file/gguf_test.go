@@ -293,7 +293,7 @@ func TestAGGUFFileThatDoesNotFitIsRefusedByName(t *testing.T) {
 		"no architecture":      {set("general.architecture", nil), `"general.architecture" is missing`, artifact.ErrCorrupt},
 		"architecture":         {set("general.architecture", "mamba"), `"mamba", which alma does not have; it has gpt2, llama`, artifact.ErrUsage},
 		"adapter":              {set("general.type", "adapter"), "general.type is adapter", artifact.ErrUsage},
-		"split":                {set("split.count", uint16(2)), "spread over several files", artifact.ErrUsage},
+		"split":                {set("split.count", uint16(2)), "it is one of 2 parts of a model", artifact.ErrUsage},
 		"unknown key":          {set("llama.attention.clamp_kqv", float32(8)), `"llama.attention.clamp_kqv" asks for something`, artifact.ErrUsage},
 		"experts":              {set("llama.expert_count", uint32(8)), `"llama.expert_count" is 8; alma computes only 0`, artifact.ErrUsage},
 		"a size missing":       {set("llama.block_count", nil), `"llama.block_count" is missing`, artifact.ErrCorrupt},
