@@ -262,3 +262,53 @@ func TestSentencePieceSymbolsHaveTheirOwnIDs(t *testing.T) {
 		}
 	}
 }
+
+// An expression is refused, or finds parts of a text in order.
+func FuzzExpression(f *testing.F) {
+	for _, expression := range []string{patternGPT2, patternKimi, patternBailing, `(?>a+|\d{2,3})\b`, `[a-z&&[^x]]|\p{Lu}`, `(?i)ab?+c*?$`, `^\x{41}\u0042|`} {
+		f.Add(expression, "Ab 12\n'll x")
+	}
+	f.Fuzz(func(t *testing.T, expression, text string) {
+		program, err := compileExpression(expression)
+		if err != nil || len(text) > 1000 {
+			return
+		}
+		last := 0
+		newMatcher(program).matches(text, func(start, end int) {
+			if start < last || end < start || end > len(text) {
+				t.Fatalf("%q finds %d to %d behind %d in %q", expression, start, end, last, text)
+			}
+			last = end
+		})
+	})
+}
+
+// A pre-tokenizer is refused, or its pieces are parts of the text in order; all of it,
+// where nothing says that parts are taken away.
+func FuzzPreTokenizer(f *testing.F) {
+	for _, c := range otherCuts {
+		f.Add([]byte(c.PreTokenizer), "Ab 12\n'll x")
+	}
+	f.Fuzz(func(t *testing.T, pre []byte, text string) {
+		if !json.Valid(pre) {
+			return
+		}
+		d := description{preTokenizer: pre}
+		p, err := d.compile(ByteLevelBPE)
+		if err != nil || len(text) > 1000 {
+			return
+		}
+		e := &encoder{t: &Tokenizer{pipeline: p}}
+		rest, all := text, ""
+		e.cutBySteps(0, text, func(piece string) {
+			i := strings.Index(rest, piece)
+			if i < 0 || piece == "" {
+				t.Fatalf("%q is no part of what is left, %q", piece, rest)
+			}
+			rest, all = rest[i+len(piece):], all+piece
+		})
+		if all != text && !strings.Contains(string(pre), "emoved") && !strings.Contains(string(pre), "WhitespaceSplit") && !strings.Contains(string(pre), `\u`) {
+			t.Fatalf("the pieces are %q, the text is %q", all, text)
+		}
+	})
+}
