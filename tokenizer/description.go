@@ -4,7 +4,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
+	"unicode"
 )
 
 // description is what a tokenizer.json says besides its vocabulary, as the
@@ -22,6 +24,7 @@ type pipeline struct {
 	prepare      func(s string, first bool) string // of the pre-tokenizer, before it cuts; first: at the start of the text. nil for none
 	cut          cutter                            // nil: the whole text is one piece
 	steps        []step                            // cut before it; each piece that they leave is cut by it
+	word         func(s string) string             // of each such piece, before that; nil for none
 	unknownScore float64                           // of Unigram
 	words        bool                              // cut at the white space of SentencePiece where that changes no ids
 	decoder      decoderRules
@@ -161,6 +164,8 @@ func (d *description) compilePreTokenizer(kind Kind, p *pipeline) error {
 		return nil
 	case "Metaspace":
 		return compileMetaspace(where, d.preTokenizer, p)
+	case "Sequence": // of T5, XLM-R and their relatives
+		return compileWordSequence(where, d.preTokenizer, p)
 	case "Split": // Gemma's: it cuts at spaces, of which its normalizer leaves none
 		if err := checkObject(where+".", d.preTokenizer, map[string]rule{
 			"type":     ignored,
@@ -175,7 +180,51 @@ func (d *description) compilePreTokenizer(kind Kind, p *pipeline) error {
 		}
 		return nil
 	}
-	return unsupported(where, name, `null, "Metaspace" and "Split"`)
+	return unsupported(where, name, `null, "Metaspace", "Split" and "Sequence"`)
+}
+
+// compileWordSequence reads WhitespaceSplit before Metaspace: each word becomes a text
+// of its own, with its ▁.
+func compileWordSequence(where string, object json.RawMessage, p *pipeline) error {
+	var entries []json.RawMessage
+	if err := checkObject(where+".", object, map[string]rule{"type": ignored, "pretokenizers": into(&entries)}); err != nil {
+		return err
+	}
+	var names []string
+	for i, entry := range entries {
+		name, err := typeOf(fmt.Sprintf("%s.pretokenizers[%d]", where, i), entry)
+		if err != nil {
+			return err
+		}
+		names = append(names, name)
+	}
+	if !slices.Equal(names, []string{"WhitespaceSplit", "Metaspace"}) {
+		return fmt.Errorf(`%s.pretokenizers are %q: for a vocabulary of characters only "WhitespaceSplit" before "Metaspace" is supported`, where, names)
+	}
+	first, last := where+".pretokenizers[0]", where+".pretokenizers[1]"
+	if err := checkObject(first+".", entries[0], map[string]rule{"type": ignored}); err != nil {
+		return err
+	}
+	scheme, split, err := readMetaspace(last, entries[1])
+	if err != nil {
+		return err
+	}
+	if scheme == "first" {
+		return fmt.Errorf(`%s.prepend_scheme is "first": behind WhitespaceSplit only "always" and "never" are supported`, last)
+	}
+	p.steps = []step{{find: findEach(unicode.IsSpace), behavior: "Removed"}}
+	if split {
+		p.cut = markEnd
+	}
+	if scheme == "always" {
+		p.word = func(s string) string {
+			if strings.HasPrefix(s, spaceMark) {
+				return s
+			}
+			return spaceMark + s
+		}
+	}
+	return nil
 }
 
 func ignored(json.RawMessage) error { return nil }

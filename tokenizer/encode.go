@@ -153,7 +153,13 @@ func (e *encoder) encode(dst []int32, text string) []int32 {
 	if e.t.pipeline.steps == nil {
 		return e.pieces(dst, text)
 	}
-	e.cutBySteps(0, text, func(piece string) { dst = e.pieces(dst, piece) })
+	word := e.t.pipeline.word
+	e.cutBySteps(0, text, func(piece string) {
+		if word != nil {
+			piece = word(piece)
+		}
+		dst = e.pieces(dst, piece)
+	})
 	return dst
 }
 

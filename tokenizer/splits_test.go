@@ -239,6 +239,24 @@ func TestMatchingTakesTimeInTheOrderOfTheText(t *testing.T) {
 	}
 }
 
+// T5's and XLM-R's pre-tokenizer; ids are those of tokenizers 0.23.3.
+func TestWordsBeforeMetaspaceAreTextsOfTheirOwn(t *testing.T) {
+	tok, err := Parse([]byte(`{"added_tokens":[{"id":0,"content":"<unk>","special":true}],"normalizer":null,
+		"pre_tokenizer":{"type":"Sequence","pretokenizers":[{"type":"WhitespaceSplit"},{"type":"Metaspace","replacement":"▁","prepend_scheme":"always","split":true}]},
+		"decoder":{"type":"Metaspace","replacement":"▁","prepend_scheme":"always","split":true},
+		"model":{"type":"Unigram","unk_id":0,"vocab":[["<unk>",0],["▁",-2],["a",-3],["b",-3.5],["▁a",-2.5],["▁ab",-4],["▁a▁b",-1]]}}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for text, want := range map[string][]int32{
+		"a b": {4, 1, 3}, "  ab\n\ta  ": {5, 4}, "a▁b": {4, 1, 3}, "▁ab c": {5, 1, 0}, "": {},
+	} {
+		if got := tok.Encode(text); !slices.Equal(got, want) {
+			t.Errorf("the ids of %q are %v, want %v", text, got, want)
+		}
+	}
+}
+
 // User-defined symbols have their own ids and cut the text, whose one ▁ stands at its
 // beginning. testdata/symbols.model was trained with sentencepiece 0.2.3, whose ids are
 // in symbols.json; a text that is one symbol alone is the difference that is told.
