@@ -5,8 +5,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"reflect"
-	"regexp"
-	"strconv"
+	"slices"
 
 	"github.com/seed-b72bdb6c/alma/artifact"
 )
@@ -19,13 +18,6 @@ const (
 	splitCount   = "split.count"         // of parts
 	splitTensors = "split.tensors.count" // of tensors in all parts
 )
-
-var partName = regexp.MustCompile(`^(.*)-(\d{5})-of-(\d{5})\.gguf$`)
-
-// Part names the file of a part, from 1, of a model in so many.
-func Part(name string, part, count int) string {
-	return fmt.Sprintf("%s-%05d-of-%05d.gguf", name, part, count)
-}
 
 // parts returns the number of parts that a file says it is one of, 1 if it does not.
 func (f *File) parts() (int, error) {
@@ -43,15 +35,12 @@ func joinParts(path string, f *File) (_ *File, err error) {
 	if err != nil || count == 1 {
 		return f, err
 	}
-	match := partName.FindStringSubmatch(path)
-	if match == nil || match[3] != fmt.Sprintf("%05d", count) {
+	names := artifact.PartsOf(path)
+	if len(names) != count {
 		return nil, artifact.Errorf(artifact.ErrUsage, "reading %s: it is one of %d parts of a model (%s), and its name does not end as that of one, -00001-of-%05d.gguf: give the parts the names that they had, in one folder",
 			path, count, splitCount, count)
 	}
-	given, _ := strconv.Atoi(match[2]) // five digits
-	if given < 1 || given > count {
-		return nil, artifact.Errorf(artifact.ErrUsage, "reading %s: its name says part %d of %d; parts are numbered from 1", path, given, count)
-	}
+	given := slices.Index(names, filepath.Base(path)) + 1
 	parts := make([]*File, 0, 1)
 	defer func() {
 		if err != nil {
@@ -63,9 +52,9 @@ func joinParts(path string, f *File) (_ *File, err error) {
 		}
 	}()
 	for i := 1; i <= count; i++ {
-		part, name := f, Part(match[1], i, count)
+		part := f
 		if i != given {
-			if part, err = open(name); errors.Is(err, artifact.ErrNotFound) {
+			if part, err = open(filepath.Join(filepath.Dir(path), names[i-1])); errors.Is(err, artifact.ErrNotFound) {
 				return nil, fmt.Errorf("part %d of %d of the model of %s is missing: %w", i, count, filepath.Base(path), err)
 			} else if err != nil {
 				return nil, err

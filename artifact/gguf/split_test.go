@@ -138,12 +138,12 @@ func FuzzOpenParts(f *testing.F) {
 	f.Add(write(f, splitKeys(0, 2, 2), tensor))
 	f.Add(write(f, splitKeys(1, 3, 2)))
 	folder := f.TempDir()
-	first := filepath.Join(folder, gguf.Part("m", 1, 2))
+	first := filepath.Join(folder, "m-00001-of-00002.gguf")
 	if err := os.WriteFile(first, write(f, append(splitKeys(0, 2, 2), gguf.Entry{"general.name", "x"}),
 		gguf.Tensor{Name: "a", Shape: []int{1}, Type: gguf.F32, Values: values(3)}), 0o666); err != nil {
 		f.Fatal(err)
 	}
-	second := filepath.Join(folder, gguf.Part("m", 2, 2))
+	second := filepath.Join(folder, "m-00002-of-00002.gguf")
 	f.Fuzz(func(t *testing.T, data []byte) {
 		if err := os.WriteFile(second, data, 0o666); err != nil {
 			t.Fatal(err)
