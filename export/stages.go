@@ -150,7 +150,10 @@ var Merge = stage.Define(stage.Definition[struct{}]{
 whole model. The adapter is a folder in PEFT's layout: adapter_config.json and
 adapter_model.safetensors, as alma leaves it in the folder adapter/ of a stage
 that trained one (--set lora_rank=8), and as PEFT saves it. The model is the one
-that adapter_config.json names, if --base does not name another.`,
+that adapter_config.json names, if --base does not name another. Embeddings and
+heads that were adapted or trained whole are merged as well; where they were one
+array and no longer agree, the model gets both. A tokenizer that lies beside the
+adapter becomes the merged model's (docs/formats/adapter.md).`,
 		Examples: []string{
 			"alma merge model/adapter --out merged",
 			"alma merge peft-adapter --base base --out merged"},

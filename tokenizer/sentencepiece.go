@@ -62,8 +62,16 @@ func parseSentencePiece(data []byte) (v vocabulary, err error) {
 		return v, errors.New("normalizer_spec.escape_whitespaces is false, only true is supported")
 	}
 	p := &m.parts
-	if id := slices.Index(p.Tokens, ""); id >= 0 {
-		return v, fmt.Errorf("piece %d is \"\": a token is text", id)
+	seen := make(map[string]int, len(p.Tokens))
+	for id, piece := range p.Tokens {
+		first, twice := seen[piece]
+		switch {
+		case piece == "":
+			return v, fmt.Errorf("piece %d is \"\": a token is text", id)
+		case twice:
+			return v, fmt.Errorf("piece %q comes twice, as %d and %d", piece, first, id)
+		}
+		seen[piece] = id
 	}
 	p.IDs = make(map[string]int32)
 	for _, role := range []struct {
