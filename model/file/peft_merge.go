@@ -385,7 +385,7 @@ func (g *merge) ends() (*model.Model, error) {
 	h := end{module: module{name: g.tiedHead(), weight: m.HeadName(), shape: shape, head: true}}
 	together := m.Tied && g.c.tied && (g.c.trainsWhole(e.name) || g.c.adapts(m.Family, e.name, false, false))
 	switch {
-	case m.Head != model.LanguageModel && m.Head != model.MaskedLanguageModel: // another's head has its own loop
+	case m.Head != model.LanguageModel && m.Head != model.MaskedLanguageModel: // run has merged another head
 		return g.replaced(e, nil)
 	case together: // PEFT keeps the two one, and writes both
 		for _, name := range []string{".lora_A.weight", ".lora_B.weight", ".weight", ".base_layer.weight"} {

@@ -382,11 +382,10 @@ func FuzzPythonExpression(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, pattern, text string) {
 		e, err := pythonExpression("target_modules", "^", pattern, "$")
-		if err != nil {
-			return
+		if err != nil || strings.Contains(pattern, "{,") || strings.Contains(pattern, `\Z`) {
+			return // Go reads the last two otherwise, or not
 		}
-		alone := regexp.MustCompile(pattern)
-		if e.MatchString(text) && !alone.MatchString(text) && !strings.Contains(pattern, "{,") && !strings.Contains(pattern, `\Z`) {
+		if alone := regexp.MustCompile(pattern); e.MatchString(text) && !alone.MatchString(text) {
 			t.Fatalf("%q matches %q whole, and %q has it nowhere", e, text, pattern)
 		}
 	})
