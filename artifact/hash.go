@@ -8,7 +8,9 @@ import (
 	"fmt"
 	"io"
 	"path/filepath"
+	"regexp"
 	"sort"
+	"strconv"
 )
 
 // A FileEntry is what a manifest knows of a file.
@@ -38,7 +40,8 @@ func (d Disk) hashFile(path string) (size int64, sum string, err error) {
 }
 
 // HashInput returns the SHA-256, in hexadecimal, that stands for an input of
-// a stage: of a file, its content; of a complete stage folder, its
+// a stage: of a file, its content; of a file that is a part of a model
+// ([PartsOf]), the names and contents of all parts; of a complete stage folder, its
 // artifact.json; of any other folder, the names and contents of all files in
 // it and below it, in the order of names.
 func HashInput(path string) (string, error) { return disk.HashInput(path) }
@@ -50,6 +53,9 @@ func (d Disk) HashInput(path string) (string, error) {
 		return "", fmt.Errorf("hashing input: %w", err)
 	}
 	if !info.IsDir() {
+		if parts := PartsOf(path); len(parts) > 1 {
+			return d.hashFiles(filepath.Dir(path), parts)
+		}
 		_, sum, err := d.hashFile(path)
 		return sum, err
 	}
@@ -66,19 +72,52 @@ func (d Disk) HashInput(path string) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("hashing input %s: %w", path, err)
 	}
+	return d.hashFiles(path, names)
+}
+
+// hashFiles hashes the names and contents of files of a folder, by slash-separated names
+// relative to it.
+func (d Disk) hashFiles(folder string, names []string) (string, error) {
 	hash := sha256.New()
 	for _, name := range names {
-		size, sum, err := d.hashFile(filepath.Join(path, filepath.FromSlash(name)))
+		size, sum, err := d.hashFile(filepath.Join(folder, filepath.FromSlash(name)))
 		if err != nil {
 			return "", err
 		}
 		line, err := json.Marshal(FileEntry{name, size, sum})
 		if err != nil {
-			return "", fmt.Errorf("hashing input %s: %w", path, err)
+			return "", fmt.Errorf("hashing input %s: %w", folder, err)
 		}
 		hash.Write(append(line, '\n'))
 	}
 	return hex.EncodeToString(hash.Sum(nil)), nil
+}
+
+// partName is the name of a part of a model in several files, as llama.cpp writes it.
+var partName = regexp.MustCompile(`^(.*)-(\d{5})-of-(\d{5})\.gguf$`)
+
+// maxParts bounds the parts that a name may ask for.
+const maxParts = 10000
+
+// PartsOf lists the names of all files, in the folder of a file, that make a model with
+// it by its own name: NAME-00001-of-00003.gguf and so on. It is the file's own name alone
+// for any other.
+func PartsOf(path string) []string {
+	base := filepath.Base(path)
+	match := partName.FindStringSubmatch(base)
+	if match == nil {
+		return []string{base}
+	}
+	part, _ := strconv.Atoi(match[2]) // five digits
+	count, _ := strconv.Atoi(match[3])
+	if part < 1 || part > count || count > maxParts {
+		return []string{base}
+	}
+	var names []string
+	for i := 1; i <= count; i++ {
+		names = append(names, fmt.Sprintf("%s-%05d-of-%05d.gguf", match[1], i, count))
+	}
+	return names
 }
 
 // listFiles lists the files in folder/below and under it, by slash-separated

@@ -256,14 +256,16 @@ func CheckTexts(t *tokenizer.Tokenizer, path string, o TextOptions, limit int) (
 			return err
 		}
 		c.length(i, around+len(t.Encode(text.Text)))
-		c.repeats(contentOf(nil, text.Text, text.Label))
+		c.repeats(contentOf(nil, append([]string{text.Text}, text.Given()...)...))
 		if cut {
 			c.report.Cut++
 		}
 		c.report.Kept++
 		c.report.Tokens += int64(len(ids))
 		if o.Labels {
-			c.report.Labels[text.Label]++
+			for _, label := range text.Given() {
+				c.report.Labels[label]++
+			}
 		}
 		return nil
 	})

@@ -17,8 +17,19 @@ import (
 type Text struct {
 	ID    json.RawMessage // the row's "id" as JSON; nil for none
 	Text  string
-	Label string // "" where the file was read without labels
-	Line  int    // of the file, counted from 1
+	Label string // "" where the file was read without labels, and where a list was read
+	// Labels are those of a row that holds a list of them, of which a text may have
+	// several or none; nil for one that holds a label.
+	Labels []string
+	Line   int // of the file, counted from 1
+}
+
+// Given are the labels of a text: those of its list, or its one.
+func (t Text) Given() []string {
+	if t.Labels != nil {
+		return t.Labels
+	}
+	return []string{t.Label}
 }
 
 // TextOptions say how a file of texts is read.
@@ -31,14 +42,14 @@ type TextOptions struct {
 	// table, there without regard to case, or number a column from 1 on. "" takes
 	// the first of the usual names.
 	TextColumn, LabelColumn string
-	// Labels asks for a label of every text.
+	// Labels asks for a label of every text, which may be a list of several.
 	Labels bool
 }
 
 // The names that are looked for where none is given, in this order.
 var (
 	textNames  = []string{"text", "sentence", "content", "message", "sms", "review", "tweet"}
-	labelNames = []string{"label", "class", "category", "sentiment", "target"}
+	labelNames = []string{"label", "labels", "class", "category", "sentiment", "target"}
 )
 
 // Headers lists the accepted values of TextOptions.Header.
@@ -111,7 +122,9 @@ func readTexts(name string, o TextOptions, open func(rows.Options) (*rows.Reader
 		var err error
 		if t.Text, shape, err = text.value(f); err == nil && o.Labels {
 			var key string
-			t.Label, key, err = label.value(f)
+			if t.Labels, key, err = label.list(f); err == nil && t.Labels == nil {
+				t.Label, key, err = label.value(f)
+			}
 			shape += " and " + key
 		}
 		if err == nil {
@@ -135,12 +148,17 @@ func readTexts(name string, o TextOptions, open func(rows.Options) (*rows.Reader
 // are such: a table with a gap makes floats of a column of whole numbers.
 func wholeNumbers(texts []Text) {
 	for _, t := range texts {
-		if _, ok := wholeNumber(t.Label); !ok {
-			return
+		for _, label := range t.Given() {
+			if _, ok := wholeNumber(label); !ok {
+				return
+			}
 		}
 	}
 	for i, t := range texts {
 		texts[i].Label, _ = wholeNumber(t.Label)
+		for k, label := range t.Labels {
+			t.Labels[k], _ = wholeNumber(label)
+		}
 	}
 }
 
@@ -179,6 +197,47 @@ func (a askedColumn) value(f fields) (text, key string, err error) {
 	return "", "", &rows.Bad{Reason: "no " + a.what, Detail: fmt.Sprintf("no %s: the row has none of the keys %q, but %s; name the %s column (--map %s=KEY), or number the columns from 1 on if a table has no header", a.what, a.names(), f.keys(), a.what, a.what)}
 }
 
+// list returns the labels of a row that holds a list of them, nil for one that does not,
+// and the key that it was found by.
+func (a askedColumn) list(f fields) (labels []string, key string, err error) {
+	for _, key := range a.names() {
+		value, ok := f.Value(key)
+		if !ok {
+			continue
+		}
+		if value[0] != '[' {
+			return nil, "", nil
+		}
+		var all []json.RawMessage
+		if err := json.Unmarshal(value, &all); err != nil {
+			return nil, "", err
+		}
+		labels := make([]string, 0, len(all))
+		for _, one := range all {
+			var label string
+			switch {
+			case one[0] == '"':
+				if err := json.Unmarshal(one, &label); err != nil {
+					return nil, "", err
+				}
+			case one[0] == '{', one[0] == '[', string(one) == "null":
+				return nil, "", fmt.Errorf("%q holds %.20s, which is no %s; want strings", key, one, a.what)
+			default:
+				label = number(string(one))
+			}
+			if strings.TrimSpace(label) == "" {
+				return nil, "", fmt.Errorf("%q holds a blank label; leave it out", key)
+			}
+			if slices.Contains(labels, label) {
+				return nil, "", fmt.Errorf("%q holds %.40s, in which %q stands twice; want the names of the labels that the text has, not a number for each label", key, value, label)
+			}
+			labels = append(labels, label)
+		}
+		return labels, key, nil
+	}
+	return nil, "", nil
+}
+
 // number writes a JSON number so that equal ones are equal texts; true and false
 // stay.
 func number(value string) string {
@@ -194,7 +253,7 @@ func (t Text) check(o TextOptions) error {
 	if strings.TrimSpace(t.Text) == "" {
 		return errors.New("the text is blank; leave the line out")
 	}
-	if o.Labels && strings.TrimSpace(t.Label) == "" {
+	if o.Labels && t.Labels == nil && strings.TrimSpace(t.Label) == "" {
 		return errors.New("the label is blank; give it one, or leave the line out")
 	}
 	return nil

@@ -46,6 +46,40 @@ func TestTextsAreReadFromEveryFormat(t *testing.T) {
 	}
 }
 
+func TestALabelMayBeAListOfSeveral(t *testing.T) {
+	o := TextOptions{Labels: true, Reading: Reading{Format: "jsonl", BadRows: Stop}}
+	texts, err := DecodeTexts(strings.NewReader(`{"text":"a","labels":["x","y"]}
+{"text":"b","label":[]}
+{"text":"c","labels":[1,true]}
+{"text":"d","label":"x"}`), "f", o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := ""
+	for _, x := range texts.Rows {
+		got += fmt.Sprintf("%s %q %t, ", x.Text, x.Given(), x.Labels != nil)
+	}
+	if want := `a ["x" "y"] true, b [] true, c ["1" "true"] true, d ["x"] false, `; got != want {
+		t.Errorf("read %s, want %s", got, want)
+	}
+	for line, want := range map[string]string{
+		`{"text":"a","labels":["x","x"]}`:        `"labels" holds ["x","x"], in which "x" stands twice`,
+		`{"text":"a","labels":[""]}`:             `"labels" holds a blank label`,
+		`{"text":"a","labels":[{"name":"x"}]}`:   `which is no label`,
+		`{"text":"a","labels":[null]}`:           `which is no label`,
+		`{"text":"a","label":null,"labels":[1]}`: `"label" holds null, which is no label`,
+	} {
+		if _, err := DecodeTexts(strings.NewReader(line), "f", o); err == nil || !strings.Contains(err.Error(), "f:1: ") || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, want %s", line, err, want)
+		}
+	}
+	texts, err = DecodeTexts(strings.NewReader(`{"text":"a","labels":[1.0,2]}
+{"text":"b","labels":["1"]}`), "f", o)
+	if err != nil || fmt.Sprint(texts.Rows[0].Labels, texts.Rows[1].Labels) != "[1 2] [1]" {
+		t.Errorf("labels that are whole numbers are %v, %v", texts, err)
+	}
+}
+
 func TestAnIDIsKeptAsItStands(t *testing.T) {
 	texts, err := DecodeTexts(strings.NewReader("{\"id\":12345678901234567890,\"text\":\"a\"}\n{\"text\":\"b\"}"), "f", TextOptions{Reading: Reading{Format: "jsonl"}})
 	if err != nil {
@@ -154,7 +188,7 @@ func FuzzTexts(f *testing.F) {
 			t.Error("no text and no error")
 		}
 		for _, x := range texts.Rows {
-			if strings.TrimSpace(x.Text) == "" || o.Labels && strings.TrimSpace(x.Label) == "" || x.Line < 1 {
+			if strings.TrimSpace(x.Text) == "" || o.Labels && x.Labels == nil && strings.TrimSpace(x.Label) == "" || x.Line < 1 {
 				t.Errorf("read %+v", x)
 			}
 		}

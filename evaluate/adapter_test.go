@@ -25,6 +25,28 @@ import (
 //	adapter.py make testdata/interop/llama-reward testdata/peft/llama-reward o_proj,gate_proj
 var adapterModels = []string{"gpt2", "llama", "llama-reward"}
 
+// madeAdapters are what those folders' adapter_config.json say.
+var madeAdapters = map[string]model.Adapter{
+	"gpt2":         {Rank: 3, Alpha: 5, Targets: []string{"c_attn", "c_proj"}},
+	"llama":        {Rank: 3, Alpha: 5, Targets: []string{"q_proj", "v_proj", "down_proj"}},
+	"llama-reward": {Rank: 3, Alpha: 5, Targets: []string{"o_proj", "gate_proj"}},
+}
+
+// carry puts an adapter on a model, with the arrays of a folder.
+func carry(t *testing.T, m *model.Model, a model.Adapter, folder string) {
+	t.Helper()
+	if err := m.AddAdapter(a, 0); err != nil {
+		t.Fatal(err)
+	}
+	data, err := os.ReadFile(filepath.Join(folder, file.AdapterWeightsFile))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := file.ReadAdapter(m, folder, bytes.NewReader(data), int64(len(data))); err != nil {
+		t.Fatal(err)
+	}
+}
+
 func openBase(t *testing.T, engine compute.Engine, name string) *model.Model {
 	t.Helper()
 	m, err := file.Load(engine, filepath.Join("testdata", "interop", name))
@@ -120,9 +142,7 @@ func TestAdapterOfPEFTGivesItsLogitsAndGradients(t *testing.T) {
 			m := openBase(t, engine, name)
 			before, _ := adapted(t, m)
 			folder := filepath.Join("testdata", "peft", name)
-			if err := file.LoadAdapter(m, folder); err != nil {
-				t.Fatal(err)
-			}
+			carry(t, m, madeAdapters[name], folder)
 			comparePEFT(t, m, folder)
 			with, _ := adapted(t, m)
 			if d := relative(with, before); d < 1e-2 {
@@ -136,6 +156,15 @@ func TestAdapterOfPEFTGivesItsLogitsAndGradients(t *testing.T) {
 			}
 			if merged, _ := adapted(t, m); relative(merged, with) > 1e-5 {
 				t.Errorf("merged, the logits differ by %.2g", relative(merged, with))
+			}
+			door, err := file.MergeAdapter(openBase(t, engine, name), folder)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, p := range m.Parameters() {
+				if !compute.Same(m.Store, door.Store, p.Name) {
+					t.Errorf("%s: merged from the folder it has other bits", p.Name)
+				}
 			}
 		})
 	}
@@ -172,9 +201,7 @@ func TestInteropPEFTOpensWhatAlmaWrites(t *testing.T) {
 				t.Fatal(err)
 			}
 			again := openBase(t, engine, name)
-			if err := file.LoadAdapter(again, folder); err != nil {
-				t.Fatal(err)
-			}
+			carry(t, again, *m.Adapter, folder)
 			want, _ := adapted(t, m)
 			if got, _ := adapted(t, again); relative(got, want) != 0 {
 				t.Error("an adapter that was written and read computes something else")

@@ -3,7 +3,9 @@ package export
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io/fs"
 	"maps"
 	"os"
 	"path/filepath"
@@ -46,6 +48,7 @@ import does the checking once, dequantises once, and keeps a copy.`,
 		if err != nil {
 			return err
 		}
+		train.WarnAssumed(w, source, tok)
 		template, err := chat.For(tok)
 		if err != nil {
 			return fmt.Errorf("%s: %w", source, err)
@@ -102,6 +105,7 @@ var Stage = stage.Define(stage.Definition[FileConfig]{
 		if err != nil {
 			return err
 		}
+		train.WarnAssumed(w, source, tok)
 		r, err := Write(ctx, m, tok, c.options(source, w.Dir()))
 		if r == nil || err != nil {
 			return err
@@ -146,7 +150,10 @@ var Merge = stage.Define(stage.Definition[struct{}]{
 whole model. The adapter is a folder in PEFT's layout: adapter_config.json and
 adapter_model.safetensors, as alma leaves it in the folder adapter/ of a stage
 that trained one (--set lora_rank=8), and as PEFT saves it. The model is the one
-that adapter_config.json names, if --base does not name another.`,
+that adapter_config.json names, if --base does not name another. Embeddings and
+heads that were adapted or trained whole are merged as well; where they were one
+array and no longer agree, the model gets both. A tokenizer that lies beside the
+adapter becomes the merged model's (docs/formats/adapter.md).`,
 		Examples: []string{
 			"alma merge model/adapter --out merged",
 			"alma merge peft-adapter --base base --out merged"},
@@ -158,11 +165,23 @@ that adapter_config.json names, if --base does not name another.`,
 		if err != nil {
 			return err
 		}
-		if err := file.LoadAdapter(m, w.In.Path("adapter")); err != nil {
+		train.WarnAssumed(w, base, tok)
+		adapter, before := w.In.Path("adapter"), m.Vocabulary
+		if m, err = file.MergeAdapter(m, adapter); err != nil {
 			return err
 		}
-		if err := m.MergeAdapter(); err != nil {
+		// Trainers leave the tokenizer that they used, with tokens and a template of its
+		// own, beside the adapter.
+		switch own, err := file.LoadTokenizer(adapter); {
+		case err == nil && own.VocabSize() > m.Vocabulary:
+			return artifact.Errorf(artifact.ErrUsage, "opening adapter %s: its tokenizer has %d tokens and the merged model rows for %d; save the embeddings with the adapter (modules_to_save), or take the tokenizer away", adapter, own.VocabSize(), m.Vocabulary)
+		case err == nil:
+			w.Log.Printf("merge: the tokenizer is the adapter's, with %d tokens", own.VocabSize())
+			tok = own
+		case !errors.Is(err, fs.ErrNotExist):
 			return err
+		case m.Vocabulary != before:
+			w.Log.Printf("merge: the adapter has rows for %d tokens and its folder no tokenizer; the model's has %d", m.Vocabulary, tok.VocabSize())
 		}
 		ends := chat.Ends(tok, nil, m.EndTokens()...)
 		if m.Head == model.LanguageModel {

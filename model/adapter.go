@@ -196,20 +196,7 @@ func (m *Model) MergeAdapter() error {
 		if err := m.Store.Read(name, w); err != nil {
 			return err
 		}
-		rank, in, out := parameters[i].Shape[0], parameters[i].Shape[1], parameters[i+1].Shape[0]
-		for o := range out {
-			for k := range in {
-				var sum float64
-				for r := range rank {
-					sum += float64(b[o*rank+r]) * float64(a[r*in+k])
-				}
-				at := o*in + k
-				if m.Family == GPT2 { // stored [in, out]
-					at = k*out + o
-				}
-				w[at] = float32(float64(w[at]) + scale*sum)
-			}
-		}
+		AddLowRank(w, a, b, parameters[i].Shape[0], scale, m.Family == GPT2)
 		if err := m.Store.Write(name, w); err != nil {
 			return err
 		}
@@ -217,4 +204,24 @@ func (m *Model) MergeAdapter() error {
 	m.Adapter = nil
 	m.frozen = nil
 	return nil
+}
+
+// AddLowRank adds scale·B·A to a weight w [out, in], or [in, out] if transposed: A is
+// [rank, in], B [out, rank]. An embedding is such a weight, transposed, whose in are
+// the tokens.
+func AddLowRank(w, a, b []float32, rank int, scale float64, transposed bool) {
+	in, out := len(a)/rank, len(b)/rank
+	for o := range out {
+		for k := range in {
+			var sum float64
+			for r := range rank {
+				sum += float64(b[o*rank+r]) * float64(a[r*in+k])
+			}
+			at := o*in + k
+			if transposed {
+				at = k*out + o
+			}
+			w[at] = float32(float64(w[at]) + scale*sum)
+		}
+	}
 }

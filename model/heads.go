@@ -22,7 +22,11 @@ const (
 // Problems are config.json's names of what the outputs of [Classes] may mean
 // beside the logits of one class of several, as which an empty name and
 // "single_label_classification" are read: each a yes or no of its own, or numbers.
-var Problems = []string{"multi_label_classification", "regression"}
+var Problems = []string{SeveralLabels, "regression"}
+
+// SeveralLabels is the problem of which each output is the logit of a label that a text
+// has or has not.
+const SeveralLabels = "multi_label_classification"
 
 // Heads lists the heads that a family has, the one first that is assumed where a
 // checkpoint does not say.

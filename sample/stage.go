@@ -112,6 +112,7 @@ func run(ctx context.Context, w *stage.Work, c Config) error {
 	if err != nil {
 		return err
 	}
+	train.WarnAssumed(w, w.In.Path("model"), tok)
 	template, err := chat.For(tok)
 	if err != nil {
 		return err

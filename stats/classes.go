@@ -95,15 +95,8 @@ func (c *Classification) rates() {
 			r.Support += c.Confusion[i][j]
 			r.Predicted += c.Confusion[j][i]
 		}
-		found := float64(c.Confusion[i][i])
-		if r.Predicted > 0 {
-			r.Precision = found / float64(r.Predicted)
-		}
-		if r.Support > 0 {
-			r.Recall = found / float64(r.Support)
-		}
-		if both := r.Support + r.Predicted; both > 0 {
-			r.F1 = 2 * found / float64(both)
+		r.rate(c.Confusion[i][i])
+		if r.Support+r.Predicted > 0 {
 			c.MacroF1 += r.F1
 			present++
 		}

@@ -111,3 +111,27 @@ func BenchmarkParse(b *testing.B) {
 		}
 	}
 }
+
+// BenchmarkCut is the cutting alone: by functions of scan.go (gpt-4o, tekken), and by steps.
+func BenchmarkCut(b *testing.B) {
+	text := strings.Join(goSource()[:40], "")
+	for _, name := range []string{"gpt-4o", "tekken", "qwen35", "deepseek-v3", "falcon"} {
+		b.Run(name, func(b *testing.B) {
+			pre, _ := preTokenizerOf(name)
+			d := pre.describe()
+			p, err := d.compile(ByteLevelBPE)
+			if err != nil {
+				b.Fatal(err)
+			}
+			e := &encoder{t: &Tokenizer{pipeline: p}}
+			b.SetBytes(int64(len(text)))
+			for b.Loop() {
+				e.cutBySteps(0, text, func(piece string) {
+					for i := 0; i < len(piece); {
+						i = p.cut(piece, i)
+					}
+				})
+			}
+		})
+	}
+}

@@ -4,7 +4,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
+	"unicode"
 )
 
 // description is what a tokenizer.json says besides its vocabulary, as the
@@ -21,6 +23,8 @@ type pipeline struct {
 	normalize    func(s string) string             // nil for none
 	prepare      func(s string, first bool) string // of the pre-tokenizer, before it cuts; first: at the start of the text. nil for none
 	cut          cutter                            // nil: the whole text is one piece
+	steps        []step                            // cut before it; each piece that they leave is cut by it
+	word         func(s string) string             // of each such piece, before that; nil for none
 	unknownScore float64                           // of Unigram
 	words        bool                              // cut at the white space of SentencePiece where that changes no ids
 	decoder      decoderRules
@@ -160,6 +164,8 @@ func (d *description) compilePreTokenizer(kind Kind, p *pipeline) error {
 		return nil
 	case "Metaspace":
 		return compileMetaspace(where, d.preTokenizer, p)
+	case "Sequence": // of T5, XLM-R and their relatives
+		return compileWordSequence(where, d.preTokenizer, p)
 	case "Split": // Gemma's: it cuts at spaces, of which its normalizer leaves none
 		if err := checkObject(where+".", d.preTokenizer, map[string]rule{
 			"type":     ignored,
@@ -174,7 +180,51 @@ func (d *description) compilePreTokenizer(kind Kind, p *pipeline) error {
 		}
 		return nil
 	}
-	return unsupported(where, name, `null, "Metaspace" and "Split"`)
+	return unsupported(where, name, `null, "Metaspace", "Split" and "Sequence"`)
+}
+
+// compileWordSequence reads WhitespaceSplit before Metaspace: each word becomes a text
+// of its own, with its ▁.
+func compileWordSequence(where string, object json.RawMessage, p *pipeline) error {
+	var entries []json.RawMessage
+	if err := checkObject(where+".", object, map[string]rule{"type": ignored, "pretokenizers": into(&entries)}); err != nil {
+		return err
+	}
+	var names []string
+	for i, entry := range entries {
+		name, err := typeOf(fmt.Sprintf("%s.pretokenizers[%d]", where, i), entry)
+		if err != nil {
+			return err
+		}
+		names = append(names, name)
+	}
+	if !slices.Equal(names, []string{"WhitespaceSplit", "Metaspace"}) {
+		return fmt.Errorf(`%s.pretokenizers are %q: for a vocabulary of characters only "WhitespaceSplit" before "Metaspace" is supported`, where, names)
+	}
+	first, last := where+".pretokenizers[0]", where+".pretokenizers[1]"
+	if err := checkObject(first+".", entries[0], map[string]rule{"type": ignored}); err != nil {
+		return err
+	}
+	scheme, split, err := readMetaspace(last, entries[1])
+	if err != nil {
+		return err
+	}
+	if scheme == "first" {
+		return fmt.Errorf(`%s.prepend_scheme is "first": behind WhitespaceSplit only "always" and "never" are supported`, last)
+	}
+	p.steps = []step{{find: findEach(unicode.IsSpace), behavior: "Removed"}}
+	if split {
+		p.cut = markEnd
+	}
+	if scheme == "always" {
+		p.word = func(s string) string {
+			if strings.HasPrefix(s, spaceMark) {
+				return s
+			}
+			return spaceMark + s
+		}
+	}
+	return nil
 }
 
 func ignored(json.RawMessage) error { return nil }
@@ -220,92 +270,50 @@ func compileByteLevel(where string, object json.RawMessage, useRegex string, p *
 		return fmt.Errorf("%s.use_regex is missing, which means true: only %s is supported here", where, useRegex)
 	}
 	if prefixSpace {
-		p.prepare = func(s string, _ bool) string {
-			if strings.HasPrefix(s, " ") {
-				return s
-			}
-			return " " + s
-		}
+		p.prepare = spaceBefore
 	}
 	return nil
 }
 
-// compileByteSequence reads a Split at a known pattern, or Digits, before
-// ByteLevel.
+// compileByteSequence reads a sequence of steps with a ByteLevel among them.
 func compileByteSequence(where string, object json.RawMessage, p *pipeline) error {
-	var steps []json.RawMessage
-	if err := checkObject(where+".", object, map[string]rule{"type": ignored, "pretokenizers": into(&steps)}); err != nil {
+	var entries []json.RawMessage
+	if err := checkObject(where+".", object, map[string]rule{"type": ignored, "pretokenizers": into(&entries)}); err != nil {
 		return err
 	}
-	if len(steps) != 2 {
-		return fmt.Errorf("%s.pretokenizers has %d entries: only a Split or Digits before a ByteLevel is supported", where, len(steps))
-	}
-	first, last := where+".pretokenizers[0]", where+".pretokenizers[1]"
-	name, err := typeOf(last, steps[1])
-	if err != nil {
+	if err := compileSteps(where, entries, p); err != nil {
 		return err
 	}
-	if name != "ByteLevel" {
-		return unsupported(last, name, `"ByteLevel"`)
+	if cut := fastSequence(object); cut != nil && p.prepare == nil {
+		p.cut, p.steps = cut, nil
 	}
-	if name, err = typeOf(first, steps[0]); err != nil {
-		return err
-	}
-	switch name {
-	case "Digits":
-		p.cut = smollmEnd
-		if err := checkObject(first+".", steps[0], map[string]rule{"type": ignored, "individual_digits": oneOf("true")}); err != nil {
-			return err
-		}
-		if err := compileByteLevel(last, steps[1], "true", p); err != nil {
-			return err
-		}
-		if p.prepare != nil {
-			return fmt.Errorf("%s.add_prefix_space is true: after Digits only false is supported", last)
-		}
-		return nil
-	case "Split":
-		if err := compileSplit(first, steps[0], p); err != nil {
-			return err
-		}
-		if err := compileByteLevel(last, steps[1], "false", p); err != nil {
-			return err
-		}
-		if p.prepare != nil {
-			return fmt.Errorf("%s.add_prefix_space is true: after a Split only false is supported", last)
-		}
-		return nil
-	}
-	return unsupported(first, name, `"Split" and "Digits"`)
+	return nil
 }
 
-// compileSplit reads a Split at one of the known patterns. They match every
-// character, so that taking the matches apart and keeping them, or taking what
-// lies between them out, is the same.
-func compileSplit(where string, object json.RawMessage, p *pipeline) error {
-	behavior, invert := "", "false"
-	if err := checkObject(where+".", object, map[string]rule{
-		"type": ignored,
-		"pattern": func(value json.RawMessage) error {
-			var pattern struct{ Regex *string }
-			if err := json.Unmarshal(value, &pattern); err != nil || pattern.Regex == nil {
-				return errors.New(`only {"Regex": …} is supported`)
-			}
-			if p.cut = patterns[*pattern.Regex]; p.cut == nil {
-				return errors.New("this pattern is not known; known are those of GPT-2, cl100k, o200k, Llama 3 and Qwen 2")
-			}
-			return nil
-		},
-		"behavior": into(&behavior),
-		"invert":   func(value json.RawMessage) error { invert = string(value); return anyBool(value) },
-	}); err != nil {
-		return err
+// fastSequence is the function of scan.go that cuts as a sequence does: a Split at a
+// known pattern, or Digits one by one, before ByteLevel; nil if there is none. The
+// patterns match every character, so that taking the matches apart and keeping them,
+// or taking what lies between them out, is the same.
+func fastSequence(object json.RawMessage) cutter {
+	var sequence struct {
+		Steps []struct {
+			Type     string                 `json:"type"`
+			Pattern  struct{ Regex string } `json:"pattern"`
+			Behavior string                 `json:"behavior"`
+			Invert   bool                   `json:"invert"`
+			Digits   bool                   `json:"individual_digits"`
+			Regex    *bool                  `json:"use_regex"`
+		} `json:"pretokenizers"`
 	}
-	if p.cut == nil {
-		return fmt.Errorf("%s.pattern is missing", where)
+	if json.Unmarshal(object, &sequence) != nil || len(sequence.Steps) != 2 || sequence.Steps[1].Type != "ByteLevel" {
+		return nil
 	}
-	if !(behavior == "Isolated" && invert == "false" || behavior == "Removed" && invert == "true") {
-		return fmt.Errorf("%s has behavior %q and invert %s: only \"Isolated\" with false and \"Removed\" with true are supported", where, behavior, invert)
+	first, regex := sequence.Steps[0], sequence.Steps[1].Regex == nil || *sequence.Steps[1].Regex
+	switch {
+	case first.Type == "Digits" && first.Digits && regex:
+		return smollmEnd
+	case first.Type == "Split" && !regex && (first.Behavior == "Isolated" && !first.Invert || first.Behavior == "Removed" && first.Invert):
+		return patterns[first.Pattern.Regex]
 	}
 	return nil
 }

@@ -11,7 +11,7 @@
 //   - piece: what the pre-tokenizer cuts a text into (about: a word with the
 //     space before it). Merges never cross pieces. See [Pieces].
 //   - token: a string of bytes with an id. The ids of a vocabulary are
-//     0 … VocabSize()-1, without holes.
+//     0 … VocabSize()-1; published ones leave some of them out.
 //   - merge: two tokens that become one where they stand side by side. Merges
 //     are ordered by rank; encoding applies the lowest rank first, the leftmost
 //     place first, until none applies.

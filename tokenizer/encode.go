@@ -108,6 +108,8 @@ type encoder struct {
 	ranks []uint32 // of the pairs of neighbours in a piece under way
 	long  longPiece
 	best  bestCut
+
+	levels []level // of the pre-tokenizer's steps
 }
 
 // cacheSlot holds the ids of one short piece; it fills a cache line. Of the
@@ -146,7 +148,23 @@ func (t *Tokenizer) giveBack(e *encoder) {
 	}
 }
 
+// encode appends the ids of a text, piece by piece.
 func (e *encoder) encode(dst []int32, text string) []int32 {
+	if e.t.pipeline.steps == nil {
+		return e.pieces(dst, text)
+	}
+	word := e.t.pipeline.word
+	e.cutBySteps(0, text, func(piece string) {
+		if word != nil {
+			piece = word(piece)
+		}
+		dst = e.pieces(dst, piece)
+	})
+	return dst
+}
+
+// pieces appends the ids of the pieces that one function cuts.
+func (e *encoder) pieces(dst []int32, text string) []int32 {
 	cut := e.t.pipeline.cut
 	for i := 0; i < len(text); {
 		end := cut(text, i)

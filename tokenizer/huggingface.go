@@ -248,10 +248,16 @@ func (v *vocabulary) setTokens(w *writtenTokens, added []AddedToken) error {
 		}
 	}
 	v.setAdded(added)
-	// Ids that added tokens leave out are holes; the vocabulary has none.
+	for written, id := range w.ids {
+		if id < 0 {
+			return fmt.Errorf("%q has id %d, which is no id", written, id)
+		}
+		highest = max(highest, id)
+	}
+	// Ids that are left out are holes: published vocabularies have some.
 	if int(highest) >= size {
 		if highest >= maxVocab {
-			return fmt.Errorf("an added token has id %d, more than the limit of %d", highest, maxVocab-1)
+			return fmt.Errorf("a token has id %d, more than the limit of %d", highest, maxVocab-1)
 		}
 		size, v.holes = int(highest)+1, true
 	}
@@ -260,9 +266,6 @@ func (v *vocabulary) setTokens(w *writtenTokens, added []AddedToken) error {
 	for key := range elements(w.object, '{') {
 		written := unquote(key)
 		id := w.ids[string(written)]
-		if id < 0 || int(id) >= size {
-			return fmt.Errorf("%q has id %d, outside 0 … %d; ids must have no holes", written, id, size-1)
-		}
 		if names[string(written)] {
 			continue
 		}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 	"unicode"
 	"unicode/utf8"
 
@@ -112,9 +113,8 @@ func compileReplace(where string, object json.RawMessage) (func(string) string, 
 			if err := json.Unmarshal(value, &pattern); err != nil {
 				return err
 			}
-			if (pattern.String == nil) == (pattern.Regex == nil) || pattern.Regex != nil && *pattern.Regex != manySpaces && *pattern.Regex != endSpaces ||
-				pattern.String != nil && *pattern.String == "" {
-				return fmt.Errorf(`only {"String": …} and {"Regex": %q or %q} are supported`, manySpaces, endSpaces)
+			if (pattern.String == nil) == (pattern.Regex == nil) || pattern.String != nil && *pattern.String == "" {
+				return errors.New(`only {"String": …} and {"Regex": …} are supported`)
 			}
 			return nil
 		},
@@ -126,12 +126,45 @@ func compileReplace(where string, object json.RawMessage) (func(string) string, 
 		return func(s string) string { return strings.ReplaceAll(s, *pattern.String, content) }, nil
 	case pattern.Regex != nil && *pattern.Regex == manySpaces:
 		return func(s string) string { return replaceRuns(s, content) }, nil
-	case pattern.Regex != nil && content == "":
+	case pattern.Regex != nil && *pattern.Regex == endSpaces && content == "":
 		return func(s string) string { return strings.TrimRight(strings.TrimLeft(s, " "), " "+spaceMark) }, nil
 	case pattern.Regex != nil:
-		return nil, fmt.Errorf("%s.content is %q: with this pattern only \"\" is supported", where, content)
+		replace, err := replaceExpression(*pattern.Regex, content)
+		if err != nil {
+			return nil, fmt.Errorf("%s.pattern is %q, which alma cannot follow: %w", where, *pattern.Regex, err)
+		}
+		return replace, nil
 	}
 	return nil, fmt.Errorf("%s.pattern is missing", where)
+}
+
+// replaceExpression puts content in the place of each match of an expression. An
+// empty text has none.
+func replaceExpression(expression, content string) (func(string) string, error) {
+	program, err := compileExpression(expression)
+	if err != nil {
+		return nil, err
+	}
+	pool := sync.Pool{New: func() any { return newMatcher(program) }}
+	return func(s string) string {
+		if s == "" {
+			return s
+		}
+		m := pool.Get().(*matcher)
+		defer pool.Put(m)
+		var b strings.Builder
+		done := 0
+		m.matches(s, func(start, end int) {
+			b.WriteString(s[done:start])
+			b.WriteString(content)
+			done = end
+		})
+		if done == 0 && b.Len() == 0 {
+			return s
+		}
+		b.WriteString(s[done:])
+		return b.String()
+	}, nil
 }
 
 // replaceRuns puts content in the place of each run of two or more spaces.

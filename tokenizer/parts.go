@@ -15,7 +15,8 @@ type Parts struct {
 	// Model is tokenizer.ggml.model: "gpt2" (byte-level BPE), "llama"
 	// (SentencePiece BPE) or "bert" (WordPiece).
 	Model string
-	// Pre is tokenizer.ggml.pre, the pre-tokenizer of a "gpt2" model; "" is GPT-2's.
+	// Pre is tokenizer.ggml.pre, the pre-tokenizer of a "gpt2" model; "" is
+	// GPT-2's, or Llama 3's where the tokens are.
 	Pre string
 	// Tokens are the tokens by id, written as the format writes them: "gpt2" in
 	// GPT-2's characters for bytes, "bert" with ▁ before the tokens that begin a
@@ -102,15 +103,19 @@ func (p *Parts) listed() (v vocabulary, err error) {
 		return v, fmt.Errorf("tokenizer.ggml.merges has %d entries, more than the limit of %d", len(p.Merges), maxVocab)
 	}
 	for id, token := range p.Tokens {
-		if token == "" || !utf8.ValidString(token) {
+		if !utf8.ValidString(token) {
 			return v, fmt.Errorf("tokenizer.ggml.tokens[%d] is %q: a token is text in valid UTF-8", id, token)
 		}
+		v.holes = v.holes || token == "" // no token has this id
 	}
 	v.tokens = slices.Clone(p.Tokens)
 	v.unused = make(map[int32]bool)
 	v.chatTemplate = p.ChatTemplate
 	var added []AddedToken
-	for id := range p.Tokens {
+	for id, token := range p.Tokens {
+		if token == "" {
+			continue
+		}
 		switch kind := p.typeOf(id); kind {
 		case ggufControl, ggufUnknown, ggufUserDefined:
 			added = append(added, AddedToken{ID: int32(id), Content: p.Tokens[id], Special: kind != ggufUserDefined})
@@ -193,60 +198,20 @@ func (p *Parts) setRoles(v *vocabulary) error {
 	return nil
 }
 
-// preTokenizers are the pre-tokenizers of byte-level vocabularies by the names
-// that GGUF files give them.
-var preTokenizers = map[string]func() description{
-	"":                 gpt2Description,
-	"gpt-2":            gpt2Description,
-	"gpt2":             gpt2Description,
-	"smollm":           smollmDescription,
-	"llama-bpe":        func() description { return splitDescription(patternLlama3) },
-	"llama3":           func() description { return splitDescription(patternLlama3) },
-	"llama-v3":         func() description { return splitDescription(patternLlama3) },
-	"qwen2":            qwen2Description,
-	"gpt-4o":           func() description { return splitDescription(patternO200k) },
-	"llama4":           func() description { return splitDescription(patternO200k) },
-	"dbrx":             func() description { return splitDescription(patternLlama3) },
-	"smaug-bpe":        func() description { return splitDescription(patternLlama3) },
-	"deepseek-r1-qwen": qwen2Description,
-}
-
-const byteLevelJSON = `{"type":"ByteLevel","add_prefix_space":false,"trim_offsets":true,"use_regex":true}`
-
-func gpt2Description() description {
-	return description{preTokenizer: json.RawMessage(byteLevelJSON), decoder: json.RawMessage(byteLevelJSON)}
-}
-
-func smollmDescription() description {
-	return description{
-		preTokenizer: json.RawMessage(`{"type":"Sequence","pretokenizers":[{"type":"Digits","individual_digits":true},` + byteLevelJSON + `]}`),
-		decoder:      json.RawMessage(byteLevelJSON),
-	}
-}
-
-func splitDescription(pattern string) description {
-	return description{
-		preTokenizer: json.RawMessage(`{"type":"Sequence","pretokenizers":[{"type":"Split","pattern":{"Regex":` + quote(pattern) +
-			`},"behavior":"Isolated","invert":false},{"type":"ByteLevel","add_prefix_space":false,"trim_offsets":true,"use_regex":false}]}`),
-		decoder: json.RawMessage(byteLevelJSON),
-	}
-}
-
-func qwen2Description() description {
-	d := splitDescription(patternQwen2)
-	d.normalizer = json.RawMessage(`{"type":"NFC"}`)
-	return d
-}
-
 // bytes makes a byte-level BPE vocabulary.
 func (p *Parts) bytes(v *vocabulary) error {
-	describe, ok := preTokenizers[p.Pre]
-	if !ok {
-		return fmt.Errorf(`tokenizer.ggml.pre is %q, which is not supported, only "gpt-2", "smollm", "llama-bpe", "qwen2" and "gpt-4o"`, p.Pre)
+	pre, ok := preTokenizerOf(p.Pre)
+	switch {
+	case p.Pre == "":
+		pre, v.assumed = p.assume()
+	case p.Pre == "default":
+		v.assumed = `tokenizer.ggml.pre is "default": text is cut as llama.cpp does where it does not know the model, which may not be as the model's own tokenizer does`
+	case !ok:
+		return fmt.Errorf(`tokenizer.ggml.pre is %q, which is not supported; supported are %s`, p.Pre, preTokenizerNames())
 	}
-	v.description = describe()
-	// Llama 3 takes a piece that is a token as it is; llama.cpp does so too.
-	v.model.ignoreMerges = strings.HasPrefix(p.Pre, "llama")
+	v.description = pre.describe()
+	// Llama 3 and others take a piece that is a token as it is.
+	v.model.ignoreMerges = pre.whole
 	ids := make(map[string]int32, len(v.tokens))
 	var buf []byte
 	for id, token := range v.tokens {
@@ -268,6 +233,18 @@ func (p *Parts) bytes(v *vocabulary) error {
 		v.merges = append(v.merges, m)
 	}
 	return nil
+}
+
+// assume chooses the pre-tokenizer of a file that names none, as files before May 2024
+// do, and says so.
+func (p *Parts) assume() (pre preTokenizer, say string) {
+	name, why := "gpt-2", ""
+	// These tokens came with Llama 3, whose first files were of that time.
+	if slices.Contains(p.Tokens, "<|begin_of_text|>") && slices.Contains(p.Tokens, "<|eot_id|>") {
+		name, why = "llama-bpe", ", since the vocabulary has Llama 3's special tokens"
+	}
+	pre, _ = preTokenizerOf(name)
+	return pre, fmt.Sprintf("tokenizer.ggml.pre is missing: text is cut as for %q%s; for another model the tokens are wrong: convert it anew, or set the key (gguf-new-metadata --pre-tokenizer NAME)", name, why)
 }
 
 // sentencePieceDescription puts ▁ before a text (with prefix) and in the place of

@@ -162,11 +162,11 @@ func TestPartsThatMakeNoSenseAreRefusedByName(t *testing.T) {
 	}{
 		{"no tokens", func(p *Parts) { p.Tokens = nil }, "tokenizer.ggml.tokens is empty"},
 		{"another model", func(p *Parts) { p.Model = "t5" }, `tokenizer.ggml.model is "t5", which is not supported`},
-		{"another pre-tokenizer", func(p *Parts) { p.Model, p.Pre = "gpt2", "falcon" }, `tokenizer.ggml.pre is "falcon", which is not supported`},
+		{"another pre-tokenizer", func(p *Parts) { p.Model, p.Pre = "gpt2", "gemma4" }, `tokenizer.ggml.pre is "gemma4", which is not supported; supported are gpt-2, `},
 		{"few scores", func(p *Parts) { p.Scores = p.Scores[1:] }, "tokenizer.ggml.scores has 280 entries and tokenizer.ggml.tokens 281"},
 		{"few types", func(p *Parts) { p.Types = p.Types[1:] }, "tokenizer.ggml.token_type has 280 entries"},
 		{"an unknown type", func(p *Parts) { p.Types[5] = 9 }, "tokenizer.ggml.token_type[5] is 9"},
-		{"an empty token", func(p *Parts) { p.Tokens[7] = "" }, "tokenizer.ggml.tokens[7] is \"\""},
+		{"a token of half a character", func(p *Parts) { p.Tokens[7] = "\xe2\x96" }, "tokenizer.ggml.tokens[7] is \"\\xe2\\x96\": a token is text"},
 		{"a token twice", func(p *Parts) { p.Tokens[270] = "▁t" }, `token "▁t" has two ids`},
 		{"a bos outside", func(p *Parts) { p.IDs = map[string]int32{"bos": 300} }, "tokenizer.ggml.bos_token_id is 300"},
 		{"no bos to add", func(p *Parts) { p.IDs = nil }, "add_bos_token is true"},
@@ -182,7 +182,7 @@ func TestPartsThatMakeNoSenseAreRefusedByName(t *testing.T) {
 func TestPartsListTheSameTokenizer(t *testing.T) {
 	gemma := llamaParts()
 	gemma.NoSpacePrefix, gemma.AddBOS = true, true
-	for name, parts := range map[string]Parts{
+	all := map[string]Parts{
 		"byte-level": goldenParts(t),
 		"smollm":     func() Parts { p := goldenParts(t); p.Pre = "smollm"; return p }(),
 		"llama 3":    func() Parts { p := goldenParts(t); p.Pre = "llama-bpe"; return p }(),
@@ -190,7 +190,15 @@ func TestPartsListTheSameTokenizer(t *testing.T) {
 		"o200k":      func() Parts { p := goldenParts(t); p.Pre = "gpt-4o"; return p }(),
 		"llama 2":    llamaParts(),
 		"gemma":      gemma,
-	} {
+	}
+	for _, p := range preTokenizers {
+		if name := p.names[0]; !slices.Contains([]string{"command-r", "stablelm2"}, name) { // cut as smollm and qwen2
+			parts := goldenParts(t)
+			parts.Pre = name
+			all[name] = parts
+		}
+	}
+	for name, parts := range all {
 		want := mustParts(t, parts)
 		listed, err := want.Parts()
 		if err != nil {

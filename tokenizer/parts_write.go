@@ -1,7 +1,6 @@
 package tokenizer
 
 import (
-	"encoding/json"
 	"fmt"
 	"slices"
 )
@@ -90,41 +89,14 @@ func UnusedName(id int) string { return fmt.Sprintf("[PAD%d]", id) }
 
 // preName finds the name that GGUF files give the pre-tokenizer.
 func (t *Tokenizer) preName() (string, error) {
-	kind, err := typeOf("pre_tokenizer", t.description.preTokenizer)
-	if err != nil {
-		return "", err
-	}
 	if t.pipeline.prepare != nil {
 		return "", fmt.Errorf("pre_tokenizer has add_prefix_space, for which GGUF has no name")
 	}
-	if kind == "ByteLevel" {
-		return "gpt-2", nil
+	name := preName(t.description, t.model.ignoreMerges)
+	if name == "" {
+		return "", fmt.Errorf("pre_tokenizer is %s, for which GGUF has no name", shortValue(t.description.preTokenizer))
 	}
-	var sequence struct {
-		Steps []struct {
-			Type    string                 `json:"type"`
-			Pattern struct{ Regex string } `json:"pattern"`
-		} `json:"pretokenizers"`
-	}
-	if err := json.Unmarshal(t.description.preTokenizer, &sequence); err != nil {
-		return "", fmt.Errorf("pre_tokenizer: %w", err)
-	}
-	first := sequence.Steps[0] // compileByteSequence has seen to it that there are two
-	switch {
-	case first.Type == "Digits":
-		return "smollm", nil
-	case first.Pattern.Regex == patternGPT2:
-		return "gpt-2", nil
-	case first.Pattern.Regex == patternLlama3 && t.model.ignoreMerges:
-		return "llama-bpe", nil
-	case first.Pattern.Regex == patternLlama3:
-		return "smaug-bpe", nil
-	case first.Pattern.Regex == patternQwen2:
-		return "qwen2", nil
-	case first.Pattern.Regex == patternO200k:
-		return "gpt-4o", nil
-	}
-	return "", fmt.Errorf("pre_tokenizer splits at %q, for which GGUF has no name", first.Pattern.Regex)
+	return name, nil
 }
 
 // mergeScores gives each token of a SentencePiece BPE vocabulary the score that

@@ -25,6 +25,7 @@ var patterns = map[string]cutter{
 	patternCl100k: cl100kEnd,
 	patternQwen2:  qwen2End,
 	patternO200k:  o200kEnd,
+	patternTekken: tekkenEnd,
 }
 
 func llama3End(s string, i int) int { return modernEnd(s, i, 3, false) }
@@ -153,12 +154,20 @@ func smollmEnd(s string, i int) int {
 	return pieceEnd(s, i)
 }
 
-func o200kEnd(s string, i int) int {
+func o200kEnd(s string, i int) int  { return casedEnd(s, i, 3, true) }
+func tekkenEnd(s string, i int) int { return casedEnd(s, i, 1, false) }
+
+// casedEnd cuts as the family of o200k does: words where lower case ends, numbers in
+// groups of so many digits, and with a word the contraction behind it, or not.
+func casedEnd(s string, i, digits int, contractions bool) int {
 	c, size := classAt(s, i)
 	if c == number {
-		return numberEnd(s, i+size, 2)
+		return numberEnd(s, i+size, digits-1)
 	}
 	if end := o200kWord(s, i, c, size); end > i {
+		if !contractions {
+			return end
+		}
 		return withContraction(s, end)
 	}
 	next := i + size

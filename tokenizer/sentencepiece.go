@@ -13,9 +13,9 @@ import (
 
 // ParseSentencePiece makes a tokenizer of a SentencePiece model
 // (sentencepiece_model.proto), of type BPE or unigram. Nothing is put around a
-// text: the file does not say what its users add. Its ids are SentencePiece's,
-// but for vocabularies that have user-defined symbols and a dummy prefix, which
-// here stands before the text after each such symbol as well.
+// text: the file does not say what its users add. Its ids are SentencePiece's, but
+// for a text that is one user-defined symbol and nothing else, which here has no dummy
+// prefix before it.
 func ParseSentencePiece(model []byte) (*Tokenizer, error) {
 	v, err := parseSentencePiece(model)
 	if err != nil {
@@ -62,6 +62,17 @@ func parseSentencePiece(data []byte) (v vocabulary, err error) {
 		return v, errors.New("normalizer_spec.escape_whitespaces is false, only true is supported")
 	}
 	p := &m.parts
+	seen := make(map[string]int, len(p.Tokens))
+	for id, piece := range p.Tokens {
+		first, twice := seen[piece]
+		switch {
+		case piece == "":
+			return v, fmt.Errorf("piece %d is \"\": a token is text", id)
+		case twice:
+			return v, fmt.Errorf("piece %q comes twice, as %d and %d", piece, first, id)
+		}
+		seen[piece] = id
+	}
 	p.IDs = make(map[string]int32)
 	for _, role := range []struct {
 		name string
@@ -85,12 +96,29 @@ func parseSentencePiece(data []byte) (v vocabulary, err error) {
 	if err := p.setRoles(&v); err != nil {
 		return v, err
 	}
-	v.description = m.describe()
-	return v, nil
+	// User-defined symbols are looked for once the whole text is normalized.
+	var symbols []string
+	for i := range v.added {
+		if a := &v.added[i]; !a.Special {
+			a.Normalized = true
+			symbols = append(symbols, a.Content)
+		}
+	}
+	v.description, err = m.describe(symbols)
+	return v, err
 }
 
 // describe puts the normalizer of the model into tokenizer.json's terms.
-func (m *spm) describe() description {
+//
+// User-defined symbols are not normalized. Those that the rules would change are
+// written as a character of the private use area for as long, in the text and in the
+// name of the added token, which tokenizers normalizes as well. The ▁ before a text
+// stands before a symbol too that begins it, but not where the text is one symbol and
+// nothing else, as the name of an added token is: there SentencePiece gives one.
+func (m *spm) describe(symbols []string) (d description, err error) {
+	sequence := func(steps []string) json.RawMessage {
+		return json.RawMessage(`{"type":"Sequence","normalizers":[` + strings.Join(steps, ",") + `]}`)
+	}
 	var steps []string
 	if len(m.charsmap) > 0 {
 		steps = append(steps, `{"type":"Precompiled","precompiled_charsmap":"`+base64.StdEncoding.EncodeToString(m.charsmap)+`"}`)
@@ -98,14 +126,48 @@ func (m *spm) describe() description {
 	if m.extraSpaces {
 		steps = append(steps, `{"type":"Replace","pattern":{"Regex":`+quote(endSpaces)+`},"content":""}`, `{"type":"Replace","pattern":{"Regex":" {2,}"},"content":" "}`)
 	}
-	d := sentencePieceDescription(m.dummyPrefix)
-	if m.dummyPrefix {
+	normalize, err := compileNormalizer("normalizer_spec", sequence(steps))
+	if err != nil {
+		return d, err
+	}
+	// The longest first, since one may be the beginning of another.
+	symbols = slices.Clone(symbols)
+	slices.SortStableFunc(symbols, func(a, b string) int { return len(b) - len(a) })
+	var kept []string
+	for i, symbol := range symbols {
+		if normalize == nil || normalize(symbol) == symbol {
+			continue
+		}
+		if len(kept) == privateCharacters {
+			return d, fmt.Errorf("more than %d user-defined symbols are changed by its normalizer", privateCharacters)
+		}
+		symbols[i] = string(rune(firstPrivate + len(kept)))
+		kept = append(kept, `{"type":"Replace","pattern":{"String":`+quote(symbol)+`},"content":`+quote(symbols[i])+`}`)
+	}
+	steps = append(kept, steps...)
+	d = sentencePieceDescription(m.dummyPrefix)
+	switch {
+	case m.dummyPrefix && len(symbols) > 0:
+		var names []string
+		for _, symbol := range symbols {
+			names = append(names, quoteExpression(symbol))
+		}
+		but := `\A(?!(?:` + strings.Join(names, "|") + `)\z)`
+		steps = append(steps, `{"type":"Replace","pattern":{"Regex":`+quote(but)+`},"content":"▁"}`)
+	case m.dummyPrefix:
 		steps = append(steps, `{"type":"Prepend","prepend":"▁"}`)
 	}
 	steps = append(steps, `{"type":"Replace","pattern":{"String":" "},"content":"▁"}`)
-	d.normalizer = json.RawMessage(`{"type":"Sequence","normalizers":[` + strings.Join(steps, ",") + `]}`)
-	return d
+	d.normalizer = sequence(steps)
+	return d, nil
 }
+
+// The characters that stand for symbols while a text is normalized: Unicode's private
+// use area, of which text has none.
+const (
+	firstPrivate      = 0xe000
+	privateCharacters = 0x1900
+)
 
 // unigram makes a unigram vocabulary of tokens and scores.
 func (p *Parts) unigram(v *vocabulary) error {

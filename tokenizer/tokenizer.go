@@ -92,6 +92,7 @@ type Tokenizer struct {
 	chatTemplate string // Jinja, "" for none
 	templates    []NamedTemplate
 	notes        []string
+	assumed      string // what its file leaves open, and how it was taken
 
 	mu   sync.Mutex
 	idle []*encoder // scratch space and caches that no call is using
@@ -132,6 +133,7 @@ type vocabulary struct {
 	templates    []NamedTemplate
 	notes        []string // what was found and is not used
 	left         []string // names of tokens that were left out
+	assumed      string   // what the file leaves open, and how it was taken
 }
 
 // model holds the settings of tokenizer.json's model besides the vocabulary.
@@ -158,7 +160,7 @@ func newTokenizer(v vocabulary) (*Tokenizer, error) {
 		kind: v.kind, merges: v.merges, scores: v.scores, model: v.model, description: v.description,
 		kinds:  make([]idKind, len(v.tokens)),
 		byName: make(map[string]int32, len(v.added)),
-		roles:  v.roles, chatTemplate: v.chatTemplate, templates: v.templates, notes: v.notes,
+		roles:  v.roles, chatTemplate: v.chatTemplate, templates: v.templates, notes: v.notes, assumed: v.assumed,
 	}
 	var err error
 	if t.pipeline, err = v.description.compile(v.kind); err != nil {
@@ -322,6 +324,10 @@ func (t *Tokenizer) addMerges(ranks []uint32) error {
 
 // Kind returns how the tokenizer makes tokens of a piece.
 func (t *Tokenizer) Kind() Kind { return t.kind }
+
+// Assumed is a sentence about what the tokenizer's file leaves open and how it was
+// taken, for people to read; "" where nothing was assumed.
+func (t *Tokenizer) Assumed() string { return t.assumed }
 
 // VocabSize returns the number of token ids, added tokens included: the least V
 // that a model's embedding and head can have.

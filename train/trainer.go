@@ -36,7 +36,15 @@ func Open(w *stage.Work, name, base string) (*Trainer, error) {
 	if err != nil {
 		return nil, err
 	}
+	WarnAssumed(w, base, tok)
 	return &Trainer{Work: w, Name: name, Base: base, Model: m, Tokenizer: tok, Ends: chat.Ends(tok, nil, m.EndTokens()...)}, nil
+}
+
+// WarnAssumed says in the log what a tokenizer's file leaves open.
+func WarnAssumed(w *stage.Work, path string, tok *tokenizer.Tokenizer) {
+	if say := tok.Assumed(); say != "" {
+		w.Log.Printf("warning: %s: %s", path, say)
+	}
 }
 
 // Begin begins with a model of random weights.

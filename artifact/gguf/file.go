@@ -45,6 +45,8 @@ type TensorInfo struct {
 	Type   Type
 	Offset int64 // of the first byte in the file
 	Size   int64 // in bytes
+
+	r io.ReaderAt // of the part that has it
 }
 
 // Elements is the number of elements.
@@ -71,8 +73,22 @@ type File struct {
 	names   []int32 // indices of infos in the order of names
 }
 
-// Open opens a GGUF file and checks its whole header. Close closes it.
+// Open opens a GGUF file, or the parts of a model in several of which it is one, and
+// checks their whole headers. Close closes it.
 func Open(path string) (*File, error) {
+	f, err := open(path)
+	if err != nil {
+		return nil, err
+	}
+	all, err := joinParts(path, f)
+	if err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return all, nil
+}
+
+// open opens one file.
+func open(path string) (*File, error) {
 	f, err := os.Open(path)
 	if err != nil {
 		if errors.Is(err, os.ErrNotExist) {
@@ -219,6 +235,7 @@ func (f *File) parseTensors(h *headerReader, n int) error {
 		if err != nil {
 			return fmt.Errorf("tensor %q: %w", name, err)
 		}
+		info.r = f.r
 		f.infos = append(f.infos, info)
 	}
 	f.names = order(n, func(i int32) string { return f.infos[i].Name })
@@ -528,7 +545,7 @@ func (f *File) Float32(name string) ([]float32, error) {
 	block := make([]byte, min(t.Size, int64(256<<10/size*size)))
 	for at, done := int64(0), 0; at < t.Size; {
 		b := block[:min(int64(len(block)), t.Size-at)]
-		if n, err := f.r.ReadAt(b, t.Offset+at); n < len(b) {
+		if n, err := t.r.ReadAt(b, t.Offset+at); n < len(b) {
 			if err == io.EOF {
 				err = io.ErrUnexpectedEOF
 			}

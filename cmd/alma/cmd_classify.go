@@ -43,8 +43,18 @@ type classified struct {
 	texts         []dataset.Text
 	account       *dataset.Account
 	probabilities [][]float64 // [N][K]
+	thresholds    []float64   // [K], where a text may have several labels; else nil
 	cut           int         // texts that were longer than context
 	context       int
+}
+
+// given are the labels of text i, where it may have several.
+func (p *classified) given(i int) []string {
+	labels := []string{}
+	for _, k := range classify.Given(p.probabilities[i], p.thresholds) {
+		labels = append(labels, p.labels[k])
+	}
+	return labels
 }
 
 // classifyRows is how many packed rows go through the model at one time. It
@@ -74,8 +84,14 @@ func (c *call) classify(ctx context.Context, folder string, files []string, o da
 	if err != nil {
 		return nil, err
 	}
+	var thresholds []float64
+	if classifier.Several() {
+		if thresholds, err = classify.Thresholds(folder, m.Labels); err != nil {
+			return nil, err
+		}
+	}
 	probabilities, err := classifier.Probabilities(ctx, ids)
-	return &classified{f.Path, m.Labels, f.Rows, f.Account, probabilities, cut, m.Context}, err
+	return &classified{f.Path, m.Labels, f.Rows, f.Account, probabilities, thresholds, cut, m.Context}, err
 }
 
 // encodeTexts makes tokens of texts, at most limit of each, and counts those that
@@ -112,6 +128,10 @@ class, and the text's id if it has one.
 
   {"id":7,"text":"free prize, call now","label":"spam","probabilities":{"ham":0.01,"spam":0.99}}
 
+Where the model was trained with lists of labels the line has "labels", a list of those
+whose probability reaches the threshold that thresholds.json of the model's folder has
+for them, or 1/2.
+
 A text that is longer than the model's context is cut at its end. Standard input is
 JSON Lines unless --format says otherwise.`,
 		Example: examples("alma classify predict spam messages.jsonl", "alma classify predict spam messages.txt > labelled.jsonl", "echo 'free prize' | alma classify predict spam --format lines"),
@@ -125,9 +145,16 @@ JSON Lines unless --format says otherwise.`,
 				line := struct {
 					ID            json.RawMessage    `json:"id,omitempty"`
 					Text          string             `json:"text"`
-					Label         string             `json:"label"`
+					Label         string             `json:"label,omitempty"`
+					Labels        *[]string          `json:"labels,omitempty"`
 					Probabilities map[string]float64 `json:"probabilities"` // written in the order of the labels as text
-				}{t.ID, t.Text, p.labels[stats.Likeliest(p.probabilities[i])], make(map[string]float64, len(p.labels))}
+				}{ID: t.ID, Text: t.Text, Probabilities: make(map[string]float64, len(p.labels))}
+				if p.thresholds != nil {
+					given := p.given(i)
+					line.Labels = &given
+				} else {
+					line.Label = p.labels[stats.Likeliest(p.probabilities[i])]
+				}
 				for k, label := range p.labels {
 					line.Probabilities[label] = p.probabilities[i][k]
 				}
@@ -152,14 +179,18 @@ func newClassifyEvalCommand(c *call) *cobra.Command {
 		Short: "Measure a classifier on labelled texts",
 		Long: `Measure a classifier on texts with labels: accuracy, macro-F1, precision, recall and
 F1 of each class, the confusion matrix, and whether its probabilities are kept
-(calibration). Without FILE the texts come from standard input, as JSON Lines unless
---format says otherwise.`,
+(calibration); of a model with several labels a text, micro- and macro-F1 and each
+label with the threshold that would have been best. Without FILE the texts come from
+standard input, as JSON Lines unless --format says otherwise.`,
 		Example: examples("alma classify eval spam held-out.csv", "alma classify eval spam held-out.tsv --text-column 2 --label-column 1 --json"),
 		Args:    arguments(1, 2),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			p, err := c.classify(cmd.Context(), args[0], args[1:], o)
 			if err != nil {
 				return err
+			}
+			if p.thresholds != nil {
+				return c.printLabelling(p)
 			}
 			truth, err := classify.ClassesOf(p.name, p.texts, p.labels)
 			if err != nil {
@@ -183,6 +214,24 @@ F1 of each class, the confusion matrix, and whether its probabilities are kept
 	c.engineFlags(cmd)
 	c.jsonFlag(cmd)
 	return cmd
+}
+
+// printLabelling prints the measures of a model of which a text may have several labels.
+func (c *call) printLabelling(p *classified) error {
+	truth, err := classify.SetsOf(p.name, p.texts, p.labels)
+	if err != nil {
+		return err
+	}
+	measures := stats.ClassifySets(p.labels, p.probabilities, truth)
+	if c.json {
+		return errors.Join(c.printJSON(measures), told(p.account))
+	}
+	c.printf("all labels right   %v\nmicro-F1           %.3f\nmacro-F1           %.3f\n−log likelihood    %.3f nats a label\ncalibration error  %.3f\n(%d texts, %d cut at the model's context; labels from 1/2 on)\n",
+		measures.Exact, measures.MicroF1, measures.MacroF1, measures.NLL, measures.ECE, measures.N, p.cut)
+	for _, table := range classify.LabelTables(&measures) {
+		c.printTable(table)
+	}
+	return told(p.account)
 }
 
 // printTable prints a table in columns, the first to the left and the others to

@@ -74,7 +74,7 @@ func (d *dataSource) open(cmd *cobra.Command, path string, kinds ...dataset.Kind
 	if err != nil {
 		return nil, nil, err
 	}
-	tok, err := file.LoadTokenizer(d.model)
+	tok, err := openTokenizer(d.model)
 	if err != nil {
 		return nil, nil, err
 	}

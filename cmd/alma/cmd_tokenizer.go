@@ -12,7 +12,6 @@ import (
 
 	"github.com/seed-b72bdb6c/alma/artifact"
 	"github.com/seed-b72bdb6c/alma/corpus"
-	"github.com/seed-b72bdb6c/alma/model/file"
 )
 
 func newTokenizerCommand(c *call) *cobra.Command {
@@ -61,7 +60,7 @@ text: [CLS] and [SEP], or <s>.`,
 			"alma tokenizer encode cl100k_base.tiktoken --allow '<|endoftext|>' 'one<|endoftext|>two'"),
 		Args: arguments(1, -1),
 		RunE: func(_ *cobra.Command, args []string) error {
-			t, err := file.LoadTokenizer(args[0])
+			t, err := openTokenizer(args[0])
 			if err != nil {
 				return err
 			}
@@ -109,7 +108,7 @@ func newTokenizerDecodeCommand(c *call) *cobra.Command {
 		Example: examples("alma tokenizer decode tokenizer 358 260 871", "alma tokenizer decode tokenizer < ids.txt"),
 		Args:    arguments(1, -1),
 		RunE: func(_ *cobra.Command, args []string) error {
-			t, err := file.LoadTokenizer(args[0])
+			t, err := openTokenizer(args[0])
 			if err != nil {
 				return err
 			}

@@ -10,7 +10,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/seed-b72bdb6c/alma/artifact"
-	"github.com/seed-b72bdb6c/alma/model/file"
 	"github.com/seed-b72bdb6c/alma/progress"
 	"github.com/seed-b72bdb6c/alma/tokenizer"
 )
@@ -49,7 +48,7 @@ The exit code is 5 if a text has other ids.`,
 		Example: examples("alma tokenizer compare tokenizer model wiki.txt", "alma tokenizer compare model wiki.txt --ids wiki.i32 --json"),
 		Args:    arguments(2, -1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			first, err := file.LoadTokenizer(args[0])
+			first, err := openTokenizer(args[0])
 			if err != nil {
 				return err
 			}
@@ -73,7 +72,7 @@ The exit code is 5 if a text has other ids.`,
 				if len(files) < 2 {
 					return artifact.Errorf(artifact.ErrUsage, "comparing tokenizers: no text is given; name a file after the two, or give --ids")
 				}
-				second, err := file.LoadTokenizer(args[1])
+				second, err := openTokenizer(args[1])
 				if err != nil {
 					return err
 				}

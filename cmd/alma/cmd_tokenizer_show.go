@@ -52,7 +52,7 @@ keys eos, eot and eom of GGUF. A text ends at any of them.`,
 		Example: examples("alma tokenizer show tokenizer", "alma tokenizer show model --json"),
 		Args:    arguments(1, 1),
 		RunE: func(_ *cobra.Command, args []string) error {
-			t, err := file.LoadTokenizer(args[0])
+			t, err := openTokenizer(args[0])
 			if err != nil {
 				return err
 			}

@@ -345,7 +345,11 @@ func (c *call) engineOptions() (cpu.Options, error) {
 // wrote.
 func openModel(engine compute.Engine, folder string) (*model.Model, *tokenizer.Tokenizer, error) {
 	if file.IsGGUF(folder) {
-		return train.LoadModel(engine, folder)
+		m, tok, err := train.LoadModel(engine, folder)
+		if err == nil {
+			warnAssumed(folder, tok)
+		}
+		return m, tok, err
 	}
 	const weights = "model.safetensors"
 	manifest, err := artifact.Open(folder, false)
@@ -369,6 +373,22 @@ func openModel(engine compute.Engine, folder string) (*model.Model, *tokenizer.T
 		}
 	}
 	return train.LoadModel(engine, folder)
+}
+
+// warnAssumed says on standard error what a tokenizer's file leaves open.
+func warnAssumed(path string, tok *tokenizer.Tokenizer) {
+	if say := tok.Assumed(); say != "" {
+		fmt.Fprintf(os.Stderr, "warning: %s: %s\n", path, say)
+	}
+}
+
+// openTokenizer opens a tokenizer of a folder or a file.
+func openTokenizer(path string) (*tokenizer.Tokenizer, error) {
+	t, err := file.LoadTokenizer(path)
+	if err == nil {
+		warnAssumed(path, t)
+	}
+	return t, err
 }
 
 // environment is what stages run in: a log on standard error and, if it is asked

@@ -9,7 +9,7 @@
 //
 //   - Hugging Face's folder: config.json (config.go has the rules, a file for each
 //     family its keys) and model.safetensors (folder.go, weights.go).
-//   - PEFT's folder of a low-rank adapter (peft.go).
+//   - PEFT's folder of a low-rank adapter (peft.go, peft_config.go, peft_merge.go).
 //   - llama.cpp's GGUF. A path that names a file instead of a folder is one. Its
 //     metadata are read as a config.json (gguf_config.go), its tensors are renamed
 //     and put back into the checkpoint's layout (gguf.go), and its tokenizer comes

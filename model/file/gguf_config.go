@@ -254,7 +254,7 @@ func (r *ggufReader) checkKeys() error {
 			return r.refuse("general.type is %v; alma reads files of type %q", e.Value, "model")
 		case e.Key == "split.count":
 			if n, err := r.file.Int(e.Key); err != nil || n > 1 {
-				return r.refuse("split.count is %v: the model is spread over several files; join them first (llama-gguf-split --merge)", e.Value)
+				return r.refuse("split.count is %v: the model is spread over several files; give a path of one beside the others", e.Value)
 			}
 		case !ok, slices.Contains(ggufKeys, key), key == r.a.epsilon, slices.ContainsFunc(r.a.sizes, func(size struct{ key, config string }) bool { return size.key == key }):
 		default:

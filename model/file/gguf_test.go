@@ -2,7 +2,9 @@ package file
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
+	"fmt"
 	"io"
 	"math"
 	"os"
@@ -299,7 +301,7 @@ func TestAGGUFFileThatDoesNotFitIsRefusedByName(t *testing.T) {
 		"no architecture":      {set("general.architecture", nil), `"general.architecture" is missing`, artifact.ErrCorrupt},
 		"architecture":         {set("general.architecture", "mamba"), `"mamba", which alma does not have; it has gpt2, llama`, artifact.ErrUsage},
 		"adapter":              {set("general.type", "adapter"), "general.type is adapter", artifact.ErrUsage},
-		"split":                {set("split.count", uint16(2)), "spread over several files", artifact.ErrUsage},
+		"split":                {set("split.count", uint16(2)), "it is one of 2 parts of a model", artifact.ErrUsage},
 		"unknown key":          {set("llama.colour", float32(8)), `open it with --accept-keys llama.colour`, artifact.ErrUsage},
 		"clamped":              {set("llama.attention.clamp_kqv", float32(8)), `"llama.attention.clamp_kqv" is 8; alma computes only 0`, artifact.ErrUsage},
 		"a layout":             {set("llama.tensor_data_layout", "upside down"), `"llama.tensor_data_layout" is upside down`, artifact.ErrUsage},
@@ -382,20 +384,116 @@ func TestLlama3sFactorsAreRecognised(t *testing.T) {
 	}
 }
 
+// ggufEdit is one change of a GGUF file: of the metadata entry at index key, or of the
+// tensor of that index where it is tensor.
+type ggufEdit struct {
+	tensor bool
+	key    uint8
+	kind   uint8 // what becomes of it
+	value  uint16
+}
+
+// ggufEdits reads edits, four bytes each.
+func ggufEdits(data []byte) (edits []ggufEdit) {
+	for ; len(data) >= 4 && len(edits) < 8; data = data[4:] {
+		edits = append(edits, ggufEdit{data[0]&0x80 != 0, data[0] & 0x7f, data[1], binary.LittleEndian.Uint16(data[2:])})
+	}
+	return edits
+}
+
+// entry makes an edit of a metadata entry: another value of its own or another type,
+// the key of another, none at all.
+func (e ggufEdit) entry(entries []gguf.Entry) []gguf.Entry {
+	i := int(e.key) % len(entries)
+	kinds := []any{uint32(e.value), float32(e.value) / 256, e.value&1 != 0, fmt.Sprint("v", e.value%16), []int32{int32(e.value), 2, 2}, int64(e.value) - 100, []string{"a", fmt.Sprint(e.value)},
+		[]bool{true, false}, math.Float32frombits(uint32(e.value) << 16), []float32{float32(e.value), 1}}
+	switch kind := int(e.kind) % (len(kinds) + 2); kind {
+	case len(kinds):
+		return slices.Delete(entries, i, i+1)
+	case len(kinds) + 1:
+		key := entries[int(e.value)%len(entries)].Key
+		if slices.ContainsFunc(entries, func(one gguf.Entry) bool { return one.Key == key+"x" }) {
+			return entries
+		}
+		entries[i].Key = key + "x"
+	default:
+		entries[i].Value = kinds[kind]
+	}
+	return entries
+}
+
+// change makes an edit of a tensor: another shape, name, type, none.
+func (e ggufEdit) change(tensors []gguf.Tensor) []gguf.Tensor {
+	i := int(e.key) % len(tensors)
+	t := &tensors[i]
+	switch e.kind % 4 {
+	case 0:
+		return slices.Delete(tensors, i, i+1)
+	case 1:
+		t.Shape = slices.Clone(t.Shape)
+		t.Shape[int(e.value)%len(t.Shape)] = 1 + int(e.value)%40
+	case 2:
+		t.Name += fmt.Sprint(e.value % 4)
+	default:
+		t.Type = []gguf.Type{gguf.F32, gguf.F16, gguf.BF16}[e.value%3]
+	}
+	return tensors
+}
+
 // FuzzGGUFModel holds the door to this: whatever a sound GGUF file's metadata and
 // tensors say, opening its model and its tokenizer gives an error or a model of
-// just these tensors.
+// just these tensors. Its input changes the file of a tiny model, of the family that
+// the first byte says: as bytes, a file would hardly stay sound.
 func FuzzGGUFModel(f *testing.F) {
 	engine, tok := newCPU(f), letters(f)
-	for _, family := range []model.Family{model.GPT2, model.Llama, model.Qwen3} {
-		data, err := os.ReadFile(saveGGUF(f, newModel(f, engine, tiny(family), 1), tok, gguf.F16))
+	families := []model.Family{model.GPT2, model.Llama, model.Qwen3, model.Gemma3}
+	var bases []*gguf.File
+	for _, family := range families {
+		c := tiny(family)
+		c.Layers, c.Width, c.FeedForward = 1, 8, 8
+		c.HeadDim, c.QueryScalar = 2, min(c.QueryScalar, 2)
+		if c.Windowed != nil {
+			c.Windowed = c.Windowed[:1]
+		}
+		file, err := gguf.Open(saveGGUF(f, newModel(f, engine, c, 1), tok, gguf.F32))
 		if err != nil {
 			f.Fatal(err)
 		}
-		f.Add(data)
+		f.Cleanup(func() { file.Close() })
+		bases = append(bases, file)
+	}
+	for family := range families {
+		f.Add([]byte{byte(family)})
+		f.Add([]byte{byte(family), 5, 0, 1, 0})                // a number
+		f.Add([]byte{byte(family), 9, 10, 0, 0, 3, 4, 9, 0})   // a key less, a list
+		f.Add([]byte{byte(family), 0x83, 1, 7, 0, 0x81, 0, 0}) // a shape, a tensor less
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
-		file, err := gguf.Parse("fuzz.gguf", bytes.NewReader(data), int64(len(data)))
+		if len(data) == 0 {
+			return
+		}
+		base := bases[int(data[0])%len(bases)]
+		entries := slices.Clone(base.Entries())
+		var tensors []gguf.Tensor
+		for _, info := range base.Tensors() {
+			tensors = append(tensors, gguf.Tensor{Name: info.Name, Shape: info.Shape, Type: info.Type})
+		}
+		for _, edit := range ggufEdits(data[1:]) {
+			if edit.tensor && len(tensors) > 0 {
+				tensors = edit.change(tensors)
+			} else if len(entries) > 0 {
+				entries = edit.entry(entries)
+			}
+		}
+		for i := range tensors {
+			n := compute.Shape(tensors[i].Shape).Size()
+			tensors[i].Values = func() ([]float32, error) { return make([]float32, n), nil }
+		}
+		var b bytes.Buffer
+		if err := gguf.Write(&b, entries, tensors); err != nil {
+			return // names that come twice
+		}
+		file, err := gguf.Parse("fuzz.gguf", bytes.NewReader(b.Bytes()), int64(b.Len()))
 		if err != nil {
 			return
 		}

@@ -41,16 +41,16 @@ func NewClassifier(m *model.Model, rows, length int) (*Classifier, error) {
 	return &Classifier{b, t}, err
 }
 
-// checkClasses refuses outputs that are not the logits of one class of several,
-// each of a name of its own.
+// checkClasses refuses outputs that are neither the logits of one class of several nor
+// those of labels, each of a name of its own.
 func checkClasses(c model.Config) error {
 	refuse := func(format string, args ...any) error {
 		return artifact.Errorf(artifact.ErrUsage, "preparing to classify texts: "+format, args...)
 	}
-	if c.Problem != "" {
-		return refuse("config.json's problem_type is %q; alma chooses one class of several", c.Problem)
-	}
-	if len(c.Labels) < 2 {
+	switch {
+	case c.Problem != "" && c.Problem != model.SeveralLabels:
+		return refuse("config.json's problem_type is %q; alma chooses one class of several, or of several labels (%s) those that a text has", c.Problem, model.SeveralLabels)
+	case c.Problem == "" && len(c.Labels) < 2:
 		return refuse("the model has one output, a number and no class; alma chooses one class of several")
 	}
 	seen := make(map[string]int, len(c.Labels))
@@ -63,7 +63,8 @@ func checkClasses(c model.Config) error {
 	return nil
 }
 
-// Probabilities returns the probability of each class for each text [N][K]. Any
+// Probabilities returns the probability of each class for each text [N][K], which are
+// 1 together, or of each label, of which a text may have several ([Classifier.Several]). Any
 // number of texts may be given, each of 1 to length tokens; what a text gets does
 // not depend on the texts beside it. When ctx ends, its cause is returned.
 func (c *Classifier) Probabilities(ctx context.Context, texts [][]int32) ([][]float64, error) {
@@ -81,6 +82,9 @@ func (c *Classifier) Probabilities(ctx context.Context, texts [][]int32) ([][]fl
 	}
 	return out, nil
 }
+
+// Several tells whether a text may have several of the labels, or none.
+func (c *Classifier) Several() bool { return c.body.model.Problem == model.SeveralLabels }
 
 // textsAtOnce bounds the states that are held at one time. It changes no result.
 const textsAtOnce = 4096
@@ -157,7 +161,11 @@ func (t *top) probabilities(states [][]float32) ([][]float64, error) {
 		logits, k := t.x.Floats("logits"), len(t.model.Labels)
 		for range batch {
 			p := make([]float64, k)
-			stats.Softmax(p, logits[:k])
+			if t.model.Problem == model.SeveralLabels {
+				stats.Sigmoid(p, logits[:k])
+			} else {
+				stats.Softmax(p, logits[:k])
+			}
 			if math.IsNaN(p[0]) {
 				return nil, artifact.Errorf(artifact.ErrDiverged, "classifying text %d: its classes have no probabilities; the model's weights have diverged", len(out))
 			}

@@ -2,7 +2,6 @@ package classify
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"path/filepath"
 	"slices"
@@ -12,7 +11,6 @@ import (
 	"github.com/seed-b72bdb6c/alma/model"
 	"github.com/seed-b72bdb6c/alma/progress"
 	"github.com/seed-b72bdb6c/alma/stage"
-	"github.com/seed-b72bdb6c/alma/stats"
 	"github.com/seed-b72bdb6c/alma/tokenizer"
 	"github.com/seed-b72bdb6c/alma/train"
 )
@@ -45,7 +43,7 @@ type training struct {
 	plan    []stepPlan
 	loss    *classLoss
 	early   *best
-	measure func(ctx context.Context) (stats.Classification, error) // on the held-out texts
+	measure func(ctx context.Context) (Measures, error) // on the held-out texts
 }
 
 // run trains a classifier from the base model, continuing where an earlier run
@@ -72,6 +70,9 @@ func run(ctx context.Context, w *stage.Work, c Config, in Inputs) error {
 	if t.Model, err = t.Model.WithHead(model.Classes, c.Seed, f.data.labels...); err != nil {
 		return err
 	}
+	if f.data.several {
+		t.Model.Problem = model.SeveralLabels
+	}
 	if err := t.Adapt(c.OptimizerConfig, train.LoRAConfig{}, c.Seed); err != nil {
 		return err
 	}
@@ -82,10 +83,14 @@ func run(ctx context.Context, w *stage.Work, c Config, in Inputs) error {
 	if err != nil {
 		return err
 	}
-	w.Log.Printf("classify: %d classes, %s texts to learn and %s held out (%s are cut at %d tokens), %s steps of %d texts",
-		len(f.data.labels), progress.Count(int64(len(f.data.learned.Tokens))), progress.Count(int64(len(f.data.held.Tokens))),
+	kind := "classes"
+	if f.data.several {
+		kind = "labels, of which a text may have several"
+	}
+	w.Log.Printf("classify: %d %s, %s texts to learn and %s held out (%s are cut at %d tokens), %s steps of %d texts",
+		len(f.data.labels), kind, progress.Count(int64(len(f.data.learned.Tokens))), progress.Count(int64(len(f.data.held.Tokens))),
 		progress.Count(int64(f.data.learned.Cut+f.data.held.Cut)), f.data.limit, progress.Count(int64(len(f.plan))), c.BatchTexts)
-	f.measure = func(ctx context.Context) (stats.Classification, error) { return Measure(ctx, classifier, f.data.held) }
+	f.measure = func(ctx context.Context) (Measures, error) { return Measure(ctx, classifier, f.data.held) }
 	var states [][]float32
 	if c.FreezeBody {
 		if states, f.measure, err = frozen(ctx, classifier, f.data); err != nil {
@@ -157,9 +162,9 @@ func (f *training) step(_ context.Context, step int) (train.StepReport, error) {
 func (f *training) evaluate(ctx context.Context, step int) ([]train.Metric, error) {
 	measures, err := f.measure(ctx)
 	if err == nil && f.early != nil {
-		err = f.early.measured(measures.MacroF1, step)
+		err = f.early.measured(measures.macroF1(), step)
 	}
-	return metrics(measures), err
+	return measures.metrics(), err
 }
 
 // report writes what the finished model reaches on the held-out texts.
@@ -172,32 +177,38 @@ func (f *training) report(ctx context.Context, measured bool) error {
 	if err != nil {
 		return err
 	}
-	for _, metric := range metrics(measures) {
+	for _, metric := range measures.metrics() {
 		f.Manifest.Metrics[metric.Name] = metric.Value
 	}
-	return writeMeasures(filepath.Join(f.Dir(), ValidationFile), measures)
+	if measures.Several != nil {
+		if err := writeJSON(filepath.Join(f.Dir(), ThresholdsFile), thresholdsOf(measures.Several)); err != nil {
+			return err
+		}
+	}
+	return writeJSON(filepath.Join(f.Dir(), ValidationFile), measures)
 }
 
 // frozen runs a body that does not change once over all texts, and returns the
 // states of those to learn and how to measure on the others.
-func frozen(ctx context.Context, c *Classifier, d texts) ([][]float32, func(context.Context) (stats.Classification, error), error) {
+func frozen(ctx context.Context, c *Classifier, d texts) ([][]float32, func(context.Context) (Measures, error), error) {
 	learned, err := c.body.states(ctx, d.learned.Tokens)
 	if err != nil {
 		return nil, nil, err
 	}
 	held, err := c.body.states(ctx, d.held.Tokens)
-	return learned, func(context.Context) (stats.Classification, error) {
+	return learned, func(context.Context) (Measures, error) {
 		probabilities, err := c.top.probabilities(held)
 		if err != nil {
-			return stats.Classification{}, err
+			return Measures{}, err
 		}
-		return stats.Classify(c.body.model.Labels, probabilities, d.held.Classes), nil
+		return measuresOf(c.body.model.Labels, probabilities, d.held), nil
 	}, err
 }
 
 // texts is what the stage learns from and measures on.
 type texts struct {
 	labels        []string
+	several       bool // labels a text
 	learned, held Examples
 	limit         int // tokens at which a text is cut
 	length        int // tokens of a packed row
@@ -234,21 +245,27 @@ func load(tok *tokenizer.Tokenizer, c Config, in Inputs, context int) (d texts, 
 		learned, held = holdOut(all, c.Validation)
 		heldFile = in.Texts
 	}
-	d.labels = Labels(all)
+	d.labels, d.several = Labels(all), Several(all) || Several(held)
 	switch {
-	case len(d.labels) < 2:
-		return d, artifact.Errorf(artifact.ErrUsage, "reading texts %s: all %d texts have the label %q; there is nothing to tell apart", in.Texts, len(all), d.labels[0])
 	case len(learned) == 0:
 		return d, artifact.Errorf(artifact.ErrUsage, "reading texts %s: all %d texts are held out; give more texts, or a smaller share", in.Texts, len(all))
+	case d.several && c.ClassWeights == "balanced":
+		return d, artifact.Errorf(artifact.ErrUsage, "configuring classify: class_weights balanced, and the texts of %s have lists of labels; balanced classes are for texts of one label: use none", in.Texts)
+	case d.several && len(Labels(learned)) == 0:
+		return d, artifact.Errorf(artifact.ErrUsage, "reading texts %s: none of the %d texts that are not held out has a label; there is nothing to learn", in.Texts, len(learned))
+	case d.several:
+	case len(d.labels) < 2:
+		return d, artifact.Errorf(artifact.ErrUsage, "reading texts %s: all %d texts have the label %q; there is nothing to tell apart", in.Texts, len(all), d.labels[0])
 	case len(Labels(learned)) < 2:
 		return d, artifact.Errorf(artifact.ErrUsage, "reading texts %s: the %d texts that are not held out all have the label %q; give more texts, or a smaller share", in.Texts, len(learned), learned[0].Label)
-	case len(held) == 0 && c.Patience > 0:
+	}
+	if len(held) == 0 && c.Patience > 0 {
 		return d, artifact.Errorf(artifact.ErrUsage, "configuring classify: patience %d wants measurements, and nothing is held out; give validation texts, a share to hold out, or patience 0", c.Patience)
 	}
-	if d.learned, err = Encode(tok, in.Texts, learned, d.labels, d.limit); err != nil {
+	if d.learned, err = Encode(tok, in.Texts, learned, d.labels, d.several, d.limit); err != nil {
 		return d, err
 	}
-	if d.held, err = Encode(tok, heldFile, held, d.labels, d.limit); err != nil {
+	if d.held, err = Encode(tok, heldFile, held, d.labels, d.several, d.limit); err != nil {
 		return d, err
 	}
 	d.length = RowLength(context, d.learned.Tokens, d.held.Tokens)
@@ -265,29 +282,4 @@ func (s stepPlan) lines(e Examples) []int {
 	}
 	slices.Sort(lines)
 	return lines
-}
-
-// Measure holds a classifier against the classes of examples.
-func Measure(ctx context.Context, c *Classifier, e Examples) (stats.Classification, error) {
-	probabilities, err := c.Probabilities(ctx, e.Tokens)
-	if err != nil {
-		return stats.Classification{}, err
-	}
-	return stats.Classify(c.body.model.Labels, probabilities, e.Classes), nil
-}
-
-// metrics are the measures for metrics.jsonl.
-func metrics(c stats.Classification) []train.Metric {
-	return []train.Metric{
-		{Name: "validation/accuracy", Value: c.Accuracy.Value}, {Name: "validation/macro_f1", Value: c.MacroF1},
-		{Name: "validation/nll", Value: c.NLL}, {Name: "validation/ece", Value: c.ECE},
-	}
-}
-
-func writeMeasures(path string, c stats.Classification) error {
-	data, err := json.MarshalIndent(c, "", "  ")
-	if err != nil {
-		return fmt.Errorf("encoding %s: %w", path, err)
-	}
-	return artifact.WriteFile(path, append(data, '\n'))
 }

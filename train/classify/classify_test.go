@@ -281,7 +281,7 @@ func newLab(t testing.TB, engine compute.Engine, body string, texts int) (*model
 		text, label := sentence(uint64(i))
 		all = append(all, dataset.Text{Text: text, Label: label, Line: i + 1})
 	}
-	e, err := Encode(tok, "f", all, m.Labels, modelContext)
+	e, err := Encode(tok, "f", all, m.Labels, false, modelContext)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -487,7 +487,7 @@ func TestLabelsAreInTheOrderOfNumbersOrText(t *testing.T) {
 func TestLongTextsAreCutAtTheirEndAndCounted(t *testing.T) {
 	tok := newTokenizer(t)
 	long := strings.Repeat("the sun is warm ", 40)
-	e, err := Encode(tok, "f", []dataset.Text{{Text: long, Label: "a"}, {Text: "warm", Label: "b"}}, []string{"a", "b"}, 10)
+	e, err := Encode(tok, "f", []dataset.Text{{Text: long, Label: "a"}, {Text: "warm", Label: "b"}}, []string{"a", "b"}, false, 10)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -618,7 +618,7 @@ func TestClassifierRefusesWhatItCannotClassify(t *testing.T) {
 		}
 	}
 	m, _ := newLab(t, w.engine, "encoder", 1)
-	m.Problem = model.Problems[0]
+	m.Problem = "regression"
 	if _, err := NewClassifier(m, 1, 8); !errors.Is(err, artifact.ErrUsage) || !strings.Contains(err.Error(), m.Problem) {
 		t.Errorf("several labels of a text: %v", err)
 	}

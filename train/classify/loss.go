@@ -14,7 +14,12 @@ import (
 //	loss = Σ_i w(y_i) · −log p(y_i | text_i) / Σ_i w(y_i)
 //
 // the mean of PyTorch's CrossEntropyLoss with class weights. The sum of the
-// weights is that of the whole step, so micro-batches add up to it.
+// weights is that of the whole step, so micro-batches add up to it. Where texts have
+// several labels it is the mean binary cross entropy over N texts and K labels,
+//
+//	loss = Σ_i Σ_k −log σ(±z_ik) / N·K,  + where text i has label k
+//
+// that of PyTorch's BCEWithLogitsLoss.
 type classLoss struct {
 	model    *model.Model
 	programs map[int]*lossProgram // by the number of rows
@@ -70,8 +75,15 @@ func (l *classLoss) compile(rows, length, slots int) (compute.Executable, error)
 	} else {
 		hidden = m.Hidden(p, m.NewBatch(p, rows, length)) // [rows·length, D]
 	}
-	at, targets, weights := p.Input("at", compute.Int32, n), p.Input("targets", compute.Int32, n), p.Input("weights", compute.Float32, n)
-	loss := compute.Sum(compute.Mul(weights, m.ClassLosses(p, hidden, at, targets)))
+	at := p.Input("at", compute.Int32, n)
+	var loss *compute.Tensor
+	if k := len(m.Labels); l.examples.Sets != nil {
+		signs, weights := p.Input("signs", compute.Float32, n, k), p.Input("weights", compute.Float32, n, k)
+		loss = compute.Scale(compute.Sum(compute.Mul(weights, compute.LogSigmoid(compute.Mul(signs, m.ClassLogits(p, hidden, at))))), -1)
+	} else {
+		targets, weights := p.Input("targets", compute.Int32, n), p.Input("weights", compute.Float32, n)
+		loss = compute.Sum(compute.Mul(weights, m.ClassLosses(p, hidden, at, targets)))
+	}
 	p.Output("loss", loss)
 	if err := train.Backward(p, m, loss); err != nil {
 		return nil, err
@@ -79,24 +91,54 @@ func (l *classLoss) compile(rows, length, slots int) (compute.Executable, error)
 	return m.Engine.Compile(p, m.Store)
 }
 
-// weight is the sum of the weights of a step's texts.
+// weight is the sum of the weights of a step's texts, where they have several labels of
+// all that each may have.
 func (l *classLoss) weight(s stepPlan) float64 {
 	sum := 0.0
 	for _, row := range s.rows {
 		for _, i := range row {
-			sum += l.weights[l.examples.Classes[i]]
+			if l.examples.Sets != nil {
+				sum += float64(len(l.model.Labels))
+			} else {
+				sum += l.weights[l.examples.Classes[i]]
+			}
 		}
 	}
 	return sum
+}
+
+// target writes what text i of the examples is to be, into a slot of a program's
+// inputs.
+func (l *classLoss) target(p *lossProgram, slot, i int, total float64) {
+	if l.examples.Sets == nil {
+		class := l.examples.Classes[i]
+		p.x.Ints("targets")[slot], p.x.Floats("weights")[slot] = int32(class), float32(l.weights[class]/total)
+		return
+	}
+	k := len(l.model.Labels)
+	signs, weights := p.x.Floats("signs")[slot*k:(slot+1)*k], p.x.Floats("weights")[slot*k:(slot+1)*k]
+	for j := range signs {
+		signs[j], weights[j] = -1, float32(1/total)
+	}
+	for _, j := range l.examples.Sets[i] {
+		signs[j] = 1
+	}
 }
 
 // accumulate adds the gradients of a micro-batch of a step whose texts weigh
 // total to the model's, and returns its part of the loss.
 func (l *classLoss) accumulate(rows [][]int, total float64) (loss float64, tokens, flops int64, err error) {
 	p := l.programs[len(rows)]
-	at, targets, weights := p.x.Ints("at"), p.x.Ints("targets"), p.x.Floats("weights")
+	at := p.x.Ints("at")
 	for i := range at {
-		at[i], targets[i], weights[i] = -1, compute.IgnoreTarget, 0
+		at[i] = -1
+	}
+	clear(p.x.Floats("weights"))
+	if l.examples.Sets == nil {
+		targets := p.x.Ints("targets")
+		for i := range targets {
+			targets[i] = compute.IgnoreTarget
+		}
 	}
 	var places []int32
 	if l.states == nil {
@@ -108,8 +150,8 @@ func (l *classLoss) accumulate(rows [][]int, total float64) (loss float64, token
 	}
 	for r, row := range rows {
 		for s, i := range row {
-			class, slot := l.examples.Classes[i], r*p.slots+s
-			targets[slot], weights[slot] = int32(class), float32(l.weights[class]/total)
+			slot := r*p.slots + s
+			l.target(p, slot, i, total)
 			if l.states == nil {
 				at[slot], places = places[0], places[1:]
 			} else {

@@ -28,7 +28,7 @@ var Stage = stage.Define(stage.Definition[Config]{
 	},
 	Charts: []stage.Chart{
 		{Title: "Loss", Unit: "nats a text", Curves: [][2]string{{"loss", "training, weighted"}, {"validation/nll", "held out"}}},
-		{Title: "Accuracy and macro-F1", Unit: "share", Curves: [][2]string{{"validation/accuracy", "accuracy"}, {"validation/macro_f1", "macro-F1"}}},
+		{Title: "Accuracy and macro-F1", Unit: "share", Curves: [][2]string{{"validation/accuracy", "accuracy"}, {"validation/exact", "all labels right"}, {"validation/micro_f1", "micro-F1"}, {"validation/macro_f1", "macro-F1"}}},
 		{Title: "Calibration error", Unit: "share", Curves: [][2]string{{"validation/ece", "held out"}}},
 		train.GradientChart, train.RateChart,
 	},
@@ -40,14 +40,18 @@ var Stage = stage.Define(stage.Definition[Config]{
 (docs/formats/texts.md).
 
   {"text":"free prize, call now","label":"spam"}
+  {"text":"cheap flights to Rome","labels":["travel","offer"]}
+
+Where a text has a list of labels, each may have several, or none: the model then
+gives every label a probability of its own.
 
 Without a file of validation texts, a share of the texts is held out by a hash of
 each, the same in every run. A text that is longer than the context is cut at its
 end, and counted.`,
 		After: `The folder receives the model (config.json has the labels as id2label),
-validation.json, report.html, metrics.jsonl, TensorBoard events and checkpoints;
-given again, an interrupted command goes on from the last checkpoint with the same
-bits.`,
+validation.json, with lists of labels thresholds.json, report.html, metrics.jsonl,
+TensorBoard events and checkpoints; given again, an interrupted command goes on from
+the last checkpoint with the same bits.`,
 		Examples: []string{
 			"alma classify train --base minilm --texts train.csv --out spam",
 			"alma classify train recipes/classify-sms.yaml --base minilm --texts SMSSpamCollection.tsv --out spam",

@@ -15,9 +15,16 @@ import (
 // Examples are texts as tokens, with their classes.
 type Examples struct {
 	Tokens  [][]int32
-	Classes []int // [N], indices into the labels
-	Lines   []int // [N], of the file
-	Cut     int   // texts that were longer than the limit
+	Classes []int   // [N], indices into the labels; nil where texts have several
+	Sets    [][]int // [N], indices of a text's labels; nil where each has one
+	Lines   []int   // [N], of the file
+	Cut     int     // texts that were longer than the limit
+}
+
+// Several tells whether some text has a list of labels: then each may have several, or
+// none, and one that has a label alone has a list of one.
+func Several(texts []dataset.Text) bool {
+	return slices.ContainsFunc(texts, func(t dataset.Text) bool { return t.Labels != nil })
 }
 
 // Labels lists the labels of texts: by size where all are whole numbers, else
@@ -26,9 +33,11 @@ func Labels(texts []dataset.Text) []string {
 	seen := make(map[string]bool)
 	var labels []string
 	for _, t := range texts {
-		if !seen[t.Label] {
-			seen[t.Label] = true
-			labels = append(labels, t.Label)
+		for _, label := range t.Given() {
+			if !seen[label] {
+				seen[label] = true
+				labels = append(labels, label)
+			}
 		}
 	}
 	slices.Sort(labels)
@@ -45,26 +54,56 @@ func Labels(texts []dataset.Text) []string {
 }
 
 // ClassesOf returns the class of each text, an index into the labels. A label
-// that is none of them is an error that names it, the file and the line.
+// that is none of them is an error that names it, the file and the line; so is a list
+// of labels.
 func ClassesOf(path string, texts []dataset.Text, labels []string) ([]int, error) {
-	classes := make(map[string]int, len(labels))
-	for i, label := range labels {
-		classes[label] = i
-	}
-	out := make([]int, len(texts))
-	for i, t := range texts {
-		class, ok := classes[t.Label]
-		if !ok {
-			return nil, artifact.Errorf(artifact.ErrUsage, "reading texts %s:%d: label %q is not one that the model learns or knows: %s", path, t.Line, t.Label, quoted(labels))
+	for _, t := range texts {
+		if t.Labels != nil {
+			return nil, artifact.Errorf(artifact.ErrUsage, "reading texts %s:%d: the text has a list of labels, and the model chooses one class; give it one label, or a model that was trained with lists", path, t.Line)
 		}
-		out[i] = class
+	}
+	sets, err := SetsOf(path, texts, labels)
+	if err != nil {
+		return nil, err
+	}
+	out := make([]int, len(sets))
+	for i, set := range sets {
+		out[i] = set[0]
 	}
 	return out, nil
 }
 
-// Encode makes examples of labelled texts, cut to at most limit tokens.
-func Encode(tok *tokenizer.Tokenizer, path string, texts []dataset.Text, labels []string, limit int) (e Examples, err error) {
-	if e.Classes, err = ClassesOf(path, texts, labels); err != nil {
+// SetsOf returns the labels of each text [N], indices into the labels in their order. A
+// label that is none of them is an error that names it, the file and the line.
+func SetsOf(path string, texts []dataset.Text, labels []string) ([][]int, error) {
+	classes := make(map[string]int, len(labels))
+	for i, label := range labels {
+		classes[label] = i
+	}
+	out := make([][]int, len(texts))
+	for i, t := range texts {
+		out[i] = []int{}
+		for _, label := range t.Given() {
+			class, ok := classes[label]
+			if !ok {
+				return nil, artifact.Errorf(artifact.ErrUsage, "reading texts %s:%d: label %q is not one that the model learns or knows: %s", path, t.Line, label, quoted(labels))
+			}
+			out[i] = append(out[i], class)
+		}
+		slices.Sort(out[i])
+	}
+	return out, nil
+}
+
+// Encode makes examples of labelled texts, cut to at most limit tokens; several says
+// that a text may have several labels.
+func Encode(tok *tokenizer.Tokenizer, path string, texts []dataset.Text, labels []string, several bool, limit int) (e Examples, err error) {
+	if several {
+		e.Sets, err = SetsOf(path, texts, labels)
+	} else {
+		e.Classes, err = ClassesOf(path, texts, labels)
+	}
+	if err != nil {
 		return e, err
 	}
 	for _, t := range texts {

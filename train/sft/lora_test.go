@@ -47,10 +47,8 @@ func TestAdapterIsTrainedAndTheBodyStays(t *testing.T) {
 		return m
 	}
 	base, merged, again := load(s.inputs.Base), load(out), load(s.inputs.Base)
-	if err := file.LoadAdapter(again, filepath.Join(out, train.AdapterFolder)); err != nil {
-		t.Fatal(err)
-	}
-	if err := again.MergeAdapter(); err != nil {
+	again, err := file.MergeAdapter(again, filepath.Join(out, train.AdapterFolder))
+	if err != nil {
 		t.Fatal(err)
 	}
 	for _, p := range base.Parameters() {
