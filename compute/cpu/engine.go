@@ -165,6 +165,7 @@ func (e *Engine) Release() {
 	defer e.mu.Unlock()
 	e.arena = nil
 	e.generation++
+	e.pool.forget()
 }
 
 // reserve makes the arena and the workers' scratch at least this large, in

@@ -80,6 +80,10 @@ func (p *pool) close() {
 	p.exited.Wait()
 }
 
+// forget lets go of the job that ran last, and with it of the executable that it is of.
+// No job may run.
+func (p *pool) forget() { p.current.Store(&job{}) }
+
 // do runs a job and returns when all of its tasks are done.
 func (p *pool) do(j *job) {
 	if p.workers == 1 || j.tasks <= 1 {

@@ -3,8 +3,10 @@ package cpu
 import (
 	"fmt"
 	"runtime"
+	"slices"
 	"sync/atomic"
 	"testing"
+	"time"
 )
 
 func TestPoolRunsEveryTaskOnce(t *testing.T) {
@@ -49,4 +51,30 @@ func TestPoolWakesWorkersThatSleep(t *testing.T) {
 			}
 		}})
 	}
+}
+
+func TestAPoolThatForgotItsJobHoldsNothingOfIt(t *testing.T) {
+	p := newPool(2)
+	defer p.close()
+	freed := make(chan bool)
+	func() {
+		held := new([1 << 20]float32)
+		runtime.AddCleanup(held, func(c chan bool) { close(c) }, freed)
+		p.do(&job{tasks: 4, run: func(task, _ int) { held[task] = 1 }})
+	}()
+	p.forget()
+	for range 100 {
+		runtime.GC()
+		select {
+		case <-freed:
+			ran := make([]int, 4)
+			p.do(&job{tasks: 4, run: func(task, _ int) { ran[task] = 1 }})
+			if !slices.Equal(ran, []int{1, 1, 1, 1}) {
+				t.Errorf("the next job ran %v", ran)
+			}
+			return
+		case <-time.After(time.Millisecond):
+		}
+	}
+	t.Error("what the job held is still there")
 }
