@@ -37,22 +37,22 @@ func Lengths(examples []Example) []int {
 }
 
 // Tokenize renders dialogues with RenderChat. Those of more than maxTokens tokens do
-// not fit and are left out: dropped counts them. lines are those of the file that the
+// not fit and are left out: long has their tokens. lines are those of the file that the
 // examples begin at. A dialogue that the template refuses is a bad row.
-func Tokenize(template *chat.Template, f *File[chat.Dialogue], maxTokens int) (examples []Example, lines []int, dropped int, err error) {
+func Tokenize(template *chat.Template, f *File[chat.Dialogue], maxTokens int) (examples []Example, lines, long []int, err error) {
 	err = f.Keep(func(i int, d chat.Dialogue) error {
 		e, err := ExampleOf(template, d)
 		switch {
 		case err != nil:
 			return err
 		case len(e.Tokens) > maxTokens:
-			dropped++
+			long = append(long, len(e.Tokens))
 		default:
 			examples, lines = append(examples, e), append(lines, f.Lines[i])
 		}
 		return nil
 	})
-	return examples, lines, dropped, err
+	return examples, lines, long, err
 }
 
 // ExampleOf renders a dialogue for training.

@@ -150,7 +150,7 @@ func TestSFT1PadIsNotTheEndTokenAndTheEndTokenIsLearned(t *testing.T) {
 		t.Fatalf("pad %d, end %d", pad, end)
 	}
 	examples, _, dropped, err := Tokenize(chatML(t, tok), given(dialogue("the fox", "the dog")), 100)
-	if err != nil || dropped > 0 {
+	if err != nil || len(dropped) > 0 {
 		t.Fatal(err, dropped)
 	}
 	p := NewPacked(1, 64)
@@ -244,8 +244,8 @@ func TestDialoguesAndPromptsThatDoNotFitAreLeftOutAndNamed(t *testing.T) {
 	tok := newTokenizer(t)
 	chats := []chat.Dialogue{dialogue("a", "b"), dialogue(strings.Repeat("fox ", 60), "b"), dialogue("c", "d")}
 	examples, lines, dropped, err := Tokenize(chatML(t, tok), given(chats...), 40)
-	if err != nil || len(examples) != 2 || !slices.Equal(lines, []int{1, 3}) || dropped != 1 {
-		t.Errorf("%d examples of lines %v, dropped %d, %v", len(examples), lines, dropped, err)
+	if err != nil || len(examples) != 2 || !slices.Equal(lines, []int{1, 3}) || len(dropped) != 1 || dropped[0] <= 40 {
+		t.Errorf("%d examples of lines %v, dropped %v, %v", len(examples), lines, dropped, err)
 	}
 	ids, kept, err := TokenizePrompts(chatML(t, tok), []Prompt{UserPrompt("a", ""), UserPrompt(strings.Repeat("fox ", 60), "x"), UserPrompt("c", "x")}, 40)
 	if err != nil || len(ids) != 2 || !slices.Equal(kept, []int{0, 2}) {

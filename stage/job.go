@@ -210,15 +210,18 @@ func Differences(old, new json.RawMessage, except ...string) []string {
 		delete(b, key)
 	}
 	var out []string
+	// A text that is empty is one that was not set.
 	for key, value := range a {
-		if other, ok := b[key]; !ok {
+		if other, ok := b[key]; !ok && value == `""` {
+			continue
+		} else if !ok {
 			out = append(out, fmt.Sprintf("%s was %s and is gone", key, value))
 		} else if other != value {
 			out = append(out, fmt.Sprintf("%s was %s and is %s", key, value, other))
 		}
 	}
 	for key, value := range b {
-		if _, ok := a[key]; !ok {
+		if _, ok := a[key]; !ok && value != `""` {
 			out = append(out, fmt.Sprintf("%s is new (%s)", key, value))
 		}
 	}

@@ -17,6 +17,7 @@ type loopLog struct {
 	metrics *MetricsFile
 	events  *EventFile
 	names   map[string]float64 // of the last step, for the progress line
+	held    string             // the loss on what is not learned, as it was measured last
 
 	// Sums since the last line shown, for its rates.
 	tokens, flops int64
@@ -77,6 +78,9 @@ func (l *loopLog) step(step int, report StepReport, metrics []Metric, elapsed ti
 	fields := progress.TrainingFields(l.names["loss"], l.names["grad_norm"], l.names["lr"], float64(l.tokens)/seconds, share, progress.ResidentMemory())
 	for _, extra := range report.Fields {
 		fields = append(fields, extra)
+	}
+	if l.held != "" {
+		fields = append(fields, l.held)
 	}
 	l.Progress.Show(progress.Line{Label: l.label, Done: int64(step), Total: int64(l.total), Fields: fields})
 	return nil

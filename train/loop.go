@@ -35,6 +35,10 @@ type Loop struct {
 	// steps and after the last. Its metrics join those of the step.
 	Evaluate      func(ctx context.Context, step int) ([]Metric, error)
 	EvaluateEvery int
+	// Held, if set, names the loss of Evaluate on what is not learned: it is told
+	// before the first step, beside the steps and at the end, and a warning says if it
+	// rose.
+	Held string
 	// Frozen are models that are not trained; they must stay as they are.
 	Frozen []compute.Post
 	// Done, if set, is asked after each step; true ends the run there, as Steps
@@ -69,6 +73,7 @@ type Totals struct {
 	Seconds float64  `json:"seconds"`
 	Skipped []int    `json:"skipped,omitempty"` // steps whose update was bad
 	Last    []Metric `json:"last,omitempty"`    // metrics of the last step
+	Before  []Metric `json:"before,omitempty"`  // of the evaluation before the first
 }
 
 // trainerState is trainer.json: where the loop stands.
@@ -127,6 +132,9 @@ func (l *Loop) Run(ctx context.Context) (Totals, error) {
 		r.checkpoints.saved = r.state.Step
 	}
 	err = r.steps(ctx)
+	if err == nil {
+		r.sayHeld()
+	}
 	// A write that is under way when a step fails is not lost.
 	if late := r.checkpoints.wait(); late != nil {
 		err = errors.Join(err, late)
@@ -188,6 +196,10 @@ func (r *loopRun) next(ctx context.Context) error {
 		}
 		if err := r.log.record(0, metrics); err != nil {
 			return err
+		}
+		r.state.Totals.Before = metrics
+		if loss, ok := find(metrics, r.Held); ok {
+			r.log.Printf("%s: held-out loss %.3f before the first step", r.Stage, loss)
 		}
 	}
 	report, err := r.step(ctx)
@@ -266,10 +278,36 @@ func (r *loopRun) finish(ctx context.Context, report StepReport, started time.Ti
 		}
 		r.state.Unevaluated = false
 		r.state.Totals.Last = append(slices.Clip(r.state.Totals.Last), more...)
+		if loss, ok := find(more, r.Held); ok {
+			r.log.held = fmt.Sprintf("held out %.3f", loss)
+		}
 	}
 	elapsed := time.Since(started)
 	r.state.Totals.Seconds += elapsed.Seconds()
 	return r.log.step(step, report, r.state.Totals.Last, elapsed)
+}
+
+// sayHeld tells how the loss on what is not learned came out.
+func (r *loopRun) sayHeld() {
+	before, known := find(r.state.Totals.Before, r.Held)
+	after, measured := find(r.state.Totals.Last, r.Held)
+	switch {
+	case !known || !measured:
+	case after > before:
+		r.log.Warn(fmt.Errorf("%s: held-out loss rose from %.3f to %.3f: on what it did not learn the model is worse than before; lower lr, take fewer epochs, or more to learn", r.Stage, before, after))
+	default:
+		r.log.Printf("%s: held-out loss %.3f → %.3f", r.Stage, before, after)
+	}
+}
+
+// find returns the value of a metric.
+func find(metrics []Metric, name string) (float64, bool) {
+	for _, m := range metrics {
+		if m.Name == name && name != "" {
+			return m.Value, true
+		}
+	}
+	return 0, false
 }
 
 func (l *Loop) folder() string { return filepath.Join(l.Folder, CheckpointFolder) }
@@ -347,5 +385,8 @@ func (t Totals) Fill(m *artifact.Manifest) {
 	}
 	for _, metric := range t.Last {
 		m.Metrics[metric.Name] = metric.Value
+	}
+	for _, metric := range t.Before {
+		m.Metrics[metric.Name+"_before"] = metric.Value
 	}
 }

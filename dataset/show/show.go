@@ -355,7 +355,7 @@ func (v *View) packedRows(B, T int) error {
 	if err != nil {
 		return err
 	}
-	examples, lines, dropped, err := dataset.Tokenize(v.Template, f, T)
+	examples, lines, long, err := dataset.Tokenize(v.Template, f, T)
 	if err != nil {
 		return err
 	}
@@ -364,7 +364,7 @@ func (v *View) packedRows(B, T int) error {
 		return err
 	}
 	if !v.JSON {
-		v.printf("%d dialogues in %d rows of %d; %d do not fit\n\n", len(examples), len(rows), T, dropped)
+		v.printf("%d dialogues in %d rows of %d; %d do not fit\n\n", len(examples), len(rows), T, len(long))
 	}
 	for r, row := range rows[:min(B, len(rows))] {
 		used := 0

@@ -106,7 +106,7 @@ func run(ctx context.Context, w *stage.Work, c Config, in Inputs) error {
 	// Once most texts are told apart the norm is near 0, and one hard text a leap.
 	t.Guard.Least = c.Clip
 
-	loop := train.Loop{Steps: len(f.plan), Step: f.step, EvaluateEvery: c.EvalEvery}
+	loop := train.Loop{Steps: len(f.plan), Step: f.step, EvaluateEvery: c.EvalEvery, Held: "validation/nll"}
 	measured := len(f.data.held.Tokens) > 0
 	if measured {
 		loop.Evaluate = f.evaluate

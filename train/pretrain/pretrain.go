@@ -209,7 +209,7 @@ func run(ctx context.Context, w *stage.Work, c Config, in Inputs) error {
 	w.Log.Printf("pretrain: %s parameters, %s tokens of training text, %s of validation text, %s a step × %s steps",
 		progress.Count(config.ParameterCount()), progress.Count(training.Tokens()), progress.Count(validation.Tokens()),
 		progress.Count(int64(c.BatchTokens)), progress.Count(int64(c.Steps)))
-	if err := p.Run(ctx, c, train.Loop{Steps: c.Steps, Step: p.step, Evaluate: p.evaluate, EvaluateEvery: c.EvalEvery}); err != nil {
+	if err := p.Run(ctx, c, train.Loop{Steps: c.Steps, Step: p.step, Evaluate: p.evaluate, EvaluateEvery: c.EvalEvery, Held: "validation/loss"}); err != nil {
 		return err
 	}
 	w.Manifest.Metrics["parameters"] = float64(config.ParameterCount())

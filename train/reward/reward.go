@@ -145,7 +145,7 @@ func run(ctx context.Context, w *stage.Work, c Config, in Inputs) error {
 	w.Log.Printf("reward: %s prompts (%s do not fit into %d rows of %d tokens, %s have ties only), %s steps of %d prompts",
 		progress.Count(int64(len(r.rankings))), progress.Count(int64(file.Long)), c.MicroRows, length,
 		progress.Count(int64(file.Tied)), progress.Count(int64(len(r.plan))), c.BatchPrompts)
-	loop := train.Loop{Steps: len(r.plan), Step: r.step, EvaluateEvery: c.EvalEvery}
+	loop := train.Loop{Steps: len(r.plan), Step: r.step, EvaluateEvery: c.EvalEvery, Held: "validation/nll"}
 	if len(r.held) > 0 {
 		loop.Evaluate = r.evaluate
 	}

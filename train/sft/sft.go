@@ -113,7 +113,11 @@ func run(ctx context.Context, w *stage.Work, c Config, in Inputs) error {
 		return err
 	}
 	f.examples, f.lines = learned.examples, learned.lines
-	dropped := learned.dropped
+	dropped := len(learned.long)
+	if dropped*20 > dropped+len(learned.examples) {
+		w.Log.Warn(fmt.Errorf("sft: %s of %s dialogues do not fit in %d tokens and are left out; in %s tokens 95 %% of them would (context)",
+			progress.Count(int64(dropped)), progress.Count(int64(dropped+len(learned.examples))), length, progress.Count(int64(learned.fits(.95)))))
+	}
 	if in.Validation != "" {
 		held, err := load(t.Template, in.Validation, c.Reading, length)
 		held.account.Record(w.Log, &w.Manifest)
@@ -151,13 +155,23 @@ func run(ctx context.Context, w *stage.Work, c Config, in Inputs) error {
 	}
 	w.Log.Printf("sft: %s dialogues (%s do not fit in %d tokens), %s steps of %d rows",
 		progress.Count(int64(len(f.examples))), progress.Count(int64(dropped)), length, progress.Count(int64(len(f.plan))), c.BatchRows)
-	loop := train.Loop{Steps: len(f.plan), Step: f.step, EvaluateEvery: c.EvalEvery}
+	loop := train.Loop{Steps: len(f.plan), Step: f.step, EvaluateEvery: c.EvalEvery, Held: "validation/loss"}
 	if len(f.held) > 0 {
 		loop.Evaluate = f.evaluate
 	}
 	if err := t.Run(ctx, c, loop); err != nil {
 		return err
 	}
+	// The last step's are those of a step.
+	total := 0
+	for _, rows := range f.plan {
+		for _, row := range rows {
+			for _, x := range row {
+				total += f.examples[x].Learned()
+			}
+		}
+	}
+	w.Manifest.Metrics["learned_tokens"] = float64(total)
 	w.Manifest.Metrics["dialogues"], w.Manifest.Metrics["dropped"], w.Manifest.Metrics["held_out"] = float64(len(f.examples)), float64(dropped), float64(len(f.held))
 	return t.Save(1)
 }
@@ -240,8 +254,15 @@ func (f *tuning) linesOf(rows [][]int) (lines []int) {
 type loaded struct {
 	examples []dataset.Example
 	lines    []int // of the file, of each example
-	dropped  int   // that are longer
+	long     []int // tokens of those that are longer
 	account  *dataset.Account
+}
+
+// fits is how many tokens a row needs for a share of the dialogues to fit.
+func (l loaded) fits(share float64) int {
+	lengths := append(dataset.Lengths(l.examples), l.long...)
+	slices.Sort(lengths)
+	return lengths[min(len(lengths)-1, int(math.Ceil(share*float64(len(lengths)))))]
 }
 
 // load reads the dialogues that fit into length tokens.
@@ -251,7 +272,7 @@ func load(template *chat.Template, path string, how dataset.Reading, length int)
 		return l, err
 	}
 	l.account = chats.Account
-	if l.examples, l.lines, l.dropped, err = dataset.Tokenize(template, chats, length); err != nil {
+	if l.examples, l.lines, l.long, err = dataset.Tokenize(template, chats, length); err != nil {
 		return l, err
 	}
 	if len(l.examples) == 0 {

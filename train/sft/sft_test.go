@@ -335,8 +335,8 @@ func TestDialoguesThatDoNotFitAreLeftOutAndCounted(t *testing.T) {
 		t.Fatal(err)
 	}
 	l, err := load(s.template(), s.inputs.Train, dataset.Reading{}, contextLength)
-	if err != nil || len(l.examples) != 20 || l.dropped != 2 || l.lines[0] != 2 || l.lines[19] != 21 {
-		t.Errorf("%d examples, %d left out, lines %v, %v", len(l.examples), l.dropped, l.lines, err)
+	if err != nil || len(l.examples) != 20 || len(l.long) != 2 || l.lines[0] != 2 || l.lines[19] != 21 {
+		t.Errorf("%d examples, %d left out, lines %v, %v", len(l.examples), len(l.long), l.lines, err)
 	}
 	manifest, err := s.run(t.Context(), tinySFT(), filepath.Join(t.TempDir(), "out"), 0)
 	if err != nil {
