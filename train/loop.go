@@ -29,7 +29,9 @@ type Loop struct {
 	States []State
 	Guard  *Guard
 
-	// Step runs step number step and reports on it.
+	// Step runs step number step and reports on it. Once ctx ends it may give up, with
+	// ctx's error or cause, as long as it changed nothing; it is then done again when
+	// the run goes on.
 	Step func(ctx context.Context, step int) (StepReport, error)
 	// Evaluate, if set, runs before the first step, after every EvaluateEvery
 	// steps and after the last. Its metrics join those of the step.

@@ -138,12 +138,15 @@ func run(ctx context.Context, w *stage.Work, c Config, in Inputs) error {
 }
 
 // step is the weighted mean loss over the step's texts.
-func (f *training) step(_ context.Context, step int) (train.StepReport, error) {
+func (f *training) step(ctx context.Context, step int) (train.StepReport, error) {
 	now := f.plan[step]
 	total := f.loss.weight(now)
 	report := train.StepReport{FLOPs: f.Optimizer.FLOPs()}
 	sum := 0.0
 	for rows := range slices.Chunk(now.rows, f.MicroRows) {
+		if ctx.Err() != nil {
+			return report, context.Cause(ctx)
+		}
 		part, tokens, flops, err := f.loss.accumulate(rows, total)
 		if err != nil {
 			return report, err

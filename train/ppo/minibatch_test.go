@@ -47,7 +47,7 @@ func TestPPO29MicroBatchesAddUpToTheGradientOfTheMinibatch(t *testing.T) {
 		l.roll()
 		var s minibatchSum
 		// Responses of unequal lengths, so that a mean of means would differ.
-		if err := l.accumulate(0, []int{0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10}, &s); err != nil {
+		if err := l.accumulate(t.Context(), 0, []int{0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10}, &s); err != nil {
 			t.Fatal(err)
 		}
 		return result{gradients(t, l.policy), gradients(t, l.critic), s}
@@ -152,7 +152,7 @@ func TestPPO32PretrainingMixAddsItsGradient(t *testing.T) {
 		l := newLab(t, newEngine(t), c, 16, stream)
 		l.roll()
 		var s minibatchSum
-		if err := l.accumulate(4, which, &s); err != nil {
+		if err := l.accumulate(t.Context(), 4, which, &s); err != nil {
 			t.Fatal(err)
 		}
 		return gradients(t, l.policy), s

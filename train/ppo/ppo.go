@@ -168,7 +168,10 @@ func (r *run) step(ctx context.Context, step int, apply func(*minibatchSum, func
 	m := minibatch % epochSteps
 	which := order[m*c.Minibatch : min((m+1)*c.Minibatch, len(order))]
 	var s minibatchSum
-	if err := r.accumulate(step, which, &s); err != nil {
+	if metrics != nil { // what was told of the rollout is of this step
+		ctx = context.WithoutCancel(ctx)
+	}
+	if err := r.accumulate(ctx, step, which, &s); err != nil {
 		return report, err
 	}
 	err := apply(&s, func() string {
@@ -206,8 +209,8 @@ func (r *run) step(ctx context.Context, step int, apply func(*minibatchSum, func
 }
 
 // accumulate adds the gradients of a minibatch to both models, and γ times
-// those of the pretraining text to the policy's (detail 32).
-func (r *run) accumulate(step int, which []int, s *minibatchSum) error {
+// those of the pretraining text to the policy's (detail 32). Once ctx ends it gives up.
+func (r *run) accumulate(ctx context.Context, step int, which []int, s *minibatchSum) error {
 	c := r.config
 	for _, x := range which {
 		s.tokens += len(r.rollout.Sequences[x].Response)
@@ -219,6 +222,9 @@ func (r *run) accumulate(step int, which []int, s *minibatchSum) error {
 		return err
 	}
 	for _, b := range batches {
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
 		x := r.policy.step
 		// What an earlier batch left where there is no response token could
 		// overflow in the ratio, and ∞ × a weight of 0 is not a number.

@@ -217,7 +217,7 @@ func run(ctx context.Context, w *stage.Work, c Config, in Inputs) error {
 }
 
 // step is the mean loss over the targets of the step's rows.
-func (p *pretraining) step(_ context.Context, step int) (train.StepReport, error) {
+func (p *pretraining) step(ctx context.Context, step int) (train.StepReport, error) {
 	first := uint64(step) * uint64(p.rows)
 	report := train.StepReport{Tokens: int64(p.BatchTokens), FLOPs: p.Optimizer.FLOPs()}
 	targets, err := p.reader.targets(first, p.rows, p.batch)
@@ -227,6 +227,9 @@ func (p *pretraining) step(_ context.Context, step int) (train.StepReport, error
 	var loss float64
 	var bytes int64
 	for micro := 0; micro < p.rows; micro += p.MicroRows {
+		if ctx.Err() != nil {
+			return report, context.Cause(ctx)
+		}
 		if _, err := p.reader.fill(first+uint64(micro), p.batch); err != nil {
 			return report, err
 		}

@@ -196,12 +196,15 @@ func (f *tuning) holdOut() error {
 
 // step is the mean loss over the assistant's tokens of the step's rows and, in its
 // share, over the tokens of pretraining text.
-func (f *tuning) step(_ context.Context, step int) (train.StepReport, error) {
+func (f *tuning) step(ctx context.Context, step int) (train.StepReport, error) {
 	rows := f.plan[step]
 	targets := learned(rows, f.examples)
 	report := train.StepReport{FLOPs: f.Optimizer.FLOPs()}
 	var loss float64
 	for at := 0; at < len(rows); at += f.MicroRows {
+		if ctx.Err() != nil {
+			return report, context.Cause(ctx)
+		}
 		if err := f.micro.Fill(rows[at:min(at+f.MicroRows, len(rows))], f.examples, f.pad); err != nil {
 			return report, err
 		}
