@@ -3,10 +3,12 @@ package train
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/seed-b72bdb6c/alma/artifact"
 	"github.com/seed-b72bdb6c/alma/chat"
 	"github.com/seed-b72bdb6c/alma/model"
+	"github.com/seed-b72bdb6c/alma/progress"
 	"github.com/seed-b72bdb6c/alma/stage"
 	"github.com/seed-b72bdb6c/alma/tokenizer"
 )
@@ -28,6 +30,28 @@ type Trainer struct {
 	Optimizer *Optimizer
 	Guard     *Guard
 	Rates     Schedule
+
+	steps int // of the stage
+	slow  struct {
+		step int // that is under way, from 1
+		from time.Time
+	}
+}
+
+// slowStep is how long a step may take before it is shown how far it is.
+const slowStep = 5 * time.Second
+
+// Within shows how far a step is that takes long: done of its micro-batches.
+func (t *Trainer) Within(step, done, all int) {
+	if t.slow.step != step+1 {
+		t.slow.step, t.slow.from = step+1, time.Now()
+	}
+	if done == 0 || time.Since(t.slow.from) < slowStep {
+		return
+	}
+	t.Log.Progress.Show(progress.Line{
+		Label: t.Name + " step", Done: int64(step), Total: int64(t.steps), Fields: []string{fmt.Sprintf("micro-batch %d of %d", done+1, all)},
+	})
 }
 
 // Open begins with the model of a folder.
@@ -126,6 +150,7 @@ func (t *Trainer) Run(ctx context.Context, config any, loop Loop) error {
 		return err
 	}
 	own := &ModelState{Base: t.Base, Model: t.Model, Optimizer: t.Optimizer, Extra: extra, Ends: t.Ends}
+	t.steps = loop.Steps
 	loop.Stage, loop.Folder, loop.Config, loop.Guard = t.Name, t.Dir(), Identity(config, t.Work.Stage), t.Guard
 	loop.States = append([]State{own}, loop.States...)
 	loop.Frozen = append(loop.Frozen, Frozen("the model", t.Model))

@@ -230,6 +230,7 @@ func (p *pretraining) step(ctx context.Context, step int) (train.StepReport, err
 		if ctx.Err() != nil {
 			return report, context.Cause(ctx)
 		}
+		p.Within(step, micro/p.MicroRows, p.rows/p.MicroRows)
 		if _, err := p.reader.fill(first+uint64(micro), p.batch); err != nil {
 			return report, err
 		}

@@ -169,10 +169,11 @@ func run(ctx context.Context, w *stage.Work, c Config, in Inputs) error {
 // step is the mean ranking loss over the step's prompts.
 func (r *modelling) step(ctx context.Context, step int) (train.StepReport, error) {
 	var sum stepSum
-	for _, micro := range r.plan[step].Micros {
+	for i, micro := range r.plan[step].Micros {
 		if ctx.Err() != nil {
 			return train.StepReport{}, context.Cause(ctx)
 		}
+		r.Within(step, i, len(r.plan[step].Micros))
 		if err := r.loss.accumulate(&sum, r.rankings, micro, r.plan[step].Prompts()); err != nil {
 			return train.StepReport{}, err
 		}

@@ -205,6 +205,7 @@ func (f *tuning) step(ctx context.Context, step int) (train.StepReport, error) {
 		if ctx.Err() != nil {
 			return report, context.Cause(ctx)
 		}
+		f.Within(step, at/f.MicroRows, (len(rows)+f.MicroRows-1)/f.MicroRows)
 		if err := f.micro.Fill(rows[at:min(at+f.MicroRows, len(rows))], f.examples, f.pad); err != nil {
 			return report, err
 		}
