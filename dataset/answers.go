@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/seed-b72bdb6c/alma/chat"
 	"github.com/seed-b72bdb6c/alma/rows"
 )
 
@@ -62,38 +63,40 @@ func readAnswers(f fields) (a Answers, shape string, err error) {
 	if err := a.Prompt.Check(); err != nil {
 		return a, "", err
 	}
-	ended, endedGiven := f.Value("ended")
-	endedGiven = endedGiven && string(ended) != "null"
 	switch {
 	case f.Has("completion") && f.Has("completions"):
 		return a, "", errors.New(`both "completion" and "completions"; give one of them`)
 	case f.Has("completions"):
-		if a.Completions, _, shape, err = readScored(f); err == nil && endedGiven {
-			err = json.Unmarshal(ended, &a.Ended)
+		if a.Completions, _, shape, err = readScored(f); err != nil {
+			return a, "", err
 		}
 		if len(a.Completions) == 0 {
 			return a, "", errNoCompletion(f)
 		}
+		if f.Has("ended") {
+			if a.Ended, err = listOf[bool](f, "ended", "an array of true and false"); err != nil {
+				return a, "", fmt.Errorf(`"ended" must be true or false, or an array of them with "completions": %w`, err)
+			}
+		}
 	default:
-		one, value := true, json.RawMessage(nil)
-		var given bool
-		if value, given = f.Value("completion"); !given || string(value) == "null" {
+		value, given := f.Value("completion")
+		if !given || string(value) == "null" {
 			return a, "", errNoCompletion(f)
 		}
-		text, textErr := contentText("completion", value)
-		if textErr != nil {
-			return a, "", textErr
+		turns, err := f.turns("completion", chat.Assistant)
+		if err != nil {
+			return a, "", err
 		}
-		if endedGiven {
-			if inner, ok := unquoted(ended); ok && f.Table {
-				ended = inner
+		if len(turns) != 1 || turns[0].Role != chat.Assistant {
+			return a, "", fmt.Errorf(`"completion" has %d messages; want one of the assistant's`, len(turns))
+		}
+		ended := true
+		if f.Has("ended") {
+			if ended, err = f.yes("ended"); err != nil {
+				return a, "", fmt.Errorf(`"ended" must be true or false, or an array of them with "completions": %w`, err)
 			}
-			err = json.Unmarshal(ended, &one)
 		}
-		shape, a.Completions, a.Ended = "completion", []string{text}, []bool{one}
-	}
-	if err != nil {
-		return a, "", errors.New(`"ended" must be true or false, or an array of them with "completions"`)
+		shape, a.Completions, a.Ended = "completion", []string{turns[0].Content}, []bool{ended}
 	}
 	if a.Ended != nil && len(a.Ended) != len(a.Completions) {
 		return a, "", fmt.Errorf(`%d completions and %d entries of "ended"; give one for each, or leave it out`, len(a.Completions), len(a.Ended))
@@ -105,13 +108,20 @@ func errNoCompletion(f fields) error {
 	return f.unknown(`neither "completion" nor "completions"; a line is {"prompt":"…","completion":"…"}`)
 }
 
-// unquoted is a table's cell as JSON: TRUE and True are true.
-func unquoted(value json.RawMessage) (json.RawMessage, bool) {
-	var text string
-	if json.Unmarshal(value, &text) != nil {
-		return nil, false
+// yes is a boolean: true or false, and in tables also 1 and 0, in any case.
+func (f fields) yes(key string) (bool, error) {
+	value, _ := f.Value(key)
+	text := string(value)
+	if f.Table {
+		text = strings.ToLower(strings.TrimSpace(strings.Trim(text, `"`)))
 	}
-	return json.RawMessage(strings.ToLower(strings.TrimSpace(text))), true
+	switch {
+	case text == "true", f.Table && text == "1":
+		return true, nil
+	case text == "false", f.Table && text == "0":
+		return false, nil
+	}
+	return false, notA(key, value, "true or false")
 }
 
 // ReadAnswers reads a file of answers as docs/formats/rankings.md draws it, a row for

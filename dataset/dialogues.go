@@ -126,9 +126,6 @@ func (t turns) MarshalJSON() ([]byte, error) {
 // turn, or a question in another shape, and the answer that somebody gave, where the
 // row has one.
 func readPrompt(f fields) (all []Asked, shape string, err error) {
-	if f.Has("prompt") && f.any("messages", "conversations") != "" {
-		return nil, "", errors.New(`both "prompt" and "messages"; give one of them`)
-	}
 	prefill, err := f.text("prefill")
 	if err != nil {
 		return nil, "", err
@@ -167,18 +164,11 @@ func readPrompt(f fields) (all []Asked, shape string, err error) {
 	return all, shape, nil
 }
 
-// ReadPrompts reads a file of prompts as docs/formats/dialogues.md draws it. A
-// dialogue that ends with the assistant's turn is none.
+// ReadPrompts reads a file of prompts as docs/formats/dialogues.md draws it, and of
+// dialogues without their last answers.
 func ReadPrompts(path string, how Reading) (*File[Prompt], error) {
 	return readRows("prompts", path, how, func(row rows.Row) ([]Prompt, string, error) {
-		f := fields{row}
-		if key := f.any("messages", "conversations"); key != "" {
-			value, _ := f.Value(key)
-			if c, err := readMessages(key, value); err == nil && len(c.messages) > 0 && c.messages[len(c.messages)-1].Role == chat.Assistant {
-				return nil, "", Prompt{Messages: c.messages}.Check()
-			}
-		}
-		asked, shape, err := readPrompt(f)
+		asked, shape, err := readPrompt(fields{row})
 		prompts := make([]Prompt, len(asked))
 		for i, a := range asked {
 			prompts[i] = a.Prompt

@@ -51,11 +51,50 @@ func (f fields) list(key string, into any, want string) error {
 	return nil
 }
 
-// isText tells whether a key's value is a string that is no JSON within one.
+// listOf decodes an array none of whose elements is null.
+func listOf[T any](f fields, key, want string) ([]T, error) {
+	var list []*T
+	if err := f.list(key, &list, want); err != nil {
+		return nil, err
+	}
+	out := make([]T, len(list))
+	for i, v := range list {
+		if v == nil {
+			return nil, fmt.Errorf("%q has null, or a number that is none, at place %d; give a value for each", key, i)
+		}
+		out[i] = *v
+	}
+	return out, nil
+}
+
+// isText tells whether a key's value is a string that is text: not messages that were
+// written as JSON into a string, as tables have them.
 func (f fields) isText(key string) bool {
 	value, _ := f.Value(key)
+	if len(value) == 0 || value[0] != '"' {
+		return false
+	}
+	nested, ok := inString(value)
+	if !ok {
+		return true
+	}
+	var messages []map[string]json.RawMessage
+	if json.Unmarshal(nested, &messages) != nil || len(messages) == 0 {
+		return true
+	}
+	for _, m := range messages {
+		if m["role"] == nil && m["from"] == nil {
+			return true
+		}
+	}
+	return false
+}
+
+// isList tells whether a key's value is an array or an object, or one in a string.
+func (f fields) isList(key string) bool {
+	value, _ := f.Value(key)
 	_, nested := inString(value)
-	return len(value) > 0 && value[0] == '"' && !nested
+	return nested || len(value) > 0 && (value[0] == '[' || value[0] == '{')
 }
 
 // inString returns the JSON array or object that a JSON string holds.

@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/seed-b72bdb6c/alma/artifact"
@@ -40,10 +42,21 @@ type Reading struct {
 // DefaultReading skips bad rows.
 func DefaultReading() Reading { return Reading{BadRows: Skip} }
 
+// askedKeys are the keys that rows are asked for, which a map may give other names.
+var askedKeys = []string{
+	"text", "label", "id", "messages", "conversations", "conversation", "prompt", "completion", "question", "answer", "query", "response", "instruction", "input", "output",
+	"context", "instances", "system", "history", "tools", "functions", "prefill", "chosen", "rejected", "completions", "ranks", "scores", "ratings", "rewards", "ended", "annotator",
+}
+
 func (r Reading) options() (rows.Options, error) {
 	names, err := rows.ParseMap(r.Map)
 	if err != nil {
 		return rows.Options{}, artifact.Mark(artifact.ErrUsage, err)
+	}
+	for _, want := range slices.Sorted(maps.Keys(names)) {
+		if !slices.Contains(askedKeys, want) {
+			return rows.Options{}, artifact.Errorf(artifact.ErrUsage, "reading the map of keys %q: nothing is asked for by the name %q; the names are %s", r.Map, want, strings.Join(askedKeys, ", "))
+		}
 	}
 	return rows.Options{Format: rows.Format(r.Format), Map: names}, nil
 }
@@ -86,12 +99,16 @@ func (a *Account) shape(name string) {
 	a.Shapes = append(a.Shapes, Shape{name, 1})
 }
 
-// maxListed is how many rows are listed of each reason.
-const maxListed = 5
+// maxListed is how many rows are listed of each reason, and maxReasons how many reasons
+// are told apart: some name what stands in the row.
+const (
+	maxListed    = 5
+	maxReasons   = 50
+	otherReasons = "other reasons"
+)
 
-// Reject takes a row out that cannot be used, for an error that says why. It returns
-// an error where the reading must end for it: every bad row does with Stop; else more
-// than MaxBadShare of the rows.
+// Reject takes a row out that cannot be used, for an error that says why. With Stop it
+// returns the error that ends the reading.
 func (a *Account) Reject(line int, why error) error {
 	reason := why.Error()
 	var bad *rows.Bad
@@ -112,17 +129,25 @@ func (a *Account) Reject(line int, why error) error {
 			if r.N++; len(r.First) < maxListed {
 				r.First = append(r.First, listed)
 			}
-			return a.tooMany(false)
+			return nil
+		}
+	}
+	if len(a.Rejected) == maxReasons {
+		reason = otherReasons
+		for i := range a.Rejected {
+			if r := &a.Rejected[i]; r.Reason == reason {
+				r.N++
+				return nil
+			}
 		}
 	}
 	a.Rejected = append(a.Rejected, artifact.Rejected{File: a.Path, Reason: reason, N: 1, First: []string{listed}})
-	return a.tooMany(false)
+	return nil
 }
 
-// tooMany is an error where too many rows are bad: of all, once all are read, of
-// those so far if it is more than would be of any file that goes on like this.
-func (a *Account) tooMany(all bool) error {
-	if a.bad <= 1 && a.bad < a.Total || !all && a.bad < 1000 || float64(a.bad) <= MaxBadShare*float64(a.Total) {
+// tooMany is an error where more than MaxBadShare of all rows are bad.
+func (a *Account) tooMany() error {
+	if a.bad <= 1 && a.bad < a.Total || float64(a.bad) <= MaxBadShare*float64(a.Total) {
 		return nil
 	}
 	return artifact.Errorf(artifact.ErrUsage, "%w (%d of %d rows cannot be used, more than %g %%; mend the file, say with --format or --map what it holds, or take another)", a.first, a.bad, a.Total, 100*MaxBadShare)
@@ -220,7 +245,8 @@ func fromRows[T any](what, path string, how Reading, r *rows.Reader, decode func
 	if f.Total == 0 {
 		return nil, artifact.Errorf(artifact.ErrUsage, "reading %s %s: the file is empty: it holds no %s", what, path, what)
 	}
-	return f, f.tooMany(true)
+	f.Form = r.Form()
+	return f, f.tooMany()
 }
 
 // Keep takes rows out by number that turned out to be of no use later: drop says
@@ -242,7 +268,7 @@ func (f *File[T]) Keep(drop func(i int, row T) error) error {
 		kept++
 	}
 	f.Rows, f.Lines = f.Rows[:kept], f.Lines[:kept]
-	return f.tooMany(true)
+	return f.tooMany()
 }
 
 // aboutRow tells whether an error of rendering is about the row alone: not one of

@@ -43,14 +43,20 @@ func Guess(path string, how Reading) (Kind, error) {
 		return "", readError("data", path, err)
 	}
 	defer r.Close()
+	var first error // about a row
 	for {
 		row, err := r.Next()
 		var bad *rows.Bad
 		switch {
+		case err == io.EOF && first != nil:
+			return "", first
 		case err == io.EOF:
 			return "", artifact.Errorf(artifact.ErrUsage, "looking at %s: the file is empty; give rows, one JSON object a line", path)
 		case errors.As(err, &bad):
-			return "", artifact.Errorf(artifact.ErrUsage, "telling what %s holds by its first line: line %d: %w; say it with --as", path, bad.Line, err)
+			if first == nil {
+				first = artifact.Errorf(artifact.ErrUsage, "telling what %s holds by its rows: line %d: %w; say it with --as", path, bad.Line, err)
+			}
+			continue
 		case err != nil:
 			return "", readError("data", path, err)
 		}
@@ -60,7 +66,7 @@ func Guess(path string, how Reading) (Kind, error) {
 
 func kindOf(f fields) Kind {
 	switch {
-	case f.any("ranks", "chosen", "rejected", "scores", "ratings") != "":
+	case f.any("ranks", "chosen", "rejected") != "":
 		return RankingKind
 	case f.Has("completions"):
 		if _, scores, _, err := readScored(f); err == nil && scores != nil {
@@ -77,13 +83,12 @@ func kindOf(f fields) Kind {
 		}
 		return Dialogues
 	}
-	if f.any("text", "sentence") == "" {
-		if all, _, err := readConversation(f, false); err == nil && all != nil {
-			return Dialogues
-		}
-		if f.any("prompt", "instruction", "question") != "" {
-			return Prompts
-		}
+	all, shape, err := readConversation(f, false)
+	switch {
+	case err == nil && all != nil && shape != "text":
+		return Dialogues
+	case f.any("text", "sentence") == "" && f.any("prompt", "instruction", "question") != "":
+		return Prompts
 	}
 	return Texts
 }

@@ -95,8 +95,7 @@ func TestReadPromptsNamesThePlaceAndTheFault(t *testing.T) {
 		{`{}`, `neither "prompt" nor "messages"`},
 		{`{"prompt":""}`, "empty"},
 		{`{"prompt":7}`, "want an array of messages"},
-		{`{"prompt":"p","messages":[{"role":"user","content":"u"}]}`, "both"},
-		{`{"messages":[{"role":"assistant","content":"a"}]}`, "ends with a turn of the assistant"},
+		{`{"messages":[{"role":"assistant","content":"a"}]}`, "the prompt is empty"},
 		{`{"prompt":"p","prefill":[]}`, "want a string"},
 	}, badLines...))
 }

@@ -102,7 +102,11 @@ func readMessage(object map[string]json.RawMessage) (m chat.Message, shape strin
 			}
 		}
 	}
-	if m.ToolCalls, err = readCalls(object["tool_calls"]); err != nil {
+	calls := object["tool_calls"]
+	if older := object["function_call"]; len(older) > 0 && string(older) != "null" {
+		calls = older
+	}
+	if m.ToolCalls, err = readCalls(calls); err != nil {
 		return m, "", err
 	}
 	if call { // ShareGPT's: the value is the call
@@ -118,9 +122,18 @@ func readMessage(object map[string]json.RawMessage) (m chat.Message, shape strin
 			}
 		}
 	}
-	for key, ignored := range map[string]string{"weight": "0", "ignored": "true", "train": "false"} {
-		if m.Role == chat.Assistant && string(bytes.TrimSuffix(object[key], []byte(".0"))) == ignored {
-			m.Ignored = true
+	for _, key := range []string{"weight", "ignored", "train"} {
+		if m.Role != chat.Assistant || object[key] == nil {
+			continue
+		}
+		switch value := strings.Trim(string(object[key]), `"`); value {
+		case "0", "0.0", "false":
+			m.Ignored = m.Ignored || key != "ignored"
+		case "1", "1.0", "true":
+			m.Ignored = m.Ignored || key == "ignored"
+		case "null", "":
+		default:
+			return m, "", fmt.Errorf("%q is %.20s; a turn is learned (1) or not (0)", key, value)
 		}
 	}
 	return m, shape, nil
@@ -181,6 +194,24 @@ func readTools(value json.RawMessage) (chat.JSON, error) {
 		return "", nil
 	}
 	return compact(value), nil
+}
+
+// readFunctions reads OpenAI's older "functions": what "tools" hold, without the object
+// around each.
+func readFunctions(value json.RawMessage) (chat.JSON, error) {
+	tools, err := readTools(value)
+	if err != nil || tools == "" {
+		return "", err
+	}
+	var list []json.RawMessage
+	if err := json.Unmarshal([]byte(tools), &list); err != nil {
+		return "", err
+	}
+	for i, one := range list {
+		list[i] = json.RawMessage(`{"type":"function","function":` + string(one) + `}`)
+	}
+	out, err := json.Marshal(list)
+	return chat.JSON(out), err
 }
 
 // readCalls reads an assistant's calls: an array of OpenAI's objects or of the
@@ -255,6 +286,9 @@ var (
 func readConversation(f fields, unanswered bool) (all []chat.Dialogue, shape string, err error) {
 	tools, _ := f.Value("tools")
 	given, err := readTools(tools)
+	if functions, ok := f.Value("functions"); ok && given == "" && err == nil {
+		given, err = readFunctions(functions)
+	}
 	if err != nil {
 		return nil, "", err
 	}
@@ -363,20 +397,24 @@ func readInstruction(f fields, tools chat.JSON, unanswered bool) (all []chat.Dia
 		}
 		all = append(all, chat.Dialogue{Messages: messages, Tools: tools})
 	}
-	if f.Has("instances") && !f.isText("instances") {
+	if f.Has("instances") && f.isList("instances") {
 		var instances []struct{ Input, Output string }
 		if err := f.list("instances", &instances, "an array of input and output"); err != nil {
 			return nil, "", err
 		}
 		for _, i := range instances {
-			add(i.Input, i.Output)
+			if i.Output != "" || unanswered || len(instances) == 1 {
+				add(i.Input, i.Output)
+			}
 		}
 		return all, "self-instruct", nil
 	}
 	var input, output string
-	if key := f.any("input", "context"); key != "" {
-		if input, err = f.text(key); err != nil {
-			return nil, "", err
+	for _, key := range []string{"input", "context"} {
+		if input == "" && f.Has(key) {
+			if input, err = f.text(key); err != nil {
+				return nil, "", err
+			}
 		}
 	}
 	if key := f.any("output", "response", "completion", "answer"); key != "" {

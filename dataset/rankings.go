@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 	"unicode/utf8"
@@ -125,15 +126,21 @@ func readRanking(f fields) (r Ranking, shape string, err error) {
 	if r.Completions, scores, shape, err = readScored(f); err != nil {
 		return r, "", err
 	}
-	for _, list := range []struct {
-		key  string
-		into any
-		want string
-	}{{"ranks", &r.Ranks, "an array of whole numbers"}, {"ended", &r.Ended, "an array of true and false"}} {
-		if f.Has(list.key) {
-			if err := f.list(list.key, list.into, list.want); err != nil {
-				return r, "", err
+	if f.Has("ranks") {
+		ranks, err := listOf[float64](f, "ranks", "an array of whole numbers")
+		if err != nil {
+			return r, "", err
+		}
+		for _, rank := range ranks {
+			if rank != math.Trunc(rank) {
+				return r, "", fmt.Errorf("rank %g is no whole number", rank)
 			}
+			r.Ranks = append(r.Ranks, int(rank))
+		}
+	}
+	if f.Has("ended") {
+		if r.Ended, err = listOf[bool](f, "ended", "an array of true and false"); err != nil {
+			return r, "", err
 		}
 	}
 	if f.isText("annotator") {
@@ -170,7 +177,7 @@ func readScored(f fields) (completions []string, scores []float64, shape string,
 		return nil, nil, "", err
 	}
 	if key := f.any("scores", "ratings", "rewards"); key != "" {
-		if err := f.list(key, &scores, "an array of numbers"); err != nil {
+		if scores, err = listOf[float64](f, key, "an array of numbers"); err != nil {
 			return nil, nil, "", err
 		}
 		if len(scores) != len(list) {
@@ -289,11 +296,15 @@ func readPair(f fields) (r Ranking, shape string, err error) {
 		}
 	}
 	if !plain || prompt == "" {
+		asked := r.Prompt.Messages // beside the messages, where each is an answer alone
 		var before [2][]chat.Message
 		for i, talk := range talks {
 			last := talk[len(talk)-1]
 			if last.Role != chat.Assistant {
 				return r, "", fmt.Errorf("%s ends with a turn of the %s; it must end with the assistant's", []string{"chosen", "rejected"}[i], last.Role)
+			}
+			if last.ToolCalls != "" || last.Reasoning != "" {
+				return r, "", fmt.Errorf("%s calls tools or has thoughts, which answers that are ranked cannot hold; leave the row out", []string{"chosen", "rejected"}[i])
 			}
 			before[i], texts[i] = talk[:len(talk)-1], last.Content
 		}
@@ -302,6 +313,19 @@ func readPair(f fields) (r Ranking, shape string, err error) {
 			return r, "", errors.New(`"chosen" and "rejected" answer different prompts: their messages differ before the last`)
 		case len(before[0]) > 0:
 			r.Prompt.Messages = before[0]
+		}
+		if len(asked) == 0 && prompt != "" { // the prompt beside whole dialogues: its system message may be there alone
+			if p, err := f.prompt(prompt); err == nil {
+				asked = p.Messages
+			}
+		}
+		if system, err := f.text("system"); err != nil {
+			return r, "", err
+		} else if system != "" {
+			asked = []chat.Message{{Role: chat.System, Content: system}}
+		}
+		if m := r.Prompt.Messages; len(m) > 0 && m[0].Role != chat.System && len(asked) > 0 && asked[0].Role == chat.System {
+			r.Prompt.Messages = append([]chat.Message{asked[0]}, m...)
 		}
 		tools, _ := f.Value("tools")
 		if r.Prompt.Tools, err = readTools(tools); err != nil {
@@ -326,6 +350,11 @@ func (f fields) prompt(keys ...string) (p Prompt, err error) {
 	}
 	if p.Messages, err = f.turns(key, chat.User); err != nil {
 		return p, err
+	}
+	if text := p.Text(); len(p.Messages) == 1 && strings.HasSuffix(strings.TrimSpace(text), strings.TrimSpace(assistant)) && strings.HasPrefix(strings.TrimSpace(text), strings.TrimSpace(human)) {
+		if p.Messages, err = readHumanAssistant(strings.TrimSuffix(strings.TrimSpace(text), strings.TrimSpace(assistant))); err != nil {
+			return p, err
+		}
 	}
 	if p.Prefill, err = f.text("prefill"); err != nil {
 		return p, err

@@ -241,3 +241,161 @@ func TestToolsAndPromptsAreWrittenAndReadBack(t *testing.T) {
 		t.Errorf("%+v came back as %+v, %v", f.Rows, again, err)
 	}
 }
+
+func TestAScoreThatIsNoneIsNotZero(t *testing.T) {
+	for _, row := range []string{
+		`{"prompt":"q","completions":["good","failed"],"scores":[-1.5,NaN]}`,
+		`{"prompt":"q","completions":["good","failed"],"scores":[-0.5,null]}`,
+		`{"prompt":"q","completions":["a","b"],"ranks":[1,2],"ended":[true,null]}`,
+	} {
+		if _, err := ReadRankings(file(t, row), stop); err == nil || !strings.Contains(err.Error(), "at place 1") {
+			t.Errorf("%s: %v", row, err)
+		}
+	}
+	f, err := ReadRankings(file(t, `{"prompt":"q","completions":["a","b"],"ranks":[1.0,2.0]}`), stop)
+	if err != nil || f.Rows[0].Ranks[1] != 2 {
+		t.Errorf("%+v, %v", f, err)
+	}
+}
+
+func TestAStringThatIsJSONIsText(t *testing.T) {
+	for _, answer := range []string{"[1, 2, 3]", `{\"a\":1}`, `[{\"name\":\"f\"}]`, "[]"} {
+		f, err := ReadDialogues(file(t, `{"prompt":"x","completion":"`+answer+`"}`), stop)
+		if want := strings.ReplaceAll(answer, `\`, ""); err != nil || f.Rows[0].Messages[1].Content != want {
+			t.Errorf("%s: %+v, %v", answer, f, err)
+		}
+	}
+	if f, err := ReadDialogues(file(t, `{"text":"[1, 2]"}`), stop); err != nil || f.Rows[0].Text != "[1, 2]" {
+		t.Errorf("%+v, %v", f, err)
+	}
+	f, err := ReadDialogues(file(t, `{"prompt":"x","completion":"[{\"role\":\"assistant\",\"content\":\"y\"}]"}`), stop)
+	if err != nil || f.Rows[0].Messages[1].Content != "y" {
+		t.Errorf("messages written into a string: %+v, %v", f, err)
+	}
+}
+
+func TestNothingOfADialogueIsLostWithoutAWord(t *testing.T) {
+	f, err := ReadDialogues(file(t, `{"messages":[{"role":"user","content":"u"},{"role":"assistant","content":null,"function_call":{"name":"f","arguments":"{}"}},{"role":"function","name":"f","content":"3"},{"role":"assistant","content":"a"}],"functions":[{"name":"f"}]}`), stop)
+	if err != nil || said(f.Rows[0].Messages) != `[user:u][assistant: calls [{"type":"function","function":{"name":"f","arguments":{}}}]][tool:3][assistant:a]` || f.Rows[0].Tools != `[{"type":"function","function":{"name":"f"}}]` {
+		t.Errorf("OpenAI's functions: %+v, %v", f, err)
+	}
+	for row, want := range map[string]string{
+		`{"instruction":"i","input":"","context":"c","output":"o"}`:                                                                                                                  "[user:i\nc][assistant:o]",
+		`{"instruction":"i","instances":[{"input":"","output":""},{"input":"x","output":"p"}]}`:                                                                                      "[user:i\nx][assistant:p]",
+		`{"messages":[{"role":"user","content":"u"},{"role":"assistant","content":"a","train":true},{"role":"user","content":"v"},{"role":"assistant","content":"b","weight":"0"}]}`: "[user:u][assistant:a][user:v][assistant:b ignored]",
+	} {
+		if f, err := ReadDialogues(file(t, row), stop); err != nil || len(f.Rows) != 1 || said(f.Rows[0].Messages) != want {
+			t.Errorf("%s: %+v, %v", row, f, err)
+		}
+	}
+	if _, err := ReadDialogues(file(t, `{"messages":[{"role":"user","content":"u"},{"role":"assistant","content":"a","weight":0.5}]}`), stop); err == nil || !strings.Contains(err.Error(), `"weight" is 0.5`) {
+		t.Error(err)
+	}
+}
+
+func TestNothingOfAPairIsLostWithoutAWord(t *testing.T) {
+	const talk = `"chosen":[{"role":"user","content":"u"},{"role":"assistant","content":"a"}],"rejected":[{"role":"user","content":"u"},{"role":"assistant","content":"b"}]`
+	for row, want := range map[string]string{
+		`{"system":"s",` + talk + `}`: "[system:s][user:u]",
+		`{"prompt":[{"role":"system","content":"s"},{"role":"user","content":"u"}],` + talk + `}`:         "[system:s][user:u]",
+		`{"prompt":"\n\nHuman: u\n\nAssistant: v\n\nHuman: w\n\nAssistant:","chosen":"a","rejected":"b"}`: "[user:u][assistant:v][user:w]",
+	} {
+		f, err := ReadRankings(file(t, row), stop)
+		if err != nil || said(f.Rows[0].Prompt.Messages) != want || f.Rows[0].Completions[0] != "a" {
+			t.Errorf("%s: %+v, %v", row, f, err)
+		}
+	}
+	calls := strings.Replace(talk, `"content":"a"}`, `"content":"a","tool_calls":[{"name":"f"}]}`, 1)
+	if _, err := ReadRankings(file(t, "{"+calls+"}"), stop); err == nil || !strings.Contains(err.Error(), "chosen calls tools") {
+		t.Error(err)
+	}
+}
+
+func TestLabelsInCellsAreLists(t *testing.T) {
+	read := func(text string) (*File[Text], error) {
+		path := filepath.Join(t.TempDir(), "a.csv")
+		if err := os.WriteFile(path, []byte(text), 0o666); err != nil {
+			t.Fatal(err)
+		}
+		return ReadTexts(path, TextOptions{Labels: true, Reading: stop})
+	}
+	f, err := read("text,labels\na b,\"[\"\"x\"\",\"\"y\"\"]\"\nc d,[]\n")
+	if err != nil || !reflect.DeepEqual(f.Rows[0].Labels, []string{"x", "y"}) || len(f.Rows[1].Labels) != 0 || f.Rows[1].Labels == nil {
+		t.Errorf("%+v, %v", f, err)
+	}
+	if _, err := read("text,labels\na b,\"['x', 'y']\"\n"); err == nil || !strings.Contains(err.Error(), "as Python prints it") {
+		t.Error(err)
+	}
+	large, err := ReadTexts(file(t, "{\"text\":\"a\",\"label\":1152921504606846977}\n{\"text\":\"b\",\"label\":1152921504606846978}\n{\"text\":\"c\",\"label\":\"1.0\"}\n"), TextOptions{Labels: true, Reading: stop})
+	if err != nil || large.Rows[0].Label == large.Rows[1].Label || large.Rows[2].Label != "1.0" {
+		t.Errorf("%+v, %v", large, err)
+	}
+}
+
+func TestTheShareOfBadRowsIsOfTheWholeFile(t *testing.T) {
+	good := strings.Repeat("{\"prompt\":\"a\"}\n", 3000)
+	bad := strings.Repeat("{}\n", 100)
+	for _, text := range []string{bad + good, good + bad} {
+		if f, err := ReadPrompts(file(t, text), Reading{}); err != nil || f.Bad() != 100 || len(f.Rows) != 3000 {
+			t.Errorf("%v", err)
+		}
+	}
+}
+
+func TestAFileIsGuessedAsItsReadersReadIt(t *testing.T) {
+	for row, want := range map[string]Kind{
+		`{"instruction":"i","input":"","output":"o","text":"Below is"}`:                       Dialogues,
+		`{"question":"q","answer":"a","text":"t"}`:                                            Dialogues,
+		`{"text":"t","label":"l","scores":[1]}`:                                               Texts,
+		`{"text":"t"}`:                                                                        Texts,
+		`{"prompt":"p"}`:                                                                      Prompts,
+		`{"prompt":"p","completion":"c"}`:                                                     Dialogues,
+		`{"prompt":"p","completion":"c","ended":true}`:                                        AnswerKind,
+		`{"prompt":"p","completions":["a","b"]}`:                                              AnswerKind,
+		`{"prompt":"p","completions":["a","b"],"scores":[1,2]}`:                               RankingKind,
+		`{"chosen":"a","rejected":"b"}`:                                                       RankingKind,
+		"{\n" + `{"conversations":[{"from":"human","value":"u"},{"from":"gpt","value":"a"}]}`: Dialogues,
+		`{"messages":[{"role":"user","content":"u"}],"prompt":"u"}`:                           Prompts,
+	} {
+		if got, err := Guess(file(t, row), Reading{}); err != nil || got != want {
+			t.Errorf("%s: %s, %v; want %s", row, got, err, want)
+		}
+	}
+}
+
+func TestAMapNamesWhatIsAskedFor(t *testing.T) {
+	if _, err := ReadPrompts(file(t, `{"body":"a"}`), Reading{Map: "promt=body"}); err == nil || !strings.Contains(err.Error(), `nothing is asked for by the name "promt"`) {
+		t.Error(err)
+	}
+	// One map serves several files, of which not each has other names.
+	if f, err := ReadPrompts(file(t, `{"prompt":"a"}`), Reading{BadRows: Stop, Map: "prompt=question"}); err != nil || f.Rows[0].Text() != "a" {
+		t.Error(f, err)
+	}
+}
+
+func TestCellsHoldListsAndTruth(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "a.csv")
+	if err := os.WriteFile(path, []byte("prompt,completions,ended\np,\"[\"\"a\"\",\"\"b\"\"]\",\"[true,false]\"\n"), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	if f, err := ReadAnswers(path, stop); err != nil || !reflect.DeepEqual(f.Rows[0].Completions, []string{"a", "b"}) || f.Rows[0].EndedAt(1) {
+		t.Errorf("%+v, %v", f, err)
+	}
+	if err := os.WriteFile(path, []byte("prompt,completion,ended\np,a,0\np,b,TRUE\n"), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	if f, err := ReadAnswers(path, stop); err != nil || f.Rows[0].EndedAt(0) || !f.Rows[1].EndedAt(0) {
+		t.Errorf("%+v, %v", f, err)
+	}
+	for row, say := range map[string]string{
+		`{"prompt":"p","completions":["a","b"],"scores":[1]}`:         "2 completions and 1 scores",
+		`{"prompt":"p","completion":[{"role":"user","content":"a"}]}`: "one of the assistant's",
+	} {
+		if _, err := ReadAnswers(file(t, row), stop); err == nil || !strings.Contains(err.Error(), say) {
+			t.Errorf("%s: %v", row, err)
+		}
+	}
+	if f, err := ReadAnswers(file(t, `{"prompt":"p","completion":[{"role":"assistant","content":"a"}]}`), stop); err != nil || f.Rows[0].Completions[0] != "a" {
+		t.Error(f, err)
+	}
+}

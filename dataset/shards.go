@@ -256,6 +256,12 @@ func OpenShards(folder string) (*Shards, error) {
 	return s, nil
 }
 
+// IsShards tells whether a folder holds token shards.
+func IsShards(folder string) bool {
+	_, err := os.Stat(filepath.Join(folder, shardsFile))
+	return err == nil
+}
+
 // ReuseShards opens the shards that a ShardWriter with the same Source closed,
 // every byte of them verified. If the folder holds others, damaged ones or ones
 // that were never closed, it is removed, so that none of their files stays among
@@ -289,7 +295,7 @@ func (s *Shards) open() error {
 		if errors.Is(err, errTooLong) {
 			return s.corrupt(shardsFile, "it is longer than %d bytes", maxShardsFile)
 		}
-		return fmt.Errorf("reading token shards: %w; alma pretrain leaves them in shards/train of its folder", err)
+		return fmt.Errorf("reading token shards: %w; alma tokenize leaves them in train of its folder, and alma pretrain in shards/train", err)
 	}
 	if err := json.Unmarshal(data, &s.Info); err != nil {
 		return s.corrupt(shardsFile, "%v", err)

@@ -1,10 +1,12 @@
 package dataset
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -98,8 +100,9 @@ func readTexts(name string, o TextOptions, open func(rows.Options) (*rows.Reader
 			}
 		}
 	}
-	how.Map = nil // the columns below heed it
-	r, err := open(how)
+	opened := how
+	opened.Map = nil // the columns below heed it
+	r, err := open(opened)
 	if err != nil {
 		return nil, readError("texts", name, err)
 	}
@@ -112,10 +115,12 @@ func readTexts(name string, o TextOptions, open func(rows.Options) (*rows.Reader
 				name, a.what, header, a.names(), a.what)
 		}
 	}
+	table := false
 	f, err := fromRows("texts", name, o.Reading, r, func(row rows.Row) ([]Text, string, error) {
 		f := fields{row}
+		table = table || row.Table
 		t := Text{Line: row.Line}
-		if id, ok := f.Value("id"); ok {
+		if id, ok := f.Value(cmp.Or(how.Map["id"], "id")); ok {
 			t.ID = id
 		}
 		var shape string
@@ -138,7 +143,7 @@ func readTexts(name string, o TextOptions, open func(rows.Options) (*rows.Reader
 	if len(f.Rows) == 0 {
 		return nil, artifact.Errorf(artifact.ErrUsage, "reading texts %s: the file holds no text", name)
 	}
-	if o.Labels {
+	if o.Labels && table {
 		wholeNumbers(f.Rows)
 	}
 	return f, nil
@@ -205,6 +210,11 @@ func (a askedColumn) list(f fields) (labels []string, key string, err error) {
 		if !ok {
 			continue
 		}
+		if inner, ok := inString(value); ok && f.Table && inner[0] == '[' {
+			value = inner
+		} else if f.Table && len(value) > 3 && (value[1] == '[' && (value[2] == '\'' || value[2] == ']')) {
+			return nil, "", fmt.Errorf("%q holds %.40s, a list as Python prints it; write it as JSON, [\"a\",\"b\"]", key, value)
+		}
 		if value[0] != '[' {
 			return nil, "", nil
 		}
@@ -241,8 +251,12 @@ func (a askedColumn) list(f fields) (labels []string, key string, err error) {
 // number writes a JSON number so that equal ones are equal texts; true and false
 // stay.
 func number(value string) string {
+	if whole, ok := wholeNumber(value); ok {
+		return whole
+	}
+	const exact = 1 << 53 // beyond it floats leave whole numbers out
 	n, err := strconv.ParseFloat(value, 64)
-	if err != nil || n != float64(int64(n)) {
+	if err != nil || n != math.Trunc(n) || math.Abs(n) > exact {
 		return value
 	}
 	return strconv.FormatInt(int64(n), 10)

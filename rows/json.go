@@ -22,6 +22,8 @@ func (r *Reader) openJSON(text peeker) error {
 		v.skip("[")
 		r.form, r.next = "JSON array", v.next
 		return nil
+	case first != '{' && first != 0:
+		return fmt.Errorf("it begins with %q, and JSON of rows with { or [; say with --format what it is", first)
 	case first == '{' && overLines(begin):
 		v := &values{reader: r, text: text, line: 1}
 		r.form, r.next = "JSON objects", v.next
@@ -58,13 +60,14 @@ func overLines(begin []byte) bool {
 	if !found || json.Valid(first) {
 		return false
 	}
+	begin = bytes.TrimSpace(begin)
+	end, ok := valueEnd(begin)
+	if ok && json.Valid(begin[:end]) {
+		return bytes.IndexByte(begin[:end], '\n') >= 0
+	}
 	// Broken JSON on a line of its own is followed by another object.
 	next := bytes.TrimSpace(rest)
-	if len(next) == 0 || next[0] == '{' && len(bytes.TrimSpace(first)) > 1 {
-		return false
-	}
-	end, ok := valueEnd(bytes.TrimSpace(begin))
-	return !ok || bytes.IndexByte(bytes.TrimSpace(begin)[:end], '\n') >= 0
+	return len(next) > 0 && next[0] != '{'
 }
 
 // valueEnd returns the end of the object that text begins with, false if it does
@@ -231,6 +234,9 @@ func object(text []byte) (Row, error) {
 
 // withoutNaN puts null in the place of NaN, Infinity and -Infinity outside strings.
 func withoutNaN(text []byte) ([]byte, bool) {
+	if !bytes.Contains(text, []byte("NaN")) && !bytes.Contains(text, []byte("Infinity")) {
+		return nil, false
+	}
 	var out []byte
 	found, quoted := false, false
 	for i := 0; i < len(text); i++ {

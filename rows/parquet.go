@@ -4,10 +4,13 @@ import (
 	"bytes"
 	"encoding/binary"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"math"
 	"reflect"
+	"slices"
 	"unicode/utf8"
 
 	"github.com/parquet-go/parquet-go"
@@ -61,11 +64,15 @@ func (r *Reader) openParquet(size int64) (err error) {
 	}
 	rows := parquet.NewGenericReader[any](f)
 	r.end = append(r.end, func() (err error) { defer recovered(&err); return rows.Close() })
+	columns := f.Schema().Fields()
 	var batch [parquetBatch]any
 	var left []any
 	number := 0
 	r.done, r.total = func() int64 { return int64(number) }, f.NumRows()
 	r.next = func() (row Row, err error) {
+		if f.NumRows() == 0 {
+			return Row{}, io.EOF
+		}
 		defer recovered(&err)
 		if len(left) == 0 {
 			clear(batch[:])
@@ -88,12 +95,16 @@ func (r *Reader) openParquet(size int64) (err error) {
 			return Row{}, fmt.Errorf("row %d of Parquet is no row of columns", number)
 		}
 		row = Row{Line: number, Fields: make(map[string]json.RawMessage, len(fields))}
-		for key, value := range fields {
+		for _, column := range columns {
 			var b bytes.Buffer
-			if err := appendJSON(&b, value); err != nil {
-				return Row{}, r.bad(number, "a value that is no text", fmt.Sprintf("column %q: %v", key, err))
+			if err := appendJSON(&b, fields[column.Name()], column); err != nil {
+				b.Reset()
+				b.WriteString("null")
+				if !slices.Contains(r.bytes, column.Name()) {
+					r.bytes = append(r.bytes, column.Name())
+				}
 			}
-			row.Fields[key] = b.Bytes()
+			row.Fields[column.Name()] = b.Bytes()
 		}
 		return row, nil
 	}
@@ -107,79 +118,129 @@ func recovered(err *error) {
 	}
 }
 
-// appendJSON writes a value of Parquet as JSON: bytes are text, and numbers that are
-// not finite null, as in other formats.
-func appendJSON(b *bytes.Buffer, value any) error {
+// errBytes is a value of bytes that are no text.
+var errBytes = errors.New("bytes that are not UTF-8")
+
+// appendJSON writes a value of Parquet as JSON, the members of a group in the order of
+// the schema. Members that are null are left out: Arrow gives every group of a column
+// the members of all of them. Bytes are text, and numbers that are not finite null, as
+// in other formats. node is the value's, nil where it is not known.
+func appendJSON(b *bytes.Buffer, value any, node parquet.Node) error {
 	switch v := value.(type) {
+	case nil:
+		b.WriteString("null")
+		return nil
 	case []byte:
 		if !utf8.Valid(v) {
-			return fmt.Errorf("%d bytes that are not UTF-8", len(v))
+			return errBytes
 		}
 		b.Write(quoted(string(v)))
+		return nil
 	case string:
 		if !utf8.ValidString(v) {
-			return fmt.Errorf("%d bytes that are not UTF-8", len(v))
+			return errBytes
 		}
 		b.Write(quoted(v))
+		return nil
+	case float64:
+		if math.IsNaN(v) || math.IsInf(v, 0) {
+			value = nil
+		}
+	case float32:
+		if math.IsNaN(float64(v)) || math.IsInf(float64(v), 0) {
+			value = nil
+		}
 	case []any:
 		b.WriteByte('[')
 		for i, e := range v {
 			if i > 0 {
 				b.WriteByte(',')
 			}
-			if err := appendJSON(b, e); err != nil {
+			if err := appendJSON(b, e, elementOf(node)); err != nil {
 				return err
 			}
 		}
 		b.WriteByte(']')
+		return nil
 	case map[string]any:
-		b.WriteByte('{')
-		first := true
-		for key, e := range v {
-			if !first {
-				b.WriteByte(',')
-			}
-			first = false
-			b.Write(quoted(key))
-			b.WriteByte(':')
-			if err := appendJSON(b, e); err != nil {
-				return err
-			}
-		}
-		b.WriteByte('}')
-	case float64:
-		if math.IsNaN(v) || math.IsInf(v, 0) {
-			b.WriteString("null")
-			return nil
-		}
-		return appendNumber(b, v)
-	case float32:
-		if math.IsNaN(float64(v)) || math.IsInf(float64(v), 0) {
-			b.WriteString("null")
-			return nil
-		}
-		return appendNumber(b, v)
+		return appendObject(b, v, node)
 	default:
-		// Parquet's MAP comes in types of its own.
-		switch m := reflect.ValueOf(value); {
-		case m.Kind() == reflect.Pointer && m.IsNil():
-			return appendNumber(b, nil)
-		case m.Kind() == reflect.Pointer:
-			return appendJSON(b, m.Elem().Interface())
-		case m.Kind() == reflect.Map:
+		switch m := reflect.ValueOf(value); m.Kind() {
+		case reflect.Pointer: // of Parquet's MAP, which comes in types of its own
+			if m.IsNil() {
+				b.WriteString("null")
+				return nil
+			}
+			return appendJSON(b, m.Elem().Interface(), nil)
+		case reflect.Map:
 			object := make(map[string]any, m.Len())
 			for key, e := range m.Seq2() {
 				object[fmt.Sprint(key.Interface())] = e.Interface()
 			}
-			return appendJSON(b, object)
+			return appendObject(b, object, nil)
+		case reflect.Struct: // a date, a decimal
+			b.Write(quoted(fmt.Sprint(value)))
+			return nil
 		}
-		return appendNumber(b, v)
 	}
+	data, err := json.Marshal(value)
+	b.Write(data)
+	return err
+}
+
+// appendObject writes members in the order of the node's, or of their names.
+func appendObject(b *bytes.Buffer, members map[string]any, node parquet.Node) error {
+	var names []string
+	nodes := map[string]parquet.Node{}
+	if node != nil && !node.Leaf() {
+		for _, f := range node.Fields() {
+			names = append(names, f.Name())
+			nodes[f.Name()] = f
+		}
+	}
+	for name := range members {
+		if nodes[name] == nil { // a MAP, whose keys are no members of the schema
+			names = slices.Sorted(maps.Keys(members))
+			break
+		}
+	}
+	b.WriteByte('{')
+	first := true
+	for _, name := range names {
+		value, ok := members[name]
+		if !ok || value == nil {
+			continue
+		}
+		if !first {
+			b.WriteByte(',')
+		}
+		first = false
+		b.Write(quoted(name))
+		b.WriteByte(':')
+		if err := appendJSON(b, value, nodes[name]); err != nil {
+			return err
+		}
+	}
+	b.WriteByte('}')
 	return nil
 }
 
-func appendNumber(b *bytes.Buffer, v any) error {
-	data, err := json.Marshal(v)
-	b.Write(data)
-	return err
+// elementOf is the node of a list's elements: that of the innermost group of the LIST's
+// three, or of the repeated node itself.
+func elementOf(node parquet.Node) parquet.Node {
+	if node == nil || node.Leaf() {
+		return nil
+	}
+	if node.Repeated() {
+		return node
+	}
+	fields := node.Fields()
+	if len(fields) != 1 || !fields[0].Repeated() || fields[0].Leaf() {
+		return nil
+	}
+	inner := fields[0].Fields()
+	if len(inner) == 1 {
+		return inner[0]
+	}
+	return fields[0]
 }

@@ -121,9 +121,15 @@ type Reader struct {
 	path string
 	form string // for people: "JSON Lines, gzip"
 	maps map[string]string
-	next func() (Row, error)
+	// mapped are the keys of maps that the file has had: several files are read with one
+	// map, and each need not have all of them.
+	mapped map[string]bool
+	next   func() (Row, error)
 
 	columns []string // of a table with a header
+
+	blank int      // lines of a plain text, records of a table
+	bytes []string // columns of Parquet that hold bytes that are no text
 
 	done  func() int64 // of total, bytes or rows
 	total int64
@@ -139,7 +145,7 @@ func Open(path string, o Options) (*Reader, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &Reader{path: path, maps: o.Map, file: f}
+	r := &Reader{path: path, maps: o.Map, mapped: map[string]bool{}, file: f}
 	if err := r.open(o); err != nil {
 		r.Close()
 		return nil, err
@@ -150,7 +156,7 @@ func Open(path string, o Options) (*Reader, error) {
 // NewReader reads rows from elsewhere than a file, by a name for errors. Parquet needs
 // a file.
 func NewReader(from io.Reader, name string, o Options) (*Reader, error) {
-	r := &Reader{path: name, maps: o.Map}
+	r := &Reader{path: name, maps: o.Map, mapped: map[string]bool{}}
 	if err := r.read(from, o); err != nil {
 		r.Close()
 		return nil, err
@@ -163,8 +169,11 @@ func (r *Reader) open(o Options) error {
 	if err != nil {
 		return err
 	}
-	if info.IsDir() {
+	switch {
+	case info.IsDir():
 		return errors.New("it is a folder; give a file")
+	case !info.Mode().IsRegular():
+		return errors.New("it is no regular file, and is read more than once; write it into one first")
 	}
 	r.size = info.Size()
 	return r.read(r.file, o)
@@ -229,6 +238,9 @@ func guess(path string, text peeker) (Format, error) {
 	for _, packed := range []string{".gz", ".zst", ".bz2"} {
 		name = strings.TrimSuffix(name, packed)
 	}
+	if first, _, _ := bytes.Cut(beginning(text), []byte{'\n'}); len(first) > 1 && first[0] == '{' && json.Valid(first) {
+		return JSONL, nil // whatever it is called
+	}
 	switch filepath.Ext(name) {
 	case ".jsonl", ".ndjson", ".json", ".jsonlines":
 		return JSONL, nil
@@ -245,8 +257,18 @@ func guess(path string, text peeker) (Format, error) {
 	return "", fmt.Errorf("neither its name nor its beginning tells the format; say which of %q it is", Formats)
 }
 
-// Form says how the file holds its rows, for people: "CSV with ; between fields".
-func (r *Reader) Form() string { return r.form }
+// Form says how the file holds its rows, for people: "CSV with ; between fields". It
+// may tell more once all are read.
+func (r *Reader) Form() string {
+	form := r.form
+	if r.blank > 0 {
+		form += fmt.Sprintf(", %d blank lines passed over", r.blank)
+	}
+	if len(r.bytes) > 0 {
+		form += fmt.Sprintf(", columns of bytes that are no text read as null: %s", strings.Join(r.bytes, ", "))
+	}
+	return form
+}
 
 // Columns are the names in a table's header, nil for a file without one.
 func (r *Reader) Columns() []string { return r.columns }
@@ -274,8 +296,8 @@ func (r *Reader) Next() (Row, error) {
 		}
 		for want, have := range r.maps {
 			if value, ok := find(row.Fields, have, row.Table); ok {
-				mapped[want] = value
-			} else {
+				mapped[want], r.mapped[want] = value, true
+			} else if r.mapped[want] { // of a file that has the key in other rows
 				delete(mapped, want)
 			}
 		}
@@ -292,7 +314,7 @@ func find(fields map[string]json.RawMessage, key string, table bool) (json.RawMe
 		return value, true
 	}
 	if table {
-		for name, value := range fields {
+		for name, value := range fields { // no two columns of a header are the same
 			if SameColumn(name, key) {
 				return value, true
 			}
@@ -342,6 +364,7 @@ func (r *Reader) lines(text peeker) func() (Row, error) {
 			}
 			if err == nil {
 				if line = bytes.TrimSpace(line); len(line) == 0 {
+					r.blank++
 					continue
 				}
 				err = checkUTF8(line)

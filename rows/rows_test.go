@@ -305,7 +305,7 @@ func TestFilesThatCannotBeReadSayWhy(t *testing.T) {
 		{"parquet cut off", "a.parquet", "cut off", parquet[:len(parquet)-20]},
 		{"parquet with a huge footer", "a.parquet", "footer", huge},
 		{"named parquet", "a.parquet", "say which", []byte("text,label")},
-		{"two columns of a name", "a.csv", "two columns", []byte("text,text\na,b\n")},
+		{"two columns of a name", "a.csv", "two columns", []byte("text,Text \na,b\n")},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			_, _, _, err := read(t, write(t, test.file, test.content), rows.Options{})
@@ -328,7 +328,7 @@ func TestAFileThatGrowsWithoutEndIsRefusedWithinMemory(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	zeros := append(bytes.Repeat([]byte("a"), 1<<20), '\n')
+	zeros := append(append([]byte("{"), bytes.Repeat([]byte("a"), 1<<20)...), '\n')
 	for range 1100 {
 		if _, err := w.Write(zeros); err != nil {
 			t.Fatal(err)
@@ -370,9 +370,66 @@ func TestMapsNameOtherKeys(t *testing.T) {
 	}
 }
 
+func TestWhatAReadingTookIsTheSameEveryTime(t *testing.T) {
+	// Members of groups stand in the schema's order, and those that are null go.
+	for range 20 {
+		good, _, _, err := read(t, "testdata/calls.parquet", rows.Options{})
+		if err != nil || len(good) != 2 {
+			t.Fatal(err, good)
+		}
+		want := []string{
+			`[{"role":"user","content":"a"},{"role":"assistant","tool_calls":[{"function":{"name":"f","arguments":{"city":"x","zone":"z","day":"y"}}}]}]`,
+			`[{"role":"user","content":"b"},{"role":"assistant","content":"c","tool_calls":[{"function":{"name":"g","arguments":{"n":3}}}]}]`,
+		}
+		for i, row := range good {
+			if got := string(row.Fields["messages"]); got != want[i] {
+				t.Fatalf("row %d: %s\nwant %s", i, got, want[i])
+			}
+		}
+	}
+}
+
+func TestColumnsOfBytesAreToldAndNotAsked(t *testing.T) {
+	good, bad, form, err := read(t, "testdata/image.parquet", rows.Options{})
+	if err != nil || len(bad) > 0 || len(good) != 2 || string(good[1].Fields["prompt"]) != `"b"` || string(good[0].Fields["image"]) != "null" || !strings.Contains(form, "bytes that are no text read as null: image") {
+		t.Error(err, bad, good, form)
+	}
+	if good, _, _, err := read(t, "testdata/empty.parquet", rows.Options{}); err != nil || len(good) != 0 {
+		t.Error(err, good)
+	}
+}
+
+func TestContentTellsTheFormatWhereItsNameDoesNot(t *testing.T) {
+	for name, text := range map[string]string{
+		"a.txt": "{\"text\":\"a\"}\n{\"text\":\"b\"}\n", "a.csv": "{\"text\":\"a\"}\n{\"text\":\"b\"}\n", "a.dat": "{\"text\":\"a\"}\n{\"text\":\"b\"}\n",
+		"a.json": "{\"text\": \n \"a\"}\n{\"text\":\"b\"}\n", "b.csv": "text\ra\rb", "c.csv": "text\r\na\r\nb\r",
+	} {
+		good, bad, _, err := read(t, write(t, name, []byte(text)), rows.Options{})
+		if err != nil || len(bad) > 0 || !reflect.DeepEqual(values(t, good), []map[string]any{{"text": "a"}, {"text": "b"}}) {
+			t.Errorf("%s %q: %v %v %v", name, text, values(t, good), bad, err)
+		}
+	}
+	open := "{\"messages\": [\n{\"role\":\"user\",\"content\":\"a\"}\n]}\n"
+	if good, bad, _, err := read(t, write(t, "a.json", []byte(open+open)), rows.Options{}); err != nil || len(good) != 2 || len(bad) > 0 {
+		t.Error(err, good, bad)
+	}
+	for name, content := range map[string]string{"a.json": "text,label\na,b\n", "a.txt": "\xff\xfe\x00\x00a\x00\x00\x00b\x00\x00\x00", "b.txt": "a\x00\x00\x00b\x00\x00\x00\n\x00\x00\x00"} {
+		if _, _, _, err := read(t, write(t, name, []byte(content)), rows.Options{}); err == nil {
+			t.Errorf("%s was read", name)
+		}
+	}
+}
+
+func TestLinesArePassedOverAloud(t *testing.T) {
+	_, _, form, err := read(t, write(t, "a.txt", []byte("a\n\nb\n")), rows.Options{})
+	if err != nil || form != "a text a line, 1 blank lines passed over" {
+		t.Error(err, form)
+	}
+}
+
 func TestExcelSaysItsSeparator(t *testing.T) {
 	good, _, form, err := read(t, write(t, "a.csv", []byte("sep=;\r\ntext;label\r\na,b,c;x\r\n")), rows.Options{})
-	if err != nil || len(good) != 1 || string(good[0].Fields["text"]) != `"a,b,c"` || form != "CSV with ; between fields" {
+	if err != nil || len(good) != 1 || good[0].Line != 3 || string(good[0].Fields["text"]) != `"a,b,c"` || form != "CSV with ; between fields" {
 		t.Error(err, good, form)
 	}
 }

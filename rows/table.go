@@ -23,9 +23,13 @@ func (r *Reader) openTable(text peeker, format Format, header string) error {
 	t := &table{reader: r, text: text, separator: '\t'}
 	r.form = "TSV"
 	if format == CSV {
-		var err error
-		if t.separator, err = findSeparator(text); err != nil {
+		separator, said, err := findSeparator(text)
+		if err != nil {
 			return err
+		}
+		t.separator = separator
+		if said {
+			t.line = 1
 		}
 		t.quotes = true
 		r.form = "CSV"
@@ -57,8 +61,8 @@ func (t *table) header(record []string, line int) error {
 		record = record[:len(record)-1]
 	}
 	for i, name := range record {
-		if slices.Contains(record[:i], name) {
-			return fmt.Errorf("line %d: two columns are called %q; give each a name of its own", line, name)
+		if slices.ContainsFunc(record[:i], func(other string) bool { return SameColumn(other, name) }) {
+			return fmt.Errorf("line %d: two columns are called %q, case and space apart; give each a name of its own", line, name)
 		}
 		if err := checkUTF8([]byte(name)); err != nil {
 			return fmt.Errorf("line %d: %w", line, err)
@@ -71,16 +75,16 @@ func (t *table) header(record []string, line int) error {
 // findSeparator tells what stands between the fields of a CSV file: what cuts the
 // header into most fields, as many as the records after it have. A first line
 // "sep=;", which Excel knows, says it.
-func findSeparator(text peeker) (byte, error) {
+func findSeparator(text peeker) (separator byte, said bool, err error) {
 	begin, err := text.Peek(text.Size())
 	if err != nil && err != io.EOF {
-		return 0, err
+		return 0, false, err
 	}
 	if first, _, _ := bytes.Cut(begin, []byte{'\n'}); len(first) >= 5 && bytes.EqualFold(first[:4], []byte("sep=")) {
 		if rest := bytes.TrimRight(first[5:], "\r"); len(rest) == 0 {
-			separator := first[4]
+			separator = first[4]
 			_, err := text.Discard(min(len(first)+1, len(begin)))
-			return separator, err
+			return separator, true, err
 		}
 	}
 	best, most := byte(','), 0.0
@@ -109,7 +113,7 @@ func findSeparator(text peeker) (byte, error) {
 			best, most = c, score
 		}
 	}
-	return best, nil
+	return best, false, nil
 }
 
 // table reads records of fields as rows.
@@ -141,6 +145,7 @@ func (t *table) row() (Row, error) {
 			return Row{}, t.reader.fault(line, err)
 		}
 		if blank(record) {
+			t.reader.blank++
 			continue
 		}
 		for _, field := range record {
@@ -160,11 +165,11 @@ func (t *table) row() (Row, error) {
 			return Row{}, t.reader.fault(line, t.wrongCount(record))
 		}
 		row := Row{Line: line, Fields: make(map[string]json.RawMessage, 2*len(record)), Table: true, columns: t.columns, cells: len(record)}
-		for i, field := range record {
-			row.Fields[columnName(i)] = quoted(field)
-		}
 		for i, name := range t.columns[:len(record)] {
 			row.Fields[name] = quoted(record[i])
+		}
+		for i, field := range record {
+			row.Fields[columnName(i)] = quoted(field)
 		}
 		return row, nil
 	}
@@ -265,6 +270,10 @@ func (t *table) record() (fields []string, line int, err error) {
 			t.line++
 			return append(fields, string(field)), line, nil
 		}
+		if c == '\r' && !quoted {
+			t.follows('\n') // or it ends the line alone, as on old Macs
+			c = '\n'
+		}
 		raw = append(raw, c)
 		if len(raw) > Longest {
 			if quoted {
@@ -284,14 +293,14 @@ func (t *table) record() (fields []string, line int, err error) {
 			field = append(field, c)
 		case c == '\n':
 			t.line += bytes.Count(raw, []byte{'\n'})
-			return append(fields, string(bytes.TrimSuffix(field, []byte{'\r'}))), line, nil
+			return append(fields, string(field)), line, nil
 		case c == t.separator:
 			fields = append(fields, string(field))
 			field, started, closed = field[:0], false, false
 		case c == '"' && t.quotes && !started:
 			quoted, started = true, true
 			openedAt = len(raw)
-		case closed && c != '\r' && bytes.IndexByte(raw[openedAt:], '\n') >= 0:
+		case closed && bytes.IndexByte(raw[openedAt:], '\n') >= 0:
 			return fail("a quote that is not closed", fmt.Sprintf("field %d opens a quote that closes in the middle of a later line; write a quote within a field twice, and the whole field in quotes", len(fields)+1))
 		default:
 			field = append(field, c)

@@ -111,6 +111,9 @@ func decodeText(text peeker) (peeker, string, error) {
 		}
 	}
 	pairs := len(begin) / 2
+	if bytes.HasPrefix(begin, []byte{0xff, 0xfe, 0, 0}) || bytes.HasPrefix(begin, []byte{0, 0, 0xfe, 0xff}) || bytes.Count(begin, []byte{0}) > pairs+pairs/4 {
+		return nil, "", errors.New("it is UTF-32 or no text; convert it (iconv -f UTF-32 -t UTF-8)")
+	}
 	switch {
 	case bytes.HasPrefix(begin, []byte("\ufeff")):
 		text.Discard(3)
@@ -183,6 +186,12 @@ func (u *utf16Reader) fill() {
 	if err != nil && (u.high != 0 || n%2 == 1) {
 		u.out = append(u.out, 0xff)
 	}
+}
+
+// beginning returns what a text begins with, without white space around it.
+func beginning(text peeker) []byte {
+	begin, _ := text.Peek(text.Size())
+	return bytes.TrimSpace(begin)
 }
 
 // firstByte returns the first byte that is no white space, 0 for none near.

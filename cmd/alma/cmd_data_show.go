@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"os"
 	"strconv"
 	"strings"
@@ -65,9 +66,9 @@ as alma pretrain reads them.`,
 				if err != nil {
 					return err
 				}
-				return v.Rows(B, T)
+				return errors.Join(v.Rows(B, T), shownBad(v.Found))
 			}
-			return v.Entries(from, n)
+			return errors.Join(v.Entries(from, n), shownBad(v.Found))
 		},
 	}
 	d.flags(cmd, shownKinds...)
@@ -78,6 +79,15 @@ as alma pretrain reads them.`,
 	c.seedFlag(cmd, "seed of the order of rows")
 	c.jsonFlag(cmd)
 	return cmd
+}
+
+// shownBad tells of rows that were left out, on the error output: what the file held is
+// shown above its entries.
+func shownBad(a *dataset.Account) error {
+	if a == nil || a.Bad() == 0 {
+		return nil
+	}
+	return told(a)
 }
 
 // parseRows reads "B×T".

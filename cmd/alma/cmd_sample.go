@@ -34,7 +34,8 @@ func newSampleCommand(c *call) *cobra.Command {
   {"prompt":"Name a colour."}
   {"messages":[{"role":"user","content":"Name a colour."}],"prefill":"Blue"}
 
-A prompt is the user's turn of a dialogue, in the model's chat form; with
+Dialogues serve as well, without their last answers. A prompt is the user's turn of a
+dialogue, in the model's chat form; with
 --plain it is text that the model continues, as a pretrained model expects, behind
 the token that its tokenizer puts before a text, if any.
 

@@ -119,7 +119,7 @@ func newStageCommand(c *call, s *stage.Stage) *cobra.Command {
 	}
 	c.jsonFlag(cmd)
 	if s.HasCheck() {
-		cmd.Flags().BoolVar(&check, "check", false, "read all inputs, report what is wrong with them, and do nothing else")
+		cmd.Flags().BoolVar(&check, "check", false, "read all files of rows, report what they hold and what is wrong, and do nothing else")
 	}
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		in := stage.Inputs{}
@@ -165,6 +165,9 @@ func newStageCommand(c *call, s *stage.Stage) *cobra.Command {
 		}
 		job := &stage.Job{Name: s.Kind, Stage: s, Config: step.Config, In: in, Out: out}
 		if check {
+			if err := job.CheckInputs(); err != nil {
+				return err
+			}
 			var bad []error
 			err := job.Check(cmd.Context(), func(found fmt.Stringer) {
 				if a, ok := found.(*dataset.Account); ok {

@@ -12,6 +12,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"path/filepath"
 	"slices"
 	"strings"
 	"unicode/utf8"
@@ -37,6 +38,9 @@ type View struct {
 	Color  bool // tell tokens apart by colour, else by marks
 	Bounds bool // show where tokens begin
 	Seed   uint64
+
+	// Found is what the file held, once it is shown; nil for shards.
+	Found *dataset.Account
 
 	special map[int32]bool
 	from    int // number of the first entry to show, from 1
@@ -194,7 +198,7 @@ func visible(text []byte) string {
 // each says what the file held, nil for shards, and calls use for the numbers of n
 // entries that are to be shown.
 func (v *View) each(a *dataset.Account, n int, use func(i int) error) error {
-	if a != nil && !v.JSON {
+	if v.Found = a; a != nil && !v.JSON {
 		v.printf("%v\n\n", a)
 	}
 	if v.from > n {
@@ -284,16 +288,22 @@ func (v *View) entries() error {
 	})
 }
 
-// refused is an error about a row that the template or the tokenizer refuses.
+// refused takes a row out that the template or the tokenizer refuses: it is a bad one
+// and shown as that, or ends the showing.
 func (v *View) refused(line int, err error) error {
-	return artifact.Errorf(artifact.ErrUsage, "showing %s:%d: %w", v.Path, line, err)
+	if stop := v.Found.Reject(line, err); stop != nil || v.JSON {
+		return stop
+	}
+	v.heading(fmt.Sprintf("line %d: left out", line))
+	v.printf("%s\n\n", progress.Printable(err.Error()))
+	return nil
 }
 
 func (v *View) text(i int, t dataset.Text) error {
 	ids := v.Tokenizer.Wrap(v.Tokenizer.Encode(t.Text))
 	what := fmt.Sprintf("text %d (line %d): %d tokens", i+1, t.Line, len(ids))
-	if t.Label != "" {
-		what += ", label " + progress.Printable(t.Label)
+	if labels := t.Given(); len(labels) > 0 && labels[0] != "" {
+		what += ", label " + progress.Printable(strings.Join(labels, ", "))
 	}
 	kept, cut, err := dataset.EncodeText(v.Tokenizer, t.Text, v.Context)
 	if err != nil {
@@ -310,7 +320,11 @@ func (v *View) text(i int, t dataset.Text) error {
 
 // openShards opens shards of the model's vocabulary.
 func (v *View) openShards() (*dataset.Shards, error) {
-	shards, err := dataset.OpenShards(v.Path)
+	path := v.Path
+	if inside := filepath.Join(path, "train"); !dataset.IsShards(path) && dataset.IsShards(inside) {
+		path = inside // a tokenised corpus
+	}
+	shards, err := dataset.OpenShards(path)
 	if err != nil {
 		return nil, err
 	}
@@ -356,6 +370,7 @@ func (v *View) packedRows(B, T int) error {
 		return err
 	}
 	examples, lines, long, err := dataset.Tokenize(v.Template, f, T)
+	v.Found = f.Account
 	if err != nil {
 		return err
 	}

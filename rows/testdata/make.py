@@ -67,3 +67,10 @@ others = pa.table({
     "bytes": pa.array([b"x", None]), "nan": pa.array([1.5, float("nan")]), "map": pa.array([[("k", "v")], []], pa.map_(pa.string(), pa.string())),
 })
 pq.write_table(others, "types.parquet")
+calls = pa.Table.from_pylist([
+    {"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "tool_calls": [{"function": {"name": "f", "arguments": {"city": "x", "zone": "z", "day": "y"}}}]}]},
+    {"messages": [{"role": "user", "content": "b"}, {"role": "assistant", "content": "c", "tool_calls": [{"function": {"name": "g", "arguments": {"n": 3}}}]}]},
+])
+pq.write_table(calls, "calls.parquet")
+pq.write_table(pa.table({"prompt": ["a", "b"], "completion": ["c", "d"], "image": [b"\xff\xd8", b"\xff\xd9"]}), "image.parquet")
+pq.write_table(pa.table({"text": pa.array([], pa.string())}), "empty.parquet")

@@ -181,7 +181,11 @@ func (f *tuning) holdOut() error {
 	var examples []dataset.Example
 	var lines []int
 	for i, e := range f.examples {
-		if first := slices.Index(e.Trained, true); dataset.HeldOut(e.Tokens[:max(0, first)], f.ValidationShare) {
+		prompt := e.Tokens[:max(0, slices.Index(e.Trained, true))]
+		if len(prompt) <= 1 { // plain text, whose first token alone is not learned
+			prompt = e.Tokens
+		}
+		if dataset.HeldOut(prompt, f.ValidationShare) {
 			f.held = append(f.held, e)
 		} else {
 			examples, lines = append(examples, e), append(lines, f.lines[i])

@@ -1,6 +1,7 @@
 package sft
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -158,5 +159,26 @@ func TestAShareOfTheDialoguesIsHeldOutWhereNoFileIs(t *testing.T) {
 	c.ValidationShare = .9
 	if _, err := s.run(t.Context(), c, filepath.Join(t.TempDir(), "out"), 0); err != nil && !strings.Contains(err.Error(), "smaller validation_share") {
 		t.Errorf("of one dialogue: %v", err)
+	}
+}
+
+func TestPlainTextsAreHeldOutByAllOfTheirTokens(t *testing.T) {
+	s := newSchool(t)
+	var b strings.Builder
+	for i := range 60 {
+		fmt.Fprintf(&b, "{\"text\":\"number %d\"}\n", i)
+	}
+	if err := os.WriteFile(s.inputs.Train, []byte(b.String()), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	s.inputs.Validation = ""
+	c := tinySFT()
+	c.Epochs, c.ValidationShare = 1, .3
+	m, err := s.run(t.Context(), c, filepath.Join(t.TempDir(), "out"), 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if held := m.Metrics["held_out"]; held < 8 || held > 30 || m.Metrics["dialogues"]+held != 60 {
+		t.Errorf("%g of 60 texts are held out, %g learned", held, m.Metrics["dialogues"])
 	}
 }
