@@ -48,7 +48,8 @@ var askedKeys = []string{
 	"context", "instances", "system", "history", "tools", "functions", "prefill", "chosen", "rejected", "completions", "ranks", "scores", "ratings", "rewards", "ended", "annotator",
 }
 
-func (r Reading) options() (rows.Options, error) {
+// Options are those of package rows.
+func (r Reading) Options() (rows.Options, error) {
 	names, err := rows.ParseMap(r.Map)
 	if err != nil {
 		return rows.Options{}, artifact.Mark(artifact.ErrUsage, err)
@@ -192,7 +193,7 @@ func (a *Account) Record(log *progress.Log, m *artifact.Manifest) {
 // readRows reads a file of rows; decode makes values of one, none or several, and
 // names the row's shape.
 func readRows[T any](what, path string, how Reading, decode func(rows.Row) (values []T, shape string, err error)) (*File[T], error) {
-	o, err := how.options()
+	o, err := how.Options()
 	if err != nil {
 		return nil, err
 	}

@@ -34,7 +34,7 @@ func Guess(path string, how Reading) (Kind, error) {
 	if info.IsDir() {
 		return ShardsKind, nil
 	}
-	o, err := how.options()
+	o, err := how.Options()
 	if err != nil {
 		return "", err
 	}

@@ -70,7 +70,7 @@ func DecodeTexts(r io.Reader, name string, o TextOptions) (*File[Text], error) {
 }
 
 func readTexts(name string, o TextOptions, open func(rows.Options) (*rows.Reader, error)) (*File[Text], error) {
-	how, err := o.options()
+	how, err := o.Options()
 	if err != nil {
 		return nil, err
 	}

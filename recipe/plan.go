@@ -53,7 +53,7 @@ func (r *Recipe) Plan(folder string, peak float64, which Selection) (*Plan, erro
 				if ref.Step != nil {
 					f = leaves[ref.Step.Name][ref.Output.Part]
 				} else {
-					f = FactsOf(ref.Path)
+					f = factsOf(ref.Path, reading(job.Config))
 				}
 				paths := append(known[name].Paths, ref.in(folder))
 				f.Paths = paths
@@ -110,7 +110,19 @@ func better(read, foretold stage.Facts) stage.Facts {
 
 // FactsOf reads what can be told of an artifact or a file of the user's in no time:
 // a model's configuration, the rows of a file.
-func FactsOf(path string) stage.Facts {
+func FactsOf(path string) stage.Facts { return factsOf(path, rows.Options{}) }
+
+// reading is how a stage reads its files of rows.
+func reading(config any) rows.Options {
+	if c, ok := config.(interface{ Options() (rows.Options, error) }); ok {
+		if o, err := c.Options(); err == nil {
+			return o
+		}
+	}
+	return rows.Options{}
+}
+
+func factsOf(path string, how rows.Options) stage.Facts {
 	f := stage.Facts{Paths: []string{path}}
 	info, err := os.Stat(path)
 	if err != nil {
@@ -124,7 +136,7 @@ func FactsOf(path string) stage.Facts {
 	}
 	if !info.IsDir() {
 		f.Bytes = info.Size()
-		f.Rows, f.Each = countRows(path)
+		f.Rows, f.Each = countRows(path, how)
 		if f.Rows > 0 {
 			const bytesPerToken = 4.5 // of JSON around people's words
 			f.RowTokens = float64(f.Bytes) / float64(f.Rows) / bytesPerToken / float64(max(1, f.Each))
@@ -145,8 +157,8 @@ const maxCounted = 20_000
 
 // countRows counts the rows of a file, and the completions of its first. A file that
 // holds none has none.
-func countRows(path string) (count int64, each int) {
-	r, err := rows.Open(path, rows.Options{})
+func countRows(path string, how rows.Options) (count int64, each int) {
+	r, err := rows.Open(path, how)
 	if err != nil {
 		return 0, 0
 	}
