@@ -420,6 +420,28 @@ func TestContentTellsTheFormatWhereItsNameDoesNot(t *testing.T) {
 	}
 }
 
+func TestPackedFilesAreToldByTheirContent(t *testing.T) {
+	text := []byte("prompt;n\na, b;1\n")
+	z, err := zstd.NewWriter(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var g bytes.Buffer
+	w := gzip.NewWriter(&g)
+	if _, err := w.Write(text); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for name, content := range map[string][]byte{"a.csv.zst": z.EncodeAll(text, nil), "a.csv.gz": g.Bytes(), "a.csv": z.EncodeAll(text, nil), "b.csv": g.Bytes()} {
+		good, bad, form, err := read(t, write(t, name, content), rows.Options{})
+		if err != nil || len(bad) > 0 || len(good) != 1 || string(good[0].Fields["prompt"]) != `"a, b"` || !strings.HasPrefix(form, "CSV with ; between fields, ") {
+			t.Errorf("%s: %v %v %v %s", name, good, bad, err, form)
+		}
+	}
+}
+
 func TestLinesArePassedOverAloud(t *testing.T) {
 	_, _, form, err := read(t, write(t, "a.txt", []byte("a\n\nb\n")), rows.Options{})
 	if err != nil || form != "a text a line, 1 blank lines passed over" {
