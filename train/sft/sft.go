@@ -5,6 +5,7 @@ package sft
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math"
 	"slices"
@@ -153,6 +154,9 @@ func run(ctx context.Context, w *stage.Work, c Config, in Inputs) error {
 	if err := t.Optimize(c.OptimizerConfig, len(f.plan)); err != nil {
 		return err
 	}
+	if say := c.tooFast(t.Model.ParameterCount()); say != "" {
+		w.Log.Warn(errors.New(say))
+	}
 	w.Log.Printf("sft: %s dialogues (%s do not fit in %d tokens), %s steps of %d rows",
 		progress.Count(int64(len(f.examples))), progress.Count(int64(dropped)), length, progress.Count(int64(len(f.plan))), c.BatchRows)
 	loop := train.Loop{Steps: len(f.plan), Step: f.step, EvaluateEvery: c.EvalEvery, Held: "validation/loss"}
@@ -174,6 +178,24 @@ func run(ctx context.Context, w *stage.Work, c Config, in Inputs) error {
 	w.Manifest.Metrics["learned_tokens"] = float64(total)
 	w.Manifest.Metrics["dialogues"], w.Manifest.Metrics["dropped"], w.Manifest.Metrics["held_out"] = float64(len(f.examples)), float64(dropped), float64(len(f.held))
 	return t.Save(1)
+}
+
+// large is from how many parameters on a model wants the rates of published ones, which
+// lie at 1e-5 to 5e-5 for whole models of 100 million parameters and more, and at 1e-4
+// to 5e-4 for adapters (Hu et al. 2021, table 11: 2e-4).
+const large = 50_000_000
+
+// tooFast warns of a rate that would make a large model forget what it knows, "" for
+// none.
+func (c Config) tooFast(parameters int64) string {
+	most, usual := 2e-4, "1e-5 to 5e-5"
+	if c.Rank > 0 {
+		most, usual = 2e-3, "1e-4 to 5e-4, of an adapter"
+	}
+	if parameters < large || c.LR <= most {
+		return ""
+	}
+	return fmt.Sprintf("sft: lr is %g, and a model of %s parameters wants about %s; the default suits one of a few million (set lr)", c.LR, progress.Count(parameters), usual)
 }
 
 // holdOut splits the share that is measured on off the dialogues.

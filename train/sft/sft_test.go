@@ -496,3 +496,24 @@ func TestInputsThatCannotBeUsedAreRefusedWithPlaceAndRemedy(t *testing.T) {
 		})
 	}
 }
+
+func TestARateThatSuitsSmallModelsIsWarnedOfForLargeOnes(t *testing.T) {
+	for _, test := range []struct {
+		parameters int64
+		rank       int
+		lr         float64
+		warns      bool
+	}{
+		{2_000_000, 0, 1.5e-3, false},
+		{135_000_000, 0, 1.5e-3, true},
+		{135_000_000, 0, 5e-5, false},
+		{135_000_000, 8, 2e-4, false},
+		{135_000_000, 8, 1e-2, true},
+	} {
+		c := Defaults()
+		c.Rank, c.LR = test.rank, test.lr
+		if say := c.tooFast(test.parameters); (say != "") != test.warns || test.warns && !strings.Contains(say, "set lr") {
+			t.Errorf("%+v: %q", test, say)
+		}
+	}
+}
