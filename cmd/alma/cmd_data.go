@@ -121,9 +121,12 @@ func told(a *dataset.Account) error {
 
 // leftOut is an artifact.ErrSomeRejected for rows that were left out, nil for none.
 func leftOut(rejected []artifact.Rejected) error {
-	n, files := 0, []string{}
+	n, files, reasons := 0, []string{}, []string{}
 	for _, r := range rejected {
 		n += r.N
+		if reason := progress.Printable(r.Reason); !slices.Contains(reasons, reason) {
+			reasons = append(reasons, reason)
+		}
 		if !slices.Contains(files, r.File) {
 			files = append(files, r.File)
 		}
@@ -131,7 +134,10 @@ func leftOut(rejected []artifact.Rejected) error {
 	if n == 0 {
 		return nil
 	}
-	return artifact.Errorf(artifact.ErrSomeRejected, "done, and %s rows of %s were left out, as the warnings tell; mend them, or stop at the first with bad_rows: stop", progress.Count(int64(n)), strings.Join(files, ", "))
+	if len(reasons) > 3 {
+		reasons = append(reasons[:3], "…")
+	}
+	return artifact.Errorf(artifact.ErrSomeRejected, "done, and %s rows of %s were left out: %s (the first of each stand in artifact.json, and alma data check lists them); mend them, or stop at the first with bad_rows: stop", progress.Count(int64(n)), strings.Join(files, ", "), strings.Join(reasons, "; "))
 }
 
 var checkedKinds = []dataset.Kind{dataset.Dialogues, dataset.Prompts, dataset.RankingKind, dataset.Texts}
