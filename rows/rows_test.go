@@ -13,6 +13,7 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/klauspost/compress/zstd"
 
@@ -189,6 +190,23 @@ func TestRecordsAreThoseOfPython(t *testing.T) {
 				t.Errorf("got  %q\nwant %q", got, one.Records)
 			}
 		})
+	}
+}
+
+// A field's quotes are looked over once, however much text follows them.
+func TestALongFieldBehindAClosedQuoteIsReadInOnePass(t *testing.T) {
+	text := strings.Repeat("x", 4<<20)
+	begin := time.Now()
+	good, bad, _, err := read(t, write(t, "a.csv", []byte("text,label\n\"a\"\"b\""+text+",ham\n")), rows.Options{})
+	if err != nil || len(good) != 1 || len(bad) != 0 {
+		t.Fatalf("%d rows, %d bad, %v", len(good), len(bad), err)
+	}
+	var got string
+	if err := json.Unmarshal(good[0].Fields["text"], &got); err != nil || got != "a\"b"+text {
+		t.Errorf("a field of %d bytes, %v", len(got), err)
+	}
+	if took := time.Since(begin); took > 20*time.Second {
+		t.Errorf("%v", took)
 	}
 }
 

@@ -237,8 +237,9 @@ func (t *table) record() (fields []string, line int, err error) {
 	line = t.line + 1
 	var raw []byte // the record as it was read
 	var field []byte
-	quoted, closed, started := false, false, false
-	openedAt := 0 // of raw: where the field's quote stands
+	quoted, started := false, false
+	crossed := false // the field's quotes closed in a later line than they opened in
+	openedAt := 0    // of raw: where the field's quote stands
 	fail := func(reason, detail string) ([]string, int, error) {
 		t.unclosed++
 		if t.unclosed > maxUnclosed {
@@ -288,7 +289,7 @@ func (t *table) record() (fields []string, line int, err error) {
 				field = append(field, '"')
 				continue
 			}
-			quoted, closed = false, true
+			quoted, crossed = false, bytes.IndexByte(raw[openedAt:], '\n') >= 0
 		case quoted:
 			field = append(field, c)
 		case c == '\n':
@@ -296,11 +297,11 @@ func (t *table) record() (fields []string, line int, err error) {
 			return append(fields, string(field)), line, nil
 		case c == t.separator:
 			fields = append(fields, string(field))
-			field, started, closed = field[:0], false, false
+			field, started, crossed = field[:0], false, false
 		case c == '"' && t.quotes && !started:
 			quoted, started = true, true
 			openedAt = len(raw)
-		case closed && bytes.IndexByte(raw[openedAt:], '\n') >= 0:
+		case crossed:
 			return fail("a quote that is not closed", fmt.Sprintf("field %d opens a quote that closes in the middle of a later line; write a quote within a field twice, and the whole field in quotes", len(fields)+1))
 		default:
 			field = append(field, c)
