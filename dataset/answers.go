@@ -1,7 +1,6 @@
 package dataset
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -43,11 +42,7 @@ func (a Answers) MarshalJSON() ([]byte, error) {
 			return nil, err
 		}
 	}
-	var line bytes.Buffer
-	encoder := json.NewEncoder(&line)
-	encoder.SetEscapeHTML(false)
-	err := encoder.Encode(completionLine{Prompt: a.Prompt.Messages, Prefill: a.Prompt.Prefill, Tools: a.Prompt.Tools, Completions: a.Completions, Ended: ended})
-	return bytes.TrimSpace(line.Bytes()), err
+	return encodeLine(completionLine{Prompt: a.Prompt.Messages, Prefill: a.Prompt.Prefill, Tools: a.Prompt.Tools, Completions: a.Completions, Ended: ended})
 }
 
 // readAnswers reads a row as the completions of one prompt. An empty completion is

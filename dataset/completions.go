@@ -1,7 +1,6 @@
 package dataset
 
 import (
-	"bytes"
 	"encoding/json"
 	"fmt"
 
@@ -33,11 +32,7 @@ func (c Completion) MarshalJSON() ([]byte, error) {
 	if c.Ended {
 		ended = json.RawMessage("true")
 	}
-	var line bytes.Buffer
-	encoder := json.NewEncoder(&line)
-	encoder.SetEscapeHTML(false)
-	err := encoder.Encode(completionLine{Prompt: c.Prompt.Messages, Prefill: c.Prompt.Prefill, Tools: c.Prompt.Tools, Completion: &c.Text, Ended: ended})
-	return bytes.TrimSpace(line.Bytes()), err
+	return encodeLine(completionLine{Prompt: c.Prompt.Messages, Prefill: c.Prompt.Prefill, Tools: c.Prompt.Tools, Completion: &c.Text, Ended: ended})
 }
 
 // ReadCompletions reads a file of completions as docs/formats/rankings.md draws it,

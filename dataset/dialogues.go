@@ -1,8 +1,6 @@
 package dataset
 
 import (
-	"bytes"
-	"encoding/json"
 	"errors"
 	"fmt"
 
@@ -111,15 +109,11 @@ type turns []chat.Message
 
 // MarshalJSON implements json.Marshaler.
 func (t turns) MarshalJSON() ([]byte, error) {
-	var b bytes.Buffer
-	enc := json.NewEncoder(&b)
-	enc.SetEscapeHTML(false)
 	var v any = []chat.Message(t)
 	if len(t) == 1 && t[0] == (chat.Message{Role: chat.User, Content: t[0].Content}) {
 		v = t[0].Content
 	}
-	err := enc.Encode(v)
-	return bytes.TrimSpace(b.Bytes()), err
+	return encodeLine(v)
 }
 
 // readPrompt reads a row as a prompt: "prompt" or messages that end with the user's

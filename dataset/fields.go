@@ -2,7 +2,6 @@ package dataset
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"strings"
 
@@ -150,10 +149,8 @@ func (f fields) keys() string {
 	return strings.Join(names, ", ")
 }
 
-// errNothing is a row of which nothing is asked.
+// unknown is a row that holds nothing of what is wanted: the error lists its keys.
 func (f fields) unknown(want string) error {
 	bad := fmt.Sprintf("%s; the row's keys are %s: name the right ones with --map", want, f.keys())
 	return &rows.Bad{Reason: want, Detail: bad}
 }
-
-var errBoth = errors.New("give one of them")

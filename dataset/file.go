@@ -1,6 +1,7 @@
 package dataset
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -294,6 +295,16 @@ func ReadLines[T any](path string) ([]T, error) {
 		return nil, err
 	}
 	return f.Rows, nil
+}
+
+// encodeLine is a value as a line of a JSONL file, without the line's end: <, > and &
+// stand as they are.
+func encodeLine(value any) ([]byte, error) {
+	var line bytes.Buffer
+	enc := json.NewEncoder(&line)
+	enc.SetEscapeHTML(false)
+	err := enc.Encode(value)
+	return bytes.TrimSpace(line.Bytes()), err
 }
 
 // WriteLines writes a JSONL file durably, a value a line.

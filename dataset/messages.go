@@ -26,12 +26,6 @@ type conversation struct {
 	shape    string
 }
 
-// The keys of a message.
-type message struct {
-	role, content string
-	object        map[string]json.RawMessage
-}
-
 // readMessages reads an array of messages in the forms that people's files have:
 // role and content (OpenAI, with content a string or parts of text), from and value
 // (ShareGPT), either with tool calls. An object in place of the array is one message.

@@ -262,6 +262,22 @@ func IsShards(folder string) bool {
 	return err == nil
 }
 
+// The folders of token shards in the folder of what made them from a corpus, with
+// slashes.
+const (
+	TrainingShards   = "train"
+	ValidationShards = "validation"
+)
+
+// TextShards is the folder of token shards that a folder stands for: its training text,
+// where it is a tokenised corpus (alma tokenize).
+func TextShards(path string) string {
+	if inside := filepath.Join(path, TrainingShards); !IsShards(path) && IsShards(inside) {
+		return inside
+	}
+	return path
+}
+
 // ReuseShards opens the shards that a ShardWriter with the same Source closed,
 // every byte of them verified. If the folder holds others, damaged ones or ones
 // that were never closed, it is removed, so that none of their files stays among

@@ -14,18 +14,11 @@ import (
 	"github.com/seed-b72bdb6c/alma/tokenizer"
 )
 
-// The folders of token shards in the folder of what made them from a corpus, with
-// slashes.
-const (
-	TrainingShards   = "train"
-	ValidationShards = "validation"
-)
-
 // SplitShards opens the token shards of a split of what pretraining reads: of a folder
 // of shards (alma tokenize) as they are, which must be of the tokenizer; of a corpus in
 // the folder to, where they are made unless they are there. The caller closes them.
 func SplitShards(ctx context.Context, w *stage.Work, from, to string, split corpus.Split, tok *tokenizer.Tokenizer) (*dataset.Shards, error) {
-	folder := map[corpus.Split]string{corpus.Train: TrainingShards, corpus.Validation: ValidationShards}[split]
+	folder := map[corpus.Split]string{corpus.Train: dataset.TrainingShards, corpus.Validation: dataset.ValidationShards}[split]
 	made, err := dataset.OpenShards(filepath.Join(from, folder))
 	if errors.Is(err, fs.ErrNotExist) {
 		return CorpusShards(ctx, w, from, filepath.Join(to, folder), split, tok)

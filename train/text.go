@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 	"unicode/utf8"
 
 	"github.com/seed-b72bdb6c/alma/artifact"
@@ -26,21 +25,12 @@ func (t *Trainer) OpenText(ctx context.Context, path string) (*dataset.Shards, e
 		return nil, fmt.Errorf("opening pretraining text: %w", err)
 	}
 	if info.IsDir() {
-		return t.belongs(TextShards(path))
+		return t.belongs(dataset.TextShards(path))
 	}
 	return dataset.MakeShards(ctx, t.Path("text"), dataset.Source{
 		Name: path, ID: "text " + t.Manifest.Inputs["text"].SHA256, Tokenizer: t.Tokenizer, Damaged: t.Log.Warn,
 		Documents: func(yield func(string, error) bool) { yield(readText(path)) },
 	})
-}
-
-// TextShards is the folder of token shards that a folder stands for: its training text,
-// where it is a tokenised corpus (alma tokenize).
-func TextShards(path string) string {
-	if inside := filepath.Join(path, TrainingShards); !dataset.IsShards(path) && dataset.IsShards(inside) {
-		return inside
-	}
-	return path
 }
 
 // belongs opens token shards that must be of the model's vocabulary.

@@ -12,7 +12,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"path/filepath"
 	"slices"
 	"strings"
 	"unicode/utf8"
@@ -320,11 +319,7 @@ func (v *View) text(i int, t dataset.Text) error {
 
 // openShards opens shards of the model's vocabulary.
 func (v *View) openShards() (*dataset.Shards, error) {
-	path := v.Path
-	if inside := filepath.Join(path, "train"); !dataset.IsShards(path) && dataset.IsShards(inside) {
-		path = inside // a tokenised corpus
-	}
-	shards, err := dataset.OpenShards(path)
+	shards, err := dataset.OpenShards(dataset.TextShards(v.Path))
 	if err != nil {
 		return nil, err
 	}

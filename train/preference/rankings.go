@@ -60,7 +60,7 @@ func Load(template *chat.Template, path string, how dataset.Reading, rows, lengt
 		switch {
 		case len(one.Pairs) == 0:
 			f.Tied++
-		case !fits(one.Texts, rows, length):
+		case !dataset.FitTogether(one.Texts, rows, length):
 			f.Long++
 		default:
 			f.Rankings = append(f.Rankings, one)
@@ -97,16 +97,6 @@ func tokens(template *chat.Template, r dataset.Ranking) (Ranking, error) {
 		one.Texts = append(one.Texts, text)
 	}
 	return one, nil
-}
-
-func fits(texts [][]int32, rows, length int) bool {
-	for _, t := range texts {
-		if len(t) > length {
-			return false
-		}
-	}
-	packed, err := dataset.Pack(lengths(texts), length)
-	return err == nil && len(packed) <= rows
 }
 
 func lengths(texts [][]int32) []int {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 
+	"github.com/seed-b72bdb6c/alma/dataset"
 	"github.com/seed-b72bdb6c/alma/progress"
 	"github.com/seed-b72bdb6c/alma/stage"
 	"github.com/seed-b72bdb6c/alma/train"
@@ -25,8 +26,8 @@ var Stage = stage.Define(stage.Definition[Config]{
 		}
 		return []stage.Output{
 			{Kind: kind, Doc: "the model, in Hugging Face's layout"},
-			{Part: "text", Path: "shards/" + train.TrainingShards, Kind: stage.Shards, Doc: "the training text as tokens, of a corpus", Of: "corpus", FromKind: stage.Corpus},
-			{Part: "validation", Path: "shards/" + train.ValidationShards, Kind: stage.Shards, Doc: "the validation text as tokens, of a corpus", Of: "corpus", FromKind: stage.Corpus},
+			{Part: "text", Path: "shards/" + dataset.TrainingShards, Kind: stage.Shards, Doc: "the training text as tokens, of a corpus", Of: "corpus", FromKind: stage.Corpus},
+			{Part: "validation", Path: "shards/" + dataset.ValidationShards, Kind: stage.Shards, Doc: "the validation text as tokens, of a corpus", Of: "corpus", FromKind: stage.Corpus},
 		}
 	},
 	Run: func(ctx context.Context, w *stage.Work, c Config) error {

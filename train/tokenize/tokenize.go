@@ -10,6 +10,7 @@ import (
 
 	"github.com/seed-b72bdb6c/alma/artifact"
 	"github.com/seed-b72bdb6c/alma/corpus"
+	"github.com/seed-b72bdb6c/alma/dataset"
 	"github.com/seed-b72bdb6c/alma/model/file"
 	"github.com/seed-b72bdb6c/alma/progress"
 	"github.com/seed-b72bdb6c/alma/stage"
@@ -30,8 +31,8 @@ var Stage = stage.Define(stage.Definition[Config]{
 	},
 	Outputs: []stage.Output{
 		{Kind: stage.TokenizedCorpus, Doc: "both texts as tokens"},
-		{Part: "text", Path: train.TrainingShards, Kind: stage.Shards, Doc: "the training text as tokens"},
-		{Part: "validation", Path: train.ValidationShards, Kind: stage.Shards, Doc: "the validation text as tokens"},
+		{Part: "text", Path: dataset.TrainingShards, Kind: stage.Shards, Doc: "the training text as tokens"},
+		{Part: "validation", Path: dataset.ValidationShards, Kind: stage.Shards, Doc: "the validation text as tokens"},
 	},
 	NoEngine: true,
 	Run:      run,
@@ -64,7 +65,7 @@ func run(ctx context.Context, w *stage.Work, _ Config) error {
 	for _, part := range []struct {
 		split  corpus.Split
 		folder string
-	}{{corpus.Train, train.TrainingShards}, {corpus.Validation, train.ValidationShards}} {
+	}{{corpus.Train, dataset.TrainingShards}, {corpus.Validation, dataset.ValidationShards}} {
 		shards, err := train.CorpusShards(ctx, w, w.In.Path("corpus"), w.Path(part.folder), part.split, tok)
 		if err != nil {
 			return err
