@@ -277,12 +277,13 @@ def sentence_models(small, training):
         for text in training:
             for line in text.splitlines():
                 f.write(line.replace("\x00", "") + "\n")
+    size = 3000 if SHARED else 2000  # the made texts alone have not so many pieces
     for kind, options in {
         "bpe": dict(model_type="bpe", byte_fallback=True, normalization_rule_name="identity", remove_extra_whitespaces=False),
         "unigram": dict(model_type="unigram"),
     }.items():
         prefix = os.path.join(WORK, "sp-" + kind)
-        sentencepiece.SentencePieceTrainer.train(input=sample, model_prefix=prefix, vocab_size=3000, character_coverage=0.98, minloglevel=2, **options)
+        sentencepiece.SentencePieceTrainer.train(input=sample, model_prefix=prefix, vocab_size=size, character_coverage=0.98, minloglevel=2, **options)
         check("SentencePiece " + kind, prefix + ".model")
     if SHARED:
         check("SentencePiece test_model.model", SHARED + "/sentencepiece/test_model.model")
