@@ -198,6 +198,9 @@ func cardEvaluation(line func(string, ...any), lines []ancestor, r *Report) {
 		}
 		if isTraining(a.manifest) {
 			line("- %s ended with %s", a.manifest.Kind, numbers(a.manifest.Metrics))
+			for _, note := range a.manifest.Notes {
+				line("  - %s", note)
+			}
 		}
 	}
 	c := r.Check

@@ -70,7 +70,9 @@ import does the checking once, dequantises once, and keeps a copy.`,
 		return nil
 	},
 	Estimate: func(_ struct{}, in stage.Known) (stage.Estimate, error) {
-		return stage.Estimate{Leaves: map[string]stage.Facts{"": in["source"]}}, nil
+		f := in["source"]
+		f.Published = true
+		return stage.Estimate{Leaves: map[string]stage.Facts{"": f}}, nil
 	},
 	Describe: func(d stage.Done, _ struct{}) (stage.Description, error) {
 		return stage.Description{Notes: []string{fmt.Sprintf("%s parameters, family %s, context %s, vocabulary %s.",

@@ -28,7 +28,7 @@ const (
 // (Hoffmann et al. 2022): width with its power .2, depth with .15, and the tokens of
 // pretraining with what is left, as far as the corpus has text. Learning rates fall as
 // the width grows (Yang et al. 2022, for Adam). How large all of it may be is tried
-// on plans ([Recipe.Plan]) until their time is the budget. What was derived when the
+// on plans until their time is the budget. What was derived when the
 // run began stays: a measured speed is another each time.
 func Budget(folder string, peak func() float64) func(r *Recipe) (map[string]any, string, error) {
 	return func(r *Recipe) (map[string]any, string, error) {
@@ -51,7 +51,7 @@ func Budget(folder string, peak func() float64) func(r *Recipe) (map[string]any,
 		seconds := func(scale float64) float64 {
 			var total float64
 			r.with(r.scaled(from, scale), func() {
-				p, err := r.Plan("", flops, Selection{})
+				p, err := r.plan("", flops, Selection{}, nil)
 				if err != nil {
 					failed = err
 					return
@@ -170,7 +170,7 @@ func (r *Recipe) textOf(from *Step) int64 {
 		if ref.Step == nil {
 			return FactsOf(ref.Path).Bytes
 		}
-		if p, err := r.Plan("", 0, Selection{}); err == nil {
+		if p, err := r.plan("", 0, Selection{}, nil); err == nil {
 			for _, s := range p.Stages {
 				if s.Name == ref.Step.Name {
 					return s.Leaves[ref.Output.Part].Bytes

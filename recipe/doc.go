@@ -3,7 +3,7 @@
 //
 //	r, err := recipe.Load("assistant.yaml", recipe.Options{Set: []string{"ppo.beta=.05"}})
 //	err = r.Check(ctx, "runs/assistant", recipe.Selection{})  // before anything runs
-//	plan, err := r.Plan("runs/assistant", peak, recipe.Selection{})
+//	plan, err := r.Plan("runs/assistant", peak, memory, recipe.Selection{})
 //	err = r.Run(ctx, env, "runs/assistant", recipe.Selection{})
 //	outcomes, err := recipe.WriteReport("runs/assistant")
 //

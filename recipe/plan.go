@@ -40,12 +40,19 @@ type PlannedStage struct {
 // Plan estimates the run of the recipe in a folder before anything runs: FLOPs are
 // counts of the Programs that the stages run, times how often they run. peak is the
 // machine's measured FLOP/s; 0 leaves the times out. What a stage refuses, such as
-// a context longer than the model's, is an error.
-func (r *Recipe) Plan(folder string, peak float64, which Selection) (*Plan, error) {
+// a context longer than the model's, is an error. Values that nobody set are chosen by
+// what is known (Step.Derive), for a process of so many bytes of memory.
+func (r *Recipe) Plan(folder string, peak float64, memory int64, which Selection) (*Plan, error) {
+	return r.plan(folder, peak, which, func(s *Step, known stage.Known) error {
+		_, err := s.Derive(known, memory)
+		return err
+	})
+}
+
+func (r *Recipe) plan(folder string, peak float64, which Selection, choose func(s *Step, known stage.Known) error) (*Plan, error) {
 	p := &Plan{Peak: peak}
 	leaves := map[string]map[string]stage.Facts{} // by stage, then by part
-	for i, job := range r.Jobs(folder) {
-		s := r.Steps[i]
+	for i, s := range r.Steps {
 		known := stage.Known{}
 		for name, refs := range s.Inputs {
 			for _, ref := range refs {
@@ -53,21 +60,25 @@ func (r *Recipe) Plan(folder string, peak float64, which Selection) (*Plan, erro
 				if ref.Step != nil {
 					f = leaves[ref.Step.Name][ref.Output.Part]
 				} else {
-					f = factsOf(ref.Path, reading(job.Config))
+					f = factsOf(ref.Path, reading(s.Config))
 				}
 				paths := append(known[name].Paths, ref.in(folder))
 				f.Paths = paths
 				known[name] = f
 			}
 		}
+		if choose != nil {
+			if err := choose(s, known); err != nil {
+				return nil, r.fault(s.at, s.Name, err)
+			}
+		}
+		job := r.Jobs(folder)[i]
 		e, ok, err := job.Stage.Estimate(job.Config, known)
 		if err != nil {
 			return nil, r.fault(s.at, s.Name, err)
 		}
 		planned := PlannedStage{Name: s.Name, Use: s.Stage.Kind, Known: ok, Estimate: e}
-		if peak > 0 {
-			planned.Total = e.Seconds + e.FLOPs/(peak*shareWhileTraining) + e.Sampled/(peak*shareWhileWriting)
-		}
+		planned.Total = total(e, peak)
 		leaves[s.Name] = e.Leaves
 		if leaves[s.Name] == nil {
 			leaves[s.Name] = map[string]stage.Facts{}
@@ -84,7 +95,37 @@ func (r *Recipe) Plan(folder string, peak float64, which Selection) (*Plan, erro
 		}
 		p.Stages = append(p.Stages, planned)
 	}
+	r.resolve()
 	return p, nil
+}
+
+// total is how many seconds a stage will take at a peak, 0 for one that is unknown.
+func total(e stage.Estimate, peak float64) float64 {
+	if peak == 0 {
+		return 0
+	}
+	return e.Seconds + e.FLOPs/(peak*shareWhileTraining) + e.Sampled/(peak*shareWhileWriting)
+}
+
+// Foretell says what a stage will take: "about 4m10s and 1.2 GB of memory at 190
+// GFLOP/s"; "" where the stage cannot say.
+func Foretell(s *stage.Stage, config any, in stage.Known, peak float64) string {
+	e, ok, err := s.Estimate(config, in)
+	if !ok || err != nil { // it will be said when the stage runs
+		return ""
+	}
+	seconds := total(e, peak)
+	if seconds == 0 {
+		return ""
+	}
+	text := "will take about " + span(seconds)
+	if e.Memory > 0 {
+		text += fmt.Sprintf(" and %s of memory", progress.Bytes(e.Memory))
+	}
+	if e.Steps > 0 {
+		text += fmt.Sprintf(" for %s steps", progress.Count(e.Steps))
+	}
+	return text
 }
 
 // better joins what was read with what was foretold.
@@ -103,7 +144,7 @@ func better(read, foretold stage.Facts) stage.Facts {
 		out.Vocabulary = read.Vocabulary
 	}
 	if len(read.Model) > 0 {
-		out.Model = read.Model
+		out.Model, out.Published = read.Model, read.Published
 	}
 	return out
 }
@@ -130,7 +171,7 @@ func factsOf(path string, how rows.Options) stage.Facts {
 	}
 	if c, err := file.ReadConfig(path); err == nil {
 		if f.Model, err = file.MarshalConfig(c, "F32"); err == nil {
-			f.Vocabulary = c.Vocabulary
+			f.Vocabulary, f.Published = c.Vocabulary, published(path)
 			return f
 		}
 	}

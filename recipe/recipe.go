@@ -50,7 +50,8 @@ type Step struct {
 	Inputs map[string][]Ref
 
 	section *field
-	at      *token.Token // of the name
+	at      *token.Token             // of the name
+	before  map[*field]reflect.Value // what Derive replaced
 }
 
 // Ref is what an input names: a stage of the recipe, or a path.
@@ -143,12 +144,17 @@ func Parse(name string, data []byte, o Options) (*Recipe, error) {
 	if len(r.errs) > 0 {
 		return nil, r.errs
 	}
-	recipe.Resolved = newResolved(root)
+	recipe.resolve()
+	return recipe, nil
+}
+
+// resolve lists the values as they are now.
+func (r *Recipe) resolve() {
+	r.Resolved = newResolved(r.root)
 	// What is told of the run elsewhere is no setting.
-	recipe.Resolved.Values = slices.DeleteFunc(recipe.Resolved.Values, func(v Value) bool {
+	r.Resolved.Values = slices.DeleteFunc(r.Resolved.Values, func(v Value) bool {
 		return v.Key == "title" || v.Key == "about" || strings.HasPrefix(v.Key, "thresholds")
 	})
-	return recipe, nil
 }
 
 // defaultName is a file's name without its ending.

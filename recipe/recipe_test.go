@@ -200,7 +200,7 @@ func TestALargerBudgetGivesALargerModelAndMoreWork(t *testing.T) {
 		if lr != 0 && c.LR > lr {
 			t.Errorf("%s: a wider model has a higher rate", budget)
 		}
-		p, err := r.Plan("", peak, Selection{})
+		p, err := r.Plan("", peak, 0, Selection{})
 		if err != nil {
 			t.Fatal(err)
 		}

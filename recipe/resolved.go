@@ -16,6 +16,7 @@ type OriginKind int
 // The origins, in rising order of precedence.
 const (
 	Default    OriginKind = iota // the code
+	Chosen                       // by the stage, from what it reads
 	Derived                      // computed from the budget
 	FromRecipe                   // a line of the recipe
 	FromSet                      // a --set of the command line
@@ -26,12 +27,15 @@ type Origin struct {
 	Kind   OriginKind
 	File   string // FromRecipe
 	Line   int    // FromRecipe; 1-based
-	Reason string // Derived: "budget 15m"
+	Reason string // Derived: "budget 15m"; Chosen: "a published model of 134,515,008 parameters"
 }
 
-// String writes `default`, `derived from budget 15m`, `FILE:LINE` or `--set`.
+// String writes `default`, `chosen: a published model`, `derived from budget 15m`,
+// `FILE:LINE` or `--set`.
 func (o Origin) String() string {
 	switch o.Kind {
+	case Chosen:
+		return "chosen: " + o.Reason
 	case Derived:
 		return "derived from " + o.Reason
 	case FromRecipe:

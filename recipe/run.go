@@ -155,8 +155,7 @@ func KindsOf(path string) (kinds []stage.Kind, made string) {
 // configuration, code and inputs did not change, and continuing one that was
 // interrupted. The caller holds the folder's lock.
 func (r *Recipe) Run(ctx context.Context, env stage.Environment, folder string, which Selection) error {
-	jobs := r.Jobs(folder)
-	for i, job := range jobs {
+	for i, step := range r.Steps {
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
@@ -164,11 +163,20 @@ func (r *Recipe) Run(ctx context.Context, env stage.Environment, folder string, 
 			continue
 		}
 		say := func(format string, args ...any) {
-			env.Log.Printf("[%d/%d] %s: %s", i+1, len(jobs), job.Name, fmt.Sprintf(format, args...))
+			env.Log.Printf("[%d/%d] %s: %s", i+1, len(r.Steps), step.Name, fmt.Sprintf(format, args...))
 		}
 		if err := r.missingInput(i, folder, which); err != nil {
 			return err
 		}
+		// What the stage reads is there now.
+		jobs := r.Jobs(folder)
+		known := Known(jobs[i].In, jobs[i].Config)
+		chosen, err := step.Derive(known, env.Memory)
+		if err != nil {
+			return err
+		}
+		jobs = r.Jobs(folder)
+		job := jobs[i]
 		standing, err := job.Standing()
 		if err != nil {
 			return err
@@ -191,6 +199,18 @@ func (r *Recipe) Run(ctx context.Context, env stage.Environment, folder string, 
 			}
 		}
 		say("%s", lowerFirst(job.Stage.Does))
+		for _, line := range chosen {
+			say("%s", line)
+		}
+		if text := Foretell(job.Stage, job.Config, known, env.Log.PeakFLOPS); text != "" {
+			say("%s", text)
+		}
+		if len(chosen) > 0 {
+			r.resolve()
+			if err := r.Save(folder); err != nil {
+				return err
+			}
+		}
 		m, err := job.Run(ctx, env)
 		// What the stage held goes back before the next one asks for as much: without
 		// this the heap may grow to twice what one stage needs.

@@ -13,6 +13,7 @@ type Facts struct {
 	RowTokens  float64         // tokens of a row, prompt and answer together, on average; 0: unknown
 	Vocabulary int             // of a tokenizer
 	Model      json.RawMessage // config.json of a model
+	Published  bool            // of a model: it, or what it was trained from, was made elsewhere
 }
 
 // Known are the facts of a stage's inputs by their names.

@@ -114,6 +114,9 @@ type Definition[C any] struct {
 	// not be used.
 	Check func(ctx context.Context, c C, in Inputs, tell Tell) error
 	Run   func(ctx context.Context, w *Work, c C) error
+	// Derive, if set, chooses values that nobody set by what the stage reads, and
+	// says why. The same inputs give the same values.
+	Derive func(c C, b Basis) ([]Chosen, error)
 	// Estimate, if set, says what the stage will take and leave, without weights.
 	Estimate func(c C, in Known) (Estimate, error)
 
@@ -150,6 +153,7 @@ type Stage struct {
 	also     func(config any) map[string]string
 	check    func(ctx context.Context, config any, in Inputs, tell Tell) error
 	run      func(ctx context.Context, w *Work, config any) error
+	derive   func(config any, b Basis) ([]Chosen, error)
 	estimate func(config any, in Known) (Estimate, error)
 	describe func(d Done, config any) (Description, error)
 }
@@ -184,6 +188,9 @@ func Define[C any](d Definition[C]) *Stage {
 		s.check = func(ctx context.Context, config any, in Inputs, tell Tell) error {
 			return d.Check(ctx, of(config), in, tell)
 		}
+	}
+	if d.Derive != nil {
+		s.derive = func(config any, b Basis) ([]Chosen, error) { return d.Derive(of(config), b) }
 	}
 	if d.Estimate != nil {
 		s.estimate = func(config any, in Known) (Estimate, error) { return d.Estimate(of(config), in) }

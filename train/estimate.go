@@ -12,7 +12,8 @@ import (
 // Sketch counts what Programs of a stage would take, for its estimate.
 type Sketch struct {
 	*model.Model
-	Counted *count.Engine
+	Counted   *count.Engine
+	Published bool // see stage.Facts
 }
 
 // packing is the share of packed rows that texts fill.
@@ -29,7 +30,7 @@ func NewSketch(f stage.Facts, head model.Head, lora LoRAConfig) (*Sketch, error)
 	if err != nil {
 		return nil, err
 	}
-	return &Sketch{m, engine}, lora.AddTo(m, 0)
+	return &Sketch{m, engine, f.Published}, lora.AddTo(m, 0)
 }
 
 // RowLength is the length of a packed row that a stage asks for, 0 for the model's
@@ -92,5 +93,5 @@ func Rewards(p *compute.Program, m *model.Model, hidden *compute.Tensor) *comput
 // LeavesModel are the facts of a trained model.
 func (s *Sketch) LeavesModel() (map[string]stage.Facts, error) {
 	config, err := file.MarshalConfig(s.Config, "F32")
-	return map[string]stage.Facts{"": {Model: config, Vocabulary: s.Vocabulary}}, err
+	return map[string]stage.Facts{"": {Model: config, Vocabulary: s.Vocabulary, Published: s.Published}}, err
 }

@@ -31,6 +31,7 @@ func (a aligned) rewards(out string, more ...string) []string {
 
 func (a aligned) ppo(out string, more ...string) []string {
 	args := append([]string{"ppo", "--policy", a.sft, "--prompts", a.prompts, "--out", out}, small...)
+	args = append(args, "--force") // what twelve rankings teach is not shown to be more than chance
 	return append(args, more...)
 }
 
@@ -192,6 +193,7 @@ func TestBadInputsOfRewardAndPPO(t *testing.T) {
 		{"scoring what is no completion", []string{"reward", "score", a.reward, noEnd}, 4, `bad.jsonl:1: "ended" must be true or false`},
 		{"scoring a missing file", []string{"reward", "score", a.reward, at("none.jsonl")}, 10, "none.jsonl"},
 
+		{"a reward model at chance", a.byModel(at("o"), "--force=false"), 5, "holds chance"},
 		{"no reward", a.ppo(at("o")), 4, "give either a reward model (--reward DIR, or reward: in a recipe) or a program"},
 		{"two rewards", a.byModel(at("o"), "--reward-command", "sh"), 4, "give either a reward model (--reward DIR, or reward: in a recipe) or a program"},
 		{"missing reward model", a.ppo(at("o"), "--reward", at("none")), 10, "opening critic"},
@@ -199,7 +201,7 @@ func TestBadInputsOfRewardAndPPO(t *testing.T) {
 		{"no text for the mix", a.ppo(at("o"), "--reward", a.reward), 4, "set it to 0"},
 		{"text that is a model", a.ppo(at("o"), "--reward", a.reward, "--text", a.sft), 10, "shards"},
 		{"text that is none", a.ppo(at("o"), "--reward", a.reward, "--text", filepath.Join(a.sft, "model.safetensors")), 4, "not UTF-8"},
-		{"prompts without room", []string{"ppo", "--policy", a.sft, "--reward", a.reward, "--prompts", long, "--out", at("o"), "--set", "pretrain_coefficient=0", "--set", "max_tokens=8"}, 4, "leaves room for 8 tokens"},
+		{"prompts without room", []string{"ppo", "--policy", a.sft, "--reward", a.reward, "--prompts", long, "--out", at("o"), "--force", "--set", "pretrain_coefficient=0", "--set", "max_tokens=8"}, 4, "leaves room for 8 tokens"},
 		{"context beyond the models'", a.byModel(at("o"), "--set", "context=65"), 4, "context 65 is longer than the models', which is 64"},
 		{"critic of another vocabulary", a.byModel(at("o"), "--critic", at("other")), 4, "must have one tokenizer"},
 		{"reward of another vocabulary", a.byModel(at("o"), "--critic", a.sft, "--reward", at("other")), 4, "must have one tokenizer"},

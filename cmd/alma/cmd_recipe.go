@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/seed-b72bdb6c/alma/artifact"
+	"github.com/seed-b72bdb6c/alma/compute/cpu"
 	"github.com/seed-b72bdb6c/alma/recipe"
 )
 
@@ -87,7 +88,7 @@ read. What is wrong is told with its line.`,
 			if err := r.Check(cmd.Context(), folder, recipe.Selection{}); err != nil {
 				return err
 			}
-			if _, err := r.Plan(folder, 0, recipe.Selection{}); err != nil {
+			if _, err := r.Plan(folder, 0, cpu.MemoryBound(), recipe.Selection{}); err != nil {
 				return err
 			}
 			c.printf("%s: %d stages, and what they read is there\n", args[0], len(r.Steps))

@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/seed-b72bdb6c/alma/artifact"
+	"github.com/seed-b72bdb6c/alma/compute/cpu"
 	"github.com/seed-b72bdb6c/alma/recipe"
 	"github.com/seed-b72bdb6c/alma/report"
 )
@@ -116,7 +117,7 @@ func (c *call) dryRun(r *recipe.Recipe, out string, which recipe.Selection) erro
 		return err
 	}
 	engine.Close()
-	plan, err := r.Plan(out, c.measuredPeak(), which)
+	plan, err := r.Plan(out, c.measuredPeak(), cpu.MemoryBound(), which)
 	if err != nil {
 		return err
 	}
@@ -139,7 +140,7 @@ func (c *call) run(ctx context.Context, r *recipe.Recipe, out string, which reci
 		}
 		defer stop()
 		// A stage that cannot work as it is configured refuses here, not after hours.
-		if _, err := r.Plan(out, 0, which); err != nil {
+		if _, err := r.Plan(out, 0, env.Memory, which); err != nil {
 			return err
 		}
 		for _, v := range r.Resolved.Values {

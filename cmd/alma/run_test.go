@@ -77,7 +77,7 @@ func toyRun(t testing.TB, out string, more ...string) []string {
 		"corpus.max_bytes=800000", "corpus.validation=0.1", "corpus.test=0.1", "tokenizer.vocabulary=400",
 		"pretrain.layers=1", "pretrain.width=16", "pretrain.heads=1", "pretrain.steps=3", "pretrain.eval_rows=8", "sft.epochs=0.01",
 		"rankings.prompts=16", "rankings.validation=16", "rankings.slots=16", "reward.max_demonstrations=8",
-		"ppo.iterations=1", "ppo.batch_prompts=8", "ppo.minibatch=4", "ppo.slots=8", "ppo.max_tokens=16",
+		"ppo.force=true", "ppo.iterations=1", "ppo.batch_prompts=8", "ppo.minibatch=4", "ppo.slots=8", "ppo.max_tokens=16",
 		"evaluate.prompts=8", "evaluate.slots=8", "evaluate.best_of=2", "evaluate.samples=2",
 	} {
 		args = append(args, "--set", set)

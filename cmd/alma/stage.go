@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/seed-b72bdb6c/alma/artifact"
+	"github.com/seed-b72bdb6c/alma/compute/cpu"
 	"github.com/seed-b72bdb6c/alma/corpus"
 	"github.com/seed-b72bdb6c/alma/dataset"
 	"github.com/seed-b72bdb6c/alma/recipe"
@@ -163,6 +164,11 @@ func newStageCommand(c *call, s *stage.Stage) *cobra.Command {
 				return artifact.Errorf(artifact.ErrUsage, "reading the command line: --%s is missing: %s (see %s --help)", i.Name, i.Doc, cmd.CommandPath())
 			}
 		}
+		known := recipe.Known(in, step.Config)
+		chosen, err := step.Derive(known, cpu.MemoryBound())
+		if err != nil {
+			return err
+		}
 		job := &stage.Job{Name: s.Kind, Stage: s, Config: step.Config, In: in, Out: out}
 		if check {
 			if err := job.CheckInputs(); err != nil {
@@ -183,7 +189,12 @@ func newStageCommand(c *call, s *stage.Stage) *cobra.Command {
 		if err := required(cmd, "out"); err != nil {
 			return err
 		}
-		return c.runStage(cmd, job)
+		return c.runStage(cmd, job, func(peak float64) []string {
+			if text := recipe.Foretell(s, step.Config, known, peak); text != "" {
+				return append(chosen, text)
+			}
+			return chosen
+		})
 	}
 	return cmd
 }
@@ -235,8 +246,9 @@ func (f *inputFlag) Type() string { return f.word }
 
 // runStage runs a stage by itself. A folder that holds just this work already is
 // left as it is, and one that holds other finished work is refused, so that no
-// finished stage is lost to a mistyped name.
-func (c *call) runStage(cmd *cobra.Command, job *stage.Job) error {
+// finished stage is lost to a mistyped name. What there is to say before it begins, on a
+// machine with such a peak in FLOP/s, is asked for when it does.
+func (c *call) runStage(cmd *cobra.Command, job *stage.Job, say func(peak float64) []string) error {
 	env, stop, err := c.environment(!job.Stage.NoEngine)
 	if err != nil {
 		return err
@@ -259,6 +271,9 @@ func (c *call) runStage(cmd *cobra.Command, job *stage.Job) error {
 			return nil
 		case standing.Complete():
 			return artifact.Errorf(artifact.ErrUsage, "choosing --out %s: it holds a finished %s made otherwise: %s; give another folder, or delete this one to begin again", job.Out, standing.Manifest.Kind, strings.Join(standing.Changed, "; "))
+		}
+		for _, line := range say(env.Log.PeakFLOPS) {
+			env.Log.Printf("%s: %s", job.Name, line)
 		}
 		m, err = job.RunLocked(cmd.Context(), env)
 		if err == nil && len(job.Stage.Charts) > 0 {

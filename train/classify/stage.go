@@ -26,6 +26,8 @@ var Stage = stage.Define(stage.Definition[Config]{
 	Run: func(ctx context.Context, w *stage.Work, c Config) error {
 		return run(ctx, w, c, Inputs{Base: w.In.Path("base"), Texts: w.In.Path("texts"), Validation: w.In.Path("validation")})
 	},
+	Derive:   derive,
+	Estimate: estimate,
 	Charts: []stage.Chart{
 		{Title: "Loss", Unit: "nats a text", Curves: [][2]string{{"loss", "training, weighted"}, {"validation/nll", "held out"}}},
 		{Title: "Accuracy and macro-F1", Unit: "share", Curves: [][2]string{{"validation/accuracy", "accuracy"}, {"validation/exact", "all labels right"}, {"validation/micro_f1", "micro-F1"}, {"validation/macro_f1", "macro-F1"}}},

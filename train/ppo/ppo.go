@@ -41,6 +41,16 @@ func runStage(ctx context.Context, w *stage.Work, c Config, in Inputs) error {
 	if c.PretrainCoef > 0 && in.Text == "" {
 		return errNoText(c)
 	}
+	if in.RewardModel != "" {
+		note, err := judged(in.RewardModel, c.Force)
+		if err != nil {
+			return err
+		}
+		if note != "" {
+			w.Log.Warn(fmt.Errorf("ppo: %s", note))
+			w.Manifest.Notes = append(w.Manifest.Notes, note)
+		}
+	}
 	t, err := train.Open(w, "ppo", in.Policy)
 	if err != nil {
 		return err

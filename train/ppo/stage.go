@@ -40,6 +40,11 @@ func define(reward Reward) *stage.Stage {
 			if c.PretrainCoef > 0 && in.Path("text") == "" {
 				return errNoText(c)
 			}
+			if folder := in.Path("reward"); folder != "" {
+				if _, err := judged(folder, c.Force); err != nil {
+					return err
+				}
+			}
 			return stage.CheckFiles(in, tell, func(path string) (fmt.Stringer, error) { return dataset.Told(dataset.ReadAsked(path, c.Reading)) }, "prompts")
 		},
 		Run: func(ctx context.Context, w *stage.Work, c Config) error {
@@ -54,6 +59,7 @@ func define(reward Reward) *stage.Stage {
 			}
 			return runStage(ctx, w, c, in)
 		},
+		Derive:   derive,
 		Estimate: estimate,
 		Charts: []stage.Chart{
 			{Title: "Score of the reward model", Unit: "score", Curves: [][2]string{{"objective/scores", "score"}, {"objective/rlhf_reward", "score − β·KL"}}},
@@ -96,7 +102,10 @@ policy if a program gives the reward, unless --critic names another model.
 
 So that the policy does not unlearn what it read, a share of each step's loss is
 pretraining's: --text gives the text, as token shards (shards/train in the folder
-that alma pretrain wrote) or a file. Without text, give --set pretrain_coefficient=0.`,
+that alma pretrain wrote) or a file. Without text, give --set pretrain_coefficient=0.
+
+A reward model whose accuracy on held-out rankings is not shown to be better than
+chance is refused, unless you give --force.`,
 			After: `The folder receives the policy, metrics.jsonl, TensorBoard events and checkpoints;
 given again, an interrupted command goes on from the last checkpoint with the same
 bits.`,
@@ -105,7 +114,7 @@ bits.`,
 				"alma ppo --policy model --reward-command 'python3 score.py' --prompts prompts.jsonl \\",
 				"    --out aligned --set pretrain_coefficient=0 --set beta=0.05",
 			},
-			Flags: map[string]string{"reward-command": "reward_command"},
+			Flags: map[string]string{"reward-command": "reward_command", "force": "force"},
 		},
 	})
 }

@@ -53,8 +53,8 @@ func TestWithoutDemonstrationsTheBiasStaysAndANoteSaysSo(t *testing.T) {
 	if bias := read(t, m, model.ScoreBias); bias[0] != 0 {
 		t.Errorf("bias %g, want the 0 that it began with", bias[0])
 	}
-	if len(manifest.Notes) != 1 || !strings.Contains(manifest.Notes[0], "bias") {
-		t.Errorf("notes %q, want one on the bias", manifest.Notes)
+	if len(manifest.Notes) != 2 || !strings.Contains(manifest.Notes[0], "held out") || !strings.Contains(manifest.Notes[1], "bias") {
+		t.Errorf("notes %q, want one on what was not held out and one on the bias", manifest.Notes)
 	}
 	if _, err := os.Stat(filepath.Join(out, ValidationFile)); !os.IsNotExist(err) {
 		t.Errorf("%s without validation rankings: %v", ValidationFile, err)

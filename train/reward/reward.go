@@ -57,6 +57,12 @@ type Inputs struct {
 	Demonstrations string // dialogues; empty: the bias is not set
 }
 
+// Metrics of the manifest with the ends of the interval of validation/accuracy.
+const (
+	AccuracyLow  = "validation/accuracy/low"
+	AccuracyHigh = "validation/accuracy/high"
+)
+
 // ValidationFile is the file of the stage's folder with the final [Validation],
 // absent where there are no validation rankings.
 const ValidationFile = "validation.json"
@@ -197,7 +203,12 @@ func (r *modelling) evaluate(ctx context.Context, step int) ([]train.Metric, err
 
 // validate writes what the finished model reaches on the validation rankings.
 func (r *modelling) validate(ctx context.Context) error {
+	// What the last step's few pairs gave says nothing of the model.
+	for _, name := range []string{"accuracy", "lead", "loss"} {
+		delete(r.Manifest.Metrics, name)
+	}
 	if len(r.held) == 0 {
+		r.Manifest.Notes = append(r.Manifest.Notes, "No rankings were held out, so nothing is known of how well it orders answers that it did not learn from; give --validation FILE or validation_share.")
 		return nil
 	}
 	if r.validated != len(r.plan) { // the steps were done in an earlier run
@@ -207,6 +218,14 @@ func (r *modelling) validate(ctx context.Context) error {
 	}
 	for _, metric := range r.validation.metrics() {
 		r.Manifest.Metrics[metric.Name] = metric.Value
+	}
+	if v := r.validation; v.Prompts > 1 { // else there is no interval
+		r.Manifest.Metrics[AccuracyLow], r.Manifest.Metrics[AccuracyHigh] = v.Interval.Low, v.Interval.High
+	}
+	r.Manifest.Metrics["validation/pairs"] = float64(r.validation.Pairs)
+	r.Manifest.Notes = append(r.Manifest.Notes, r.validation.sentence())
+	if !r.validation.BetterThanChance() {
+		r.Log.Warn(fmt.Errorf("reward: %s", r.validation.sentence()))
 	}
 	return r.validation.write(filepath.Join(r.Dir(), ValidationFile))
 }

@@ -37,6 +37,7 @@ var Stage = stage.Define(stage.Definition[Config]{
 	Run: func(ctx context.Context, w *stage.Work, c Config) error {
 		return run(ctx, w, c, Inputs{Base: w.In.Path("base"), Rankings: w.In.Path("rankings"), Validation: w.In.Path("validation"), Demonstrations: w.In.Path("demonstrations")})
 	},
+	Derive:   derive,
 	Estimate: estimate,
 	Charts: []stage.Chart{
 		{Title: "Loss", Unit: "nats a pair", Curves: [][2]string{{"loss", "training"}, {"validation/nll", "validation"}}},
@@ -86,7 +87,6 @@ func describe(d stage.Done, _ Config) (out stage.Description, err error) {
 	}
 	v, err := ReadValidation(d.Folder)
 	if errors.Is(err, fs.ErrNotExist) {
-		out.Notes = append(out.Notes, "There were no validation rankings, so there is no accuracy on any.")
 		return out, nil
 	}
 	if err == nil {
@@ -100,6 +100,14 @@ func describe(d stage.Done, _ Config) (out stage.Description, err error) {
 func ReadValidation(folder string) (v Validation, err error) {
 	err = artifact.ReadJSON(filepath.Join(folder, ValidationFile), &v)
 	return v, err
+}
+
+// interval writes the interval of the accuracy, "–" where a stage measured none.
+func (v Validation) interval() string {
+	if v.Interval.N < 2 {
+		return "–"
+	}
+	return fmt.Sprintf("%.3f to %.3f", v.Interval.Low, v.Interval.High)
 }
 
 func (v Validation) tables() []stage.Table {
@@ -127,8 +135,8 @@ func (v Validation) tables() []stage.Table {
 		}
 	}
 	return []stage.Table{
-		{Title: "On the validation rankings", Columns: []string{"Prompts", "pairs", "accuracy", "−log likelihood", "calibration error"},
-			Rows: [][]string{{progress.Count(int64(v.Prompts)), progress.Count(int64(v.Pairs)), fmt.Sprintf("%.3f", v.Accuracy), fmt.Sprintf("%.3f", v.NLL), fmt.Sprintf("%.3f", v.ECE)}},
+		{Title: "On the validation rankings", Columns: []string{"Prompts", "pairs", "accuracy", "95 % interval", "−log likelihood", "calibration error"},
+			Rows: [][]string{{progress.Count(int64(v.Prompts)), progress.Count(int64(v.Pairs)), fmt.Sprintf("%.3f", v.Accuracy), v.interval(), fmt.Sprintf("%.3f", v.NLL), fmt.Sprintf("%.3f", v.ECE)}},
 			Note: "Chance is .500. Annotators who disagree with themselves set a bound that no model can be expected to pass."},
 		bins("Calibration", "Confidence", "Pairs by the probability σ(|lead|) that the model gives its own order: claimed and right should be alike.", v.Reliability, interval("to 1")),
 		bins("By the model's lead", "Lead, nats", "", v.ByMargin, interval("and more")),

@@ -3,6 +3,7 @@ package reward
 import (
 	"math"
 	"slices"
+	"strings"
 	"testing"
 )
 
@@ -36,5 +37,45 @@ func TestReward15MeasuresOfKnownRewards(t *testing.T) {
 	near("accuracy at a margin of 1", v.ByMargin[2].Accuracy, .5)
 	if got := v.Reliability[9].Low; got != .95 {
 		t.Errorf("the last bin begins at %g", got)
+	}
+}
+
+func TestOnlyAnIntervalAboveOneHalfIsBetterThanChance(t *testing.T) {
+	prompts := func(right, wrong int) (all []Scored) {
+		for range right {
+			all = append(all, Scored{[]float32{1, 0}, []int{1, 2}})
+		}
+		for range wrong {
+			all = append(all, Scored{[]float32{0, 1}, []int{1, 2}})
+		}
+		return all
+	}
+	// .533 of 60 pairs: Wilson's interval is .409 to .654.
+	chance := Measure(prompts(32, 28))
+	if low, high := chance.Interval.Low, chance.Interval.High; chance.BetterThanChance() || math.Abs(low-.409) > .02 || math.Abs(high-.654) > .02 {
+		t.Errorf("the interval of 32 of 60 is %.3f to %.3f", low, high)
+	}
+	if text := chance.sentence(); !strings.Contains(text, "0.533") || !strings.Contains(text, "not shown to be better than chance") {
+		t.Error(text)
+	}
+	if v := Measure(prompts(45, 15)); !v.BetterThanChance() || strings.Contains(v.sentence(), "not shown") {
+		t.Errorf("45 of 60: %s", v.sentence())
+	}
+	// Pairs of one prompt hang together: ten prompts of which one is always wrong.
+	var together []Scored
+	for i := range 10 {
+		s := Scored{Rewards: make([]float32, 5), Ranks: []int{1, 2, 3, 4, 5}}
+		for k := range s.Rewards {
+			if s.Rewards[k] = float32(-k); i == 0 {
+				s.Rewards[k] = float32(k)
+			}
+		}
+		together = append(together, s)
+	}
+	if v := Measure(together); v.Pairs != 100 || v.Interval.High-v.Interval.Low < .3 {
+		t.Errorf("the interval of 90 of 100 pairs of 10 prompts is %v, as if pairs of a prompt were independent", v.Interval)
+	}
+	if v := Measure(prompts(1, 0)); v.BetterThanChance() || v.interval() != "–" {
+		t.Errorf("one prompt has the interval %v", v.Interval)
 	}
 }

@@ -40,8 +40,8 @@ type Config struct {
 	dataset.Reading `yaml:",inline"`
 }
 
-// Defaults suit a model of a few million parameters; for large ones lower the
-// rate (InstructGPT: 16 epochs at 9.65e-6 for 1.3B parameters).
+// Defaults suit a model of a few million parameters that was pretrained here; what
+// suits others follows from them (derive).
 func Defaults() Config {
 	c := Config{Epochs: 1.5, BatchRows: 8, MicroRows: 8, OptimizerConfig: train.DefaultOptimizer(1.5e-3), LoRAConfig: train.DefaultLoRA(), EvalEvery: 100, Reading: dataset.DefaultReading()}
 	c.WeightDecay = 0.01
@@ -180,11 +180,6 @@ func run(ctx context.Context, w *stage.Work, c Config, in Inputs) error {
 	return t.Save(1)
 }
 
-// large is from how many parameters on a model wants the rates of published ones, which
-// lie at 1e-5 to 5e-5 for whole models of 100 million parameters and more, and at 1e-4
-// to 5e-4 for adapters (Hu et al. 2021, table 11: 2e-4).
-const large = 50_000_000
-
 // tooFast warns of a rate that would make a large model forget what it knows, "" for
 // none.
 func (c Config) tooFast(parameters int64) string {
@@ -192,7 +187,7 @@ func (c Config) tooFast(parameters int64) string {
 	if c.Rank > 0 {
 		most, usual = 2e-3, "1e-4 to 5e-4, of an adapter"
 	}
-	if parameters < large || c.LR <= most {
+	if parameters < train.LargeModel || c.LR <= most {
 		return ""
 	}
 	return fmt.Sprintf("sft: lr is %g, and a model of %s parameters wants about %s; the default suits one of a few million (set lr)", c.LR, progress.Count(parameters), usual)

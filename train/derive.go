@@ -1,0 +1,247 @@
+package train
+
+import (
+	"fmt"
+	"math"
+	"slices"
+
+	"github.com/seed-b72bdb6c/alma/chat"
+	"github.com/seed-b72bdb6c/alma/model"
+	"github.com/seed-b72bdb6c/alma/model/file"
+	"github.com/seed-b72bdb6c/alma/progress"
+	"github.com/seed-b72bdb6c/alma/stage"
+)
+
+// Derivation chooses values of a stage's configuration that nobody set, by the model
+// that is trained and by the data. The defaults of the code suit a model of a few
+// million parameters that alma pretrained; on a published one they would undo what it
+// knows.
+type Derivation struct {
+	*Sketch
+	stage.Basis
+	Chosen []stage.Chosen
+	adapt  bool
+}
+
+// Derive begins with the model of an input; nil where its configuration is not known
+// yet, as of one that an earlier stage of the recipe will make. A configuration that is
+// no model's is told of when it is opened.
+func Derive(b stage.Basis, input string, head model.Head, lora LoRAConfig) *Derivation {
+	s, err := NewSketch(b.In[input], head, lora)
+	if err != nil {
+		return nil
+	}
+	return &Derivation{Sketch: s, Basis: b, adapt: lora.Rank > 0}
+}
+
+// Choose sets a key that nobody set.
+func (d *Derivation) Choose(key string, value any, why string, args ...any) {
+	if d.Free(key) {
+		d.Chosen = append(d.Chosen, stage.Chosen{Key: key, Value: value, Why: fmt.Sprintf(why, args...)})
+	}
+}
+
+const (
+	// defaultWidth is that of the models that the defaults of rates suit.
+	defaultWidth = 192
+	// publishedSize is that of the published models at which the rates for whole ones
+	// were measured (docs/log.md).
+	publishedSize = 135e6
+)
+
+// Rates are learning rates of a stage for three cases.
+type Rates struct {
+	Here    float64 // the code's default: for a model of width 192 that was trained here
+	Whole   float64 // for a published one of 135 M parameters
+	Adapter float64 // for an adapter on a published one
+}
+
+// Rate chooses a learning rate. It falls as the width of a model grows that was
+// trained here (Yang et al. 2022, for Adam), and with the root of a published one's
+// size, about as the rates that were published with fine-tuned models do: 2e-5 for 7
+// billion parameters (Touvron et al. 2023 b, section 3.1), 5e-5 for 110 million
+// (Devlin et al. 2019, appendix A.3).
+func (d *Derivation) Rate(key string, r Rates) {
+	n := d.ParameterCount()
+	switch {
+	case d.Published && d.adapt:
+		d.Choose(key, r.Adapter, "an adapter on a published model")
+	case d.Published:
+		scale := math.Sqrt(publishedSize / float64(n))
+		d.Choose(key, step125(r.Whole*min(scale, 4)), "a published model of %s parameters", progress.Count(n))
+	case d.Width > defaultWidth:
+		d.Choose(key, twoDigits(r.Here*defaultWidth/float64(d.Width)), "a model of width %d", d.Width)
+	}
+}
+
+// step125 rounds a rate to 1, 2 or 5 times a power of ten.
+func step125(x float64) float64 {
+	power := math.Floor(math.Log10(x))
+	best := 1.0
+	for _, digit := range []float64{2, 5, 10} {
+		if math.Abs(math.Log(x/math.Pow(10, power)/digit)) < math.Abs(math.Log(x/math.Pow(10, power)/best)) {
+			best = digit
+		}
+	}
+	return parse(best, power)
+}
+
+// twoDigits rounds a rate to two digits.
+func twoDigits(x float64) float64 {
+	power := math.Floor(math.Log10(x)) - 1
+	return parse(math.Round(x/math.Pow(10, power)), power)
+}
+
+// parse is digits·10^power as the nearest number, which prints as it is written.
+func parse(digits, power float64) (x float64) {
+	fmt.Sscan(fmt.Sprintf("%ge%d", digits, int(power)), &x)
+	return x
+}
+
+const (
+	// shortContext is the longest row of a model that is filled as it is: packing makes
+	// use of it, and it is cheap.
+	shortContext = 512
+	// fitting is the share of the texts that must fit into a row.
+	fitting = .98
+	// sampled is how many texts are looked at.
+	sampled = 1000
+)
+
+// Rows chooses the tokens of a row by the lengths of some of the texts, sorted: the
+// least power of two from 512 on that 98 of 100 fit into, and what else stands in the
+// row (an answer that is not written yet). It returns the length that counts: what
+// was set, what is chosen, or the model's context.
+func (d *Derivation) Rows(key string, set int, lengths []int, more int, what string) int {
+	if set > 0 || !d.Free(key) {
+		return min(d.Context, max(set, 1))
+	}
+	if d.Context <= shortContext || len(lengths) == 0 {
+		return d.Context
+	}
+	need := lengths[min(len(lengths)-1, int(math.Ceil(fitting*float64(len(lengths)))))] + more
+	length := shortContext
+	for length < need && length < d.Context {
+		length *= 2
+	}
+	if length >= d.Context {
+		return d.Context
+	}
+	d.Choose(key, length, "98 of 100 %s need up to %s tokens", what, progress.Count(int64(need)))
+	return length
+}
+
+// Sample takes at most a thousand of n texts, evenly, and returns the sorted lengths of
+// what encode makes of them; those that cannot be encoded are left out.
+func Sample(n int, encode func(i int) (tokens int, err error)) (lengths []int) {
+	step := max(1, (n+sampled-1)/sampled)
+	for i := 0; i < n; i += step {
+		if tokens, err := encode(i); err == nil {
+			lengths = append(lengths, tokens)
+		}
+	}
+	slices.Sort(lengths)
+	return lengths
+}
+
+// Template opens the tokenizer and the template of an input's model; nil where they
+// are not there yet, or are none.
+func (d *Derivation) Template(input string) *chat.Template {
+	paths := d.In[input].Paths
+	if len(paths) == 0 {
+		return nil
+	}
+	tok, err := file.LoadTokenizerFor(paths[0], d.Vocabulary)
+	if err != nil {
+		return nil
+	}
+	template, err := chat.For(tok)
+	if err != nil {
+		return nil
+	}
+	return template
+}
+
+// Path is the only path of an input, "" where it was not given.
+func (d *Derivation) Path(input string) string {
+	if paths := d.In[input].Paths; len(paths) > 0 {
+		return paths[0]
+	}
+	return ""
+}
+
+const (
+	// leastSteps is how many steps a fine-tuning should have, so that a rate that
+	// suits the model moves it, as far as its data reach.
+	leastSteps = 60
+	// microTokens are the tokens of a micro-batch of a large model: enough that
+	// products run at full speed, and few enough that an interruption is heard within
+	// seconds.
+	microTokens = 512
+)
+
+// Large tells of a model whose micro-batches take seconds.
+func (d *Derivation) Large() bool { return d.ParameterCount() >= LargeModel }
+
+// LargeModel is from how many parameters on a model is large: it wants the rates of
+// published ones.
+const LargeModel = 50_000_000
+
+// Batch chooses the units of a step, given how many a run has in all: the default, or
+// of a published model so few that there are sixty steps.
+func (d *Derivation) Batch(key string, set int, all float64, what string) int {
+	n := set
+	for d.Published && d.Free(key) && n > 1 && all/float64(n) < leastSteps {
+		n /= 2
+	}
+	if n < set {
+		d.Choose(key, n, "%s %s in all", progress.Count(int64(all)), what)
+	}
+	return n
+}
+
+// MicroRows chooses the rows of a micro-batch, which change no result: of a large
+// model the most that divide the rows of a step and have no more tokens than a
+// micro-batch needs; of any so few that what memory tells, the bytes of a stage with so
+// many rows, is there. Where one row takes too much, activations are computed again
+// (recompute).
+func (d *Derivation) MicroRows(key string, set, batch, length int, memory func(rows int, recompute bool) int64) {
+	if !d.Free(key) {
+		return
+	}
+	n, why := min(set, batch), fmt.Sprintf("a step of %d rows of %s tokens", batch, progress.Count(int64(length)))
+	for n > 1 && (batch%n != 0 || d.Large() && n*length > microTokens) {
+		n--
+	}
+	if need := memory(n, false); d.Memory > 0 && float64(need) > usable*float64(d.Memory) {
+		why = fmt.Sprintf("%d rows take %s of %s of memory", n, progress.Bytes(need), progress.Bytes(d.Memory))
+		for n > 1 && (batch%n != 0 || float64(memory(n, false)) > usable*float64(d.Memory)) {
+			n--
+		}
+		if need := memory(n, false); float64(need) > usable*float64(d.Memory) && memory(n, true) < need {
+			d.Choose("recompute", true, "a row takes %s of %s of memory", progress.Bytes(need), progress.Bytes(d.Memory))
+		}
+	}
+	if n != set {
+		d.Choose(key, n, "%s", why)
+	}
+}
+
+// usable is the share of the memory that a stage's arrays and tensors may take.
+const usable = .8
+
+// Epochs chooses how often the data of a published model are seen: few data are seen
+// more often.
+func (d *Derivation) Epochs(key string, set float64, rows int64, what string) float64 {
+	if !d.Published || rows == 0 || !d.Free(key) {
+		return set
+	}
+	epochs := 1.0
+	if rows < 2000 {
+		epochs = 2
+	}
+	if epochs != set {
+		d.Choose(key, epochs, "%s %s", progress.Count(rows), what)
+	}
+	return epochs
+}

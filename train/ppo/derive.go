@@ -1,0 +1,45 @@
+package ppo
+
+import (
+	"github.com/seed-b72bdb6c/alma/dataset"
+	"github.com/seed-b72bdb6c/alma/model"
+	"github.com/seed-b72bdb6c/alma/stage"
+	"github.com/seed-b72bdb6c/alma/train"
+)
+
+// derive chooses by the policy and the prompts what nobody set. InstructGPT's rate was
+// 9e-6 for models of 1.3 and 6 billion parameters (Ouyang et al. 2022, appendix C.4); an
+// adapter, which begins at nothing, takes more than fine-tuning's (docs/log.md).
+func derive(c Config, b stage.Basis) ([]stage.Chosen, error) {
+	d := train.Derive(b, "policy", model.LanguageModel, c.LoRAConfig)
+	if d == nil {
+		return nil, nil
+	}
+	d.Rate("lr", train.Rates{Here: c.LR, Whole: 1e-5, Adapter: 5e-4})
+	d.Rate("critic_lr", train.Rates{Here: c.CriticLR, Whole: 2e-5, Adapter: 2e-4})
+	length := d.Rows("context", c.Context, c.lengths(d), c.MaxTokens, "prompts with an answer")
+	// Of a small policy the default stays: a row holds several responses.
+	if d.Large() && c.MicroRows*length > microTokens {
+		d.Choose("micro_rows", max(1, microTokens/length), "rows of %d tokens", length)
+	}
+	return d.Chosen, nil
+}
+
+// microTokens are those of a micro-batch of a large policy (train.Derivation).
+const microTokens = 512
+
+// lengths are those of some prompts in tokens, none where they are not there yet.
+func (c Config) lengths(d *train.Derivation) []int {
+	template, path := d.Template("policy"), d.Path("prompts")
+	if template == nil || path == "" {
+		return nil
+	}
+	prompts, err := dataset.ReadPrompts(path, c.Reading)
+	if err != nil { // the stage says what is wrong with them
+		return nil
+	}
+	return train.Sample(len(prompts.Rows), func(i int) (int, error) {
+		ids, err := prompts.Rows[i].Render(template)
+		return len(ids), err
+	})
+}

@@ -1,0 +1,87 @@
+package reward
+
+import (
+	"slices"
+
+	"github.com/seed-b72bdb6c/alma/chat"
+	"github.com/seed-b72bdb6c/alma/dataset"
+	"github.com/seed-b72bdb6c/alma/model"
+	"github.com/seed-b72bdb6c/alma/progress"
+	"github.com/seed-b72bdb6c/alma/stage"
+	"github.com/seed-b72bdb6c/alma/train"
+	"github.com/seed-b72bdb6c/alma/train/preference"
+)
+
+// derive chooses by the model and the rankings what nobody set. The rates of a
+// published model are those of fine-tuning it, and lower as the loss of a pair says less
+// than that of a text (docs/log.md).
+func derive(c Config, b stage.Basis) ([]stage.Chosen, error) {
+	d := train.Derive(b, "base", model.Scalar, c.LoRAConfig)
+	if d == nil {
+		return nil, nil
+	}
+	d.Rate("lr", train.Rates{Here: c.LR, Whole: 2e-5, Adapter: 2e-4})
+	if d.Published {
+		d.Choose("warmup", .1, "a published model")
+	}
+	rankings := b.In["rankings"]
+	texts := c.texts(d)
+	var lengths []int
+	for _, of := range texts {
+		lengths = append(lengths, of...)
+	}
+	slices.Sort(lengths)
+	length := d.Rows("context", c.Context, lengths, 0, "answers with their prompts")
+	batch := d.Batch("batch_prompts", c.BatchPrompts, c.Epochs*float64(rankings.Rows), "prompts")
+	if d.Published && rankings.Rows > 0 {
+		d.Choose("eval_every", max(1, int(c.Epochs*float64(rankings.Rows)/float64(batch))/4), "four measurements")
+	}
+	if rows := together(texts, length); d.Large() && rows > 0 && rows < c.MicroRows {
+		d.Choose("micro_rows", rows, "the answers to a prompt take up to %d rows of %s tokens", rows, progress.Count(int64(length)))
+	}
+	return d.Chosen, nil
+}
+
+// texts are the lengths in tokens of the texts of some rankings, none where they are
+// not there yet.
+func (c Config) texts(d *train.Derivation) (texts [][]int) {
+	template, path := d.Template("base"), d.Path("rankings")
+	if template == nil || path == "" {
+		return nil
+	}
+	rankings, err := dataset.ReadRankings(path, c.Reading)
+	if err != nil { // the stage says what is wrong with them
+		return nil
+	}
+	train.Sample(len(rankings.Rows), func(i int) (int, error) {
+		of, err := lengths(template, rankings.Rows[i])
+		if err == nil {
+			texts = append(texts, of)
+		}
+		return 0, err
+	})
+	return texts
+}
+
+// lengths are the tokens of a prompt with each of its completions.
+func lengths(template *chat.Template, r dataset.Ranking) (of []int, err error) {
+	for k, completion := range r.Completions {
+		ids, err := preference.Render(template, r.Prompt, completion, r.EndedAt(k))
+		if err != nil {
+			return nil, err
+		}
+		of = append(of, len(ids))
+	}
+	return of, nil
+}
+
+// together is how many rows of so many tokens the texts of a prompt take at most; those
+// with a text that is longer are left out.
+func together(texts [][]int, length int) (rows int) {
+	for _, of := range texts {
+		if packed, err := dataset.Pack(of, length); err == nil {
+			rows = max(rows, len(packed))
+		}
+	}
+	return rows
+}
