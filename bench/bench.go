@@ -24,10 +24,11 @@ type Options struct {
 	// Model is gpt2-124m, LAYERSxWIDTH with or without FAMILY: before it, a
 	// config.json, or a folder that holds one.
 	Model string `json:"model"`
-	Batch int    `json:"batch"`         // sequences
-	Seq   int    `json:"seq"`           // tokens of one, or of its prompt
-	New   int    `json:"new,omitempty"` // tokens that are generated after Seq of a prompt
-	Vocab int    `json:"vocab"`         // tokens of the vocabulary; 0: the model's own
+	Batch int    `json:"batch"`               // sequences
+	Seq   int    `json:"seq"`                 // tokens of one, or of its prompt
+	New   int    `json:"new,omitempty"`       // tokens that are generated after Seq of a prompt
+	LoRA  int    `json:"lora_rank,omitempty"` // of an adapter on all linear layers that is trained in place of the weights; 0: none
+	Vocab int    `json:"vocab"`               // tokens of the vocabulary; 0: the model's own
 	// Precision is filled in by the benchmark: the engine's.
 	Precision string `json:"precision"`
 	Steps     int    `json:"steps"`

@@ -19,7 +19,7 @@ func (o Options) config() (model.Config, error) {
 		flag  string
 		value int
 		least int
-	}{{"--batch", o.Batch, 1}, {"--seq", o.Seq, 2}, {"--new", o.New, 0}, {"--vocab", o.Vocab, 0}, {"--steps", o.Steps, 1}} {
+	}{{"--batch", o.Batch, 1}, {"--seq", o.Seq, 2}, {"--new", o.New, 0}, {"--vocab", o.Vocab, 0}, {"--lora-rank", o.LoRA, 0}, {"--steps", o.Steps, 1}} {
 		if size.value < size.least {
 			return model.Config{}, refuse("%s is %d, want %d or more", size.flag, size.value, size.least)
 		}

@@ -16,6 +16,9 @@ func Train(ctx context.Context, s Setup, o Options) (Result, error) {
 }
 
 func training(_ *cpu.Engine, m *model.Model, o Options) (work, error) {
+	if err := o.adapt(m); err != nil {
+		return work{}, err
+	}
 	lm, err := train.NewLanguageModel(m, o.Batch, o.Seq)
 	if err != nil {
 		return work{}, err
@@ -43,4 +46,11 @@ func training(_ *cpu.Engine, m *model.Model, o Options) (work, error) {
 	}
 	flops := func() int64 { return lm.FLOPs() + optimizer.FLOPs() }
 	return work{name: "train", tokens: o.Batch * o.Seq, step: step, flops: flops}, nil
+}
+
+// adapt puts the adapter that is asked for on a model.
+func (o Options) adapt(m *model.Model) error {
+	lora := train.DefaultLoRA()
+	lora.Rank = o.LoRA
+	return lora.AddTo(m, 1)
 }

@@ -64,7 +64,7 @@ class Comparison:
         shared = row.arguments(precision, steps)
         if side == "alma":
             return [f"{self.options.work}/alma", "bench", *shared, "--json"], {}
-        script = {"torch": "torch_side.py", "torch as installed": "torch_side.py", "trl": "trl_side.py", "llama.cpp": "llama_side.py"}[side]
+        script = {"torch": "torch_side.py", "torch as installed": "torch_side.py", "trl": "trl_side.py", "transformers": "peft_side.py", "llama.cpp": "llama_side.py"}[side]
         command = [sys.executable, str(HERE / script), *shared]
         if side == "llama.cpp":
             return command + ["--models", f"{self.options.work}/gguf"], {}
@@ -93,6 +93,8 @@ class Comparison:
     def round(self, rows: list, first: bool):
         for precision in self.options.precisions:
             for row in rows:
+                if row.fp32_only and precision != "fp32":
+                    continue
                 if not first and self.elapsed() + self.cost(row, precision) > self.options.budget:
                     continue
                 if first and self.elapsed() > self.options.budget:
@@ -170,7 +172,7 @@ def machine() -> dict:
 
 def versions(options) -> dict:
     out = {"python": platform.python_version()}
-    for package in ("torch", "trl", "transformers", "xllamacpp"):
+    for package in ("torch", "trl", "transformers", "peft", "xllamacpp"):
         # In another process: torch takes memory and seconds.
         code = f"import importlib.metadata, json; print(json.dumps(importlib.metadata.version('{package}')))"
         out[package] = run([sys.executable, "-c", code], {}, 60)[0] or "not installed"

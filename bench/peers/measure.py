@@ -9,12 +9,13 @@ import time
 
 def flags(description: str) -> argparse.ArgumentParser:
     p = argparse.ArgumentParser(description=description)
-    p.add_argument("work", choices=["train", "decode", "prefill", "ppo"])
+    p.add_argument("work", choices=["train", "reward", "decode", "prefill", "ppo"])
     p.add_argument("--model", default="gpt2-124m")
     p.add_argument("--batch", type=int, default=1)
     p.add_argument("--seq", type=int, default=64, help="tokens of a sequence, or of a prompt")
     p.add_argument("--new", type=int, default=1, help="tokens that follow the prompt")
     p.add_argument("--vocab", type=int, default=50257)
+    p.add_argument("--lora-rank", type=int, default=0, help="of an adapter that is trained in place of the weights")
     p.add_argument("--precision", choices=["fp32", "bf16"], default="fp32")
     p.add_argument("--steps", type=int, default=3, help="steps that are timed, after one to warm up")
     p.add_argument("--threads", type=int, default=2)

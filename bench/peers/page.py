@@ -4,7 +4,7 @@ import statistics
 
 from rows import PRECISIONS, ROWS
 
-PEERS = {"torch": "PyTorch", "trl": "TRL", "llama.cpp": "llama.cpp", "torch as installed": "PyTorch as installed"}
+PEERS = {"torch": "PyTorch", "trl": "TRL", "transformers": "transformers with PEFT", "llama.cpp": "llama.cpp", "torch as installed": "PyTorch as installed"}
 
 # The load above which a comparison is not one.
 QUIET = 1.0
@@ -152,7 +152,7 @@ def write_page(data, path):
         lines.append("- Limits by `alma bench peak`: " + "; ".join(
             f"{p['threads']} thread{'s' if p['threads'] > 1 else ''} {p['peak_gflops']:.0f} GFLOP/s fp32, {p['bandwidth_gb_s']:.0f} GB/s read" for p in peaks) + ".")
     lines += [
-        f"- alma {v['alma']} with {v['go']}; Python {v['python']}, PyTorch {v['torch']}, TRL {v['trl']} on transformers {v['transformers']},"
+        f"- alma {v['alma']} with {v['go']}; Python {v['python']}, PyTorch {v['torch']}, TRL {v['trl']} on transformers {v['transformers']}, PEFT {v.get('peft', '–')},"
         f" llama.cpp as in xllamacpp {v['xllamacpp']}.",
         "- A training step is the forward and backward pass, clipping by the global norm, and AdamW. decode is the time of one more"
         " token for every sequence, from the first new token to the last, the most likely one each time. prefill is the time to the first new token.",

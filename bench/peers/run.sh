@@ -27,7 +27,7 @@ done
 if [ ! -x "$venv/bin/python" ]; then
   python3 -m venv "$venv"
 fi
-for package in torch trl xllamacpp gguf; do
+for package in torch trl peft xllamacpp gguf; do
   "$venv/bin/python" -c "import importlib.util, sys; sys.exit(importlib.util.find_spec('$package') is None)" || missing=1
 done
 if [ -n "${missing:-}" ]; then

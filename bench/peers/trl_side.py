@@ -16,9 +16,10 @@ import torch
 from datasets import Dataset
 from tokenizers import Tokenizer, models
 from transformers import (
+    AutoModelForCausalLM,
+    AutoModelForSequenceClassification,
     GPT2Config,
-    GPT2ForSequenceClassification,
-    GPT2LMHeadModel,
+    LlamaConfig,
     PreTrainedTokenizerFast,
     TrainerCallback,
 )
@@ -44,14 +45,20 @@ def main():
     o = p.parse_args()
     torch.set_num_threads(o.threads)
     torch.manual_seed(0)
-    s = Shape.named(o.model, o.vocab, o.seq + o.new)
     pad = o.vocab - 1
-    config = GPT2Config(
-        vocab_size=s.vocab, n_positions=s.context, n_embd=s.width, n_layer=s.layers, n_head=s.heads,
-        bos_token_id=pad, eos_token_id=pad, pad_token_id=pad, num_labels=1,
-        resid_pdrop=0.0, embd_pdrop=0.0, attn_pdrop=0.0,
-    )
-    words = Tokenizer(models.WordLevel({f"t{i}": i for i in range(s.vocab)}, unk_token=f"t{pad}"))
+    if o.model.endswith(".json"):
+        config = LlamaConfig.from_json_file(o.model)
+        config.bos_token_id = config.eos_token_id = config.pad_token_id = pad
+        config.num_labels = 1
+    else:
+        s = Shape.named(o.model, o.vocab, o.seq + o.new)
+        config = GPT2Config(
+            vocab_size=s.vocab, n_positions=s.context, n_embd=s.width, n_layer=s.layers, n_head=s.heads,
+            bos_token_id=pad, eos_token_id=pad, pad_token_id=pad, num_labels=1,
+            resid_pdrop=0.0, embd_pdrop=0.0, attn_pdrop=0.0,
+        )
+    writer, scorer = AutoModelForCausalLM.from_config, AutoModelForSequenceClassification.from_config
+    words = Tokenizer(models.WordLevel({f"t{i}": i for i in range(o.vocab)}, unk_token=f"t{pad}"))
     tokenizer = PreTrainedTokenizerFast(tokenizer_object=words, pad_token=f"t{pad}", eos_token=f"t{pad}", padding_side="left")
     iterations = o.steps + 1
     prompts = torch.randint(pad, (o.batch * iterations, o.seq)).tolist()
@@ -66,8 +73,7 @@ def main():
                 save_strategy="no", report_to="none", disable_tqdm=True,
             ),
             processing_class=tokenizer,
-            model=GPT2LMHeadModel(config), ref_model=GPT2LMHeadModel(config),
-            reward_model=GPT2ForSequenceClassification(config), value_model=GPT2ForSequenceClassification(config),
+            model=writer(config), ref_model=writer(config), reward_model=scorer(config), value_model=scorer(config),
             train_dataset=Dataset.from_dict({"input_ids": prompts}), eval_dataset=Dataset.from_dict({"input_ids": prompts[:o.batch]}),
             callbacks=[clock],
         )

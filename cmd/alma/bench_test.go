@@ -10,7 +10,7 @@ import (
 var brief = []string{"--model", "1x32", "--batch", "2", "--seq", "16", "--vocab", "64", "--steps", "2", "--threads", "1", "--json"}
 
 func TestBenchmarksReportTheirMeasures(t *testing.T) {
-	for _, name := range []string{"train", "decode", "prefill"} {
+	for _, name := range []string{"train", "reward", "decode", "prefill"} {
 		t.Run(name, func(t *testing.T) {
 			var r map[string]any
 			out := succeed(t, append([]string{"bench", name}, brief...)...)

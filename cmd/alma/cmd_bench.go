@@ -20,6 +20,7 @@ those of other programs.`,
 	})
 	cmd.AddCommand(
 		newBenchTrainCommand(c),
+		newBenchRewardCommand(c),
 		newBenchDecodeCommand(c),
 		newBenchPrefillCommand(c),
 		newBenchPPOCommand(c),

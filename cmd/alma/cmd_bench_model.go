@@ -23,6 +23,24 @@ pass, the gradients' norm and their clipping, and AdamW.`,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return c.benchModel(cmd.Context(), o, bench.Train) },
 	}
 	cmd.Flags().IntVar(&o.Seq, "seq", o.Seq, "tokens of a sequence")
+	cmd.Flags().IntVar(&o.LoRA, "lora-rank", 0, "rank of an adapter on all linear layers, which is trained in place of the weights; 0: none")
+	c.benchModelFlags(cmd, &o)
+	return cmd
+}
+
+func newBenchRewardCommand(c *call) *cobra.Command {
+	o := bench.Options{Model: "llama:4x192", Batch: 4, Seq: 256, Steps: 10}
+	cmd := &cobra.Command{
+		Use:   "reward",
+		Short: "Time steps of a reward model",
+		Long: `Time steps of a reward model on pairs of random texts: the forward and backward
+pass of both, the loss of the pair, the gradients' norm and their clipping, and AdamW.`,
+		Example: examples("alma bench reward", "alma bench reward --model smollm2/config.json --batch 1 --seq 512 --lora-rank 8 --json"),
+		Args:    arguments(0, 0),
+		RunE:    func(cmd *cobra.Command, _ []string) error { return c.benchModel(cmd.Context(), o, bench.Reward) },
+	}
+	cmd.Flags().IntVar(&o.Seq, "seq", o.Seq, "tokens of a text")
+	cmd.Flags().IntVar(&o.LoRA, "lora-rank", 0, "rank of an adapter on all linear layers, which is trained in place of the weights; 0: none")
 	c.benchModelFlags(cmd, &o)
 	return cmd
 }
@@ -91,7 +109,7 @@ iteration; its FLOPs are without the reward model's.`,
 // model's own.
 func (c *call) benchModelFlags(cmd *cobra.Command, o *bench.Options) {
 	cmd.Flags().StringVar(&o.Model, "model", o.Model, "what is timed: `MODEL` is gpt2-124m, LAYERSxWIDTH, FAMILY:LAYERSxWIDTH or a config.json; the family is gpt2, llama or qwen3")
-	cmd.Flags().IntVar(&o.Batch, "batch", o.Batch, "sequences")
+	cmd.Flags().IntVar(&o.Batch, "batch", o.Batch, "sequences, or pairs of texts")
 	cmd.Flags().IntVar(&o.Vocab, "vocab", o.Vocab, "tokens of the vocabulary; 0: the model's, for a shape 2048")
 	cmd.Flags().IntVar(&o.Steps, "steps", o.Steps, "steps that are timed, after one to warm up")
 	c.seedFlag(cmd, "seed of the weights and tokens")
