@@ -128,6 +128,7 @@ func runStage(ctx context.Context, w *stage.Work, c Config, in Inputs) error {
 	if after != digest {
 		return fmt.Errorf("finishing ppo: the frozen reference changed while the policy was trained; this is a fault in alma")
 	}
+	r.result(&w.Manifest)
 	return t.Save(c.Temperature)
 }
 
@@ -166,6 +167,9 @@ func (r *run) step(ctx context.Context, step int, apply func(*minibatchSum, func
 		beta := r.rollout.Controller.Beta
 		c.estimate(sequences, beta)
 		r.rollout.Iteration, r.rollout.Sequences = iteration, sequences
+		if iteration == 0 {
+			r.rollout.First = scores(sequences)
+		}
 		metrics = c.describe(sequences, beta)
 		r.rollout.Controller.update(mean(sequences, func(s *sequence) float64 { return s.KL }), len(sequences))
 		for _, s := range sequences {

@@ -16,7 +16,8 @@ func TestPPO34ResumedRunEndsWithTheBitsOfAStraightOne(t *testing.T) {
 	w := newWorkshop(t)
 	c := w.config()
 	straight := filepath.Join(t.TempDir(), "straight")
-	if _, err := w.run(t.Context(), c, straight, 0); err != nil {
+	whole, err := w.run(t.Context(), c, straight, 0)
+	if err != nil {
 		t.Fatal(err)
 	}
 	lines, err := train.ReadMetrics(filepath.Join(straight, train.MetricsName))
@@ -39,8 +40,12 @@ func TestPPO34ResumedRunEndsWithTheBitsOfAStraightOne(t *testing.T) {
 		if err := artifact.ArmFailpoint(""); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := w.run(t.Context(), c, out, every); err != nil {
+		m, err := w.run(t.Context(), c, out, every)
+		if err != nil {
 			t.Fatal(err)
+		}
+		if fmt.Sprint(m.Metrics, m.Notes) != fmt.Sprint(whole.Metrics, whole.Notes) {
+			t.Errorf("stopped after step %d: the result is\n%v\n%q, want\n%v\n%q", stop, m.Metrics, m.Notes, whole.Metrics, whole.Notes)
 		}
 		if weightsOf(t, out) != weightsOf(t, straight) {
 			t.Errorf("stopped after step %d, checkpoints every %d: other weights at the end", stop, every)

@@ -14,6 +14,8 @@ type iteration struct {
 	Iteration  int         `json:"iteration"` // −1 before the first
 	Controller controller  `json:"controller"`
 	Sequences  []*sequence `json:"sequences"`
+	// First are the scores of the first rollout, what the policy began with.
+	First []float64 `json:"first_scores,omitempty"`
 }
 
 // Save implements train.State.

@@ -16,6 +16,7 @@ import (
 	"github.com/seed-b72bdb6c/alma/model"
 	"github.com/seed-b72bdb6c/alma/progress"
 	"github.com/seed-b72bdb6c/alma/stage"
+	"github.com/seed-b72bdb6c/alma/stats"
 	"github.com/seed-b72bdb6c/alma/train"
 )
 
@@ -88,6 +89,9 @@ type tuning struct {
 	micro    *dataset.Packed
 	pad      int32
 	text     *train.TextMix // nil without text
+
+	logProbs []float64 // of the held-out dialogues after measured steps
+	measured int
 }
 
 // run fine-tunes the base model, continuing where an earlier run stopped.
@@ -106,7 +110,7 @@ func run(ctx context.Context, w *stage.Work, c Config, in Inputs) error {
 	if err := t.Converse(); err != nil {
 		return err
 	}
-	f := &tuning{Trainer: t, Config: c, in: in, micro: dataset.NewPacked(c.MicroRows, length)}
+	f := &tuning{Trainer: t, Config: c, in: in, micro: dataset.NewPacked(c.MicroRows, length), measured: -1}
 	f.pad, _ = t.Tokenizer.Pad()
 	learned, err := load(t.Template, in.Train, c.Reading, length)
 	learned.account.Record(w.Log, &w.Manifest)
@@ -176,6 +180,9 @@ func run(ctx context.Context, w *stage.Work, c Config, in Inputs) error {
 		}
 	}
 	w.Manifest.Metrics["learned_tokens"] = float64(total)
+	if err := f.interval(ctx); err != nil {
+		return err
+	}
 	w.Manifest.Metrics["dialogues"], w.Manifest.Metrics["dropped"], w.Manifest.Metrics["held_out"] = float64(len(f.examples)), float64(dropped), float64(len(f.held))
 	return t.Save(1)
 }
@@ -260,9 +267,30 @@ func (f *tuning) step(ctx context.Context, step int) (train.StepReport, error) {
 	return report, err
 }
 
-func (f *tuning) evaluate(ctx context.Context, _ int) ([]train.Metric, error) {
-	loss, err := Loss(ctx, f.lm, f.held)
-	return []train.Metric{{Name: "validation/loss", Value: loss}}, err
+func (f *tuning) evaluate(ctx context.Context, step int) (_ []train.Metric, err error) {
+	if f.logProbs, err = train.LogProbs(ctx, f.lm, f.held); err != nil {
+		return nil, err
+	}
+	f.measured = step
+	return []train.Metric{{Name: "validation/loss", Value: lossOf(f.logProbs, f.held, nil)}}, nil
+}
+
+// resamples of the interval of the held-out loss.
+const resamples = 1000
+
+// interval records the ends of the held-out loss's interval over other dialogues.
+func (f *tuning) interval(ctx context.Context) error {
+	if len(f.held) < 2 {
+		return nil
+	}
+	if f.measured != len(f.plan) { // the steps were done in an earlier run
+		if _, err := f.evaluate(ctx, len(f.plan)); err != nil {
+			return err
+		}
+	}
+	e := stats.Bootstrap(len(f.held), resamples, f.Seed, func(pick []int) float64 { return lossOf(f.logProbs, f.held, pick) })
+	f.Manifest.Metrics["validation/loss/low"], f.Manifest.Metrics["validation/loss/high"] = e.Low, e.High
+	return nil
 }
 
 // linesOf are the lines of the file that the dialogues in rows begin at.
@@ -353,11 +381,25 @@ func Loss(ctx context.Context, lm *train.LanguageModel, examples []dataset.Examp
 	if err != nil {
 		return 0, err
 	}
+	return lossOf(logProbs, examples, nil), nil
+}
+
+// lossOf is the mean loss of the assistant's tokens of the picked examples, nil for
+// all, from the log-probability of each.
+func lossOf(logProbs []float64, examples []dataset.Example, pick []int) float64 {
 	var sum float64
 	var n int
-	for i, e := range examples {
+	add := func(i int) {
 		sum -= logProbs[i]
-		n += e.Learned()
+		n += examples[i].Learned()
 	}
-	return sum / float64(n), nil
+	if pick == nil {
+		for i := range examples {
+			add(i)
+		}
+	}
+	for _, i := range pick {
+		add(i)
+	}
+	return sum / float64(n)
 }

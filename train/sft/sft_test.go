@@ -152,6 +152,9 @@ func TestHeldOutLossFalls(t *testing.T) {
 	if len(held) < 3 || held[0] < 4 || held[len(held)-1] > 1.2 {
 		t.Errorf("the loss on held-out dialogues goes as %.3f", held)
 	}
+	if m := manifest.Metrics; !(m["validation/loss/low"] < m["validation/loss"] && m["validation/loss"] < m["validation/loss/high"]) {
+		t.Errorf("the interval of the held-out loss %v is %v to %v", m["validation/loss"], m["validation/loss/low"], m["validation/loss/high"])
+	}
 	if manifest.Metrics["validation/loss"] != held[len(held)-1] || manifest.Metrics["dialogues"] != 20 || manifest.Metrics["dropped"] != 0 {
 		t.Errorf("the manifest has %v", manifest.Metrics)
 	}
