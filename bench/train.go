@@ -34,7 +34,7 @@ func training(_ *cpu.Engine, m *model.Model, o Options) (work, error) {
 			rows.Targets[j] = randomToken(uint64(i), 2*uint64(j)+1, o.Vocab)
 		}
 		start := time.Now()
-		if _, err := lm.Accumulate(rows, 1/float64(len(rows.Tokens))); err != nil {
+		if _, err := lm.Accumulate(context.Background(), rows, 1/float64(len(rows.Tokens))); err != nil {
 			return 0, err
 		}
 		norm, err := optimizer.Norm()

@@ -1,5 +1,7 @@
 package compute
 
+import "context"
+
 // Engine compiles Programs for a machine.
 type Engine interface {
 	// Name is what a run records: "cpu avx2", "reference".
@@ -41,4 +43,18 @@ type Executable interface {
 	Run() error
 	// FLOPs is the Program's count for one run.
 	FLOPs() int64
+}
+
+// RunUntil runs a Program once, as Run does, and gives up soon after ctx ends: it then
+// returns ctx's cause, and what the Program updates holds numbers of no use. So it is
+// for what is done again, such as gradients, and not for weights. An engine that can
+// stop within a run has a method RunUntil; another is asked before it begins.
+func RunUntil(ctx context.Context, x Executable) error {
+	if s, ok := x.(interface{ RunUntil(context.Context) error }); ok {
+		return s.RunUntil(ctx)
+	}
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	return x.Run()
 }

@@ -38,7 +38,7 @@ func (p *Packed) WalkTexts(ctx context.Context, x compute.Executable, texts [][]
 			return flops, err
 		}
 		p.Feed(x)
-		if err := x.Run(); err != nil {
+		if err := compute.RunUntil(ctx, x); err != nil {
 			return flops, err
 		}
 		flops += x.FLOPs()

@@ -121,7 +121,7 @@ func lossAndGradients(engine compute.Engine, config model.Config) (computed, err
 		return computed{}, err
 	}
 	var c computed
-	if c.loss, err = lm.Accumulate(rows, 1/float64(len(rows.Tokens))); err != nil {
+	if c.loss, err = lm.Accumulate(context.Background(), rows, 1/float64(len(rows.Tokens))); err != nil {
 		return computed{}, err
 	}
 	for _, p := range config.Parameters() {

@@ -129,7 +129,7 @@ func scoreWindows(ctx context.Context, m *model.Model, tokens []int32, windows [
 			}
 			copy(rows.Targets[r*length+w.from-1-w.begin:], tokens[w.from:w.to])
 		}
-		losses, err := lm.Losses(rows)
+		losses, err := lm.Losses(ctx, rows)
 		if err != nil {
 			return nil, 0, err
 		}

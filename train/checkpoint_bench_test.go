@@ -32,7 +32,7 @@ func gpt2(t testing.TB, rows, length int) (step func(), state *ModelState) {
 	batch := NewTextRows(rows, length)
 	fillText(batch, 0)
 	return func() {
-		loss, err := lm.Accumulate(batch, 1/float64(rows*length))
+		loss, err := lm.Accumulate(t.Context(), batch, 1/float64(rows*length))
 		if err != nil {
 			t.Fatal(err)
 		}

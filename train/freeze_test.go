@@ -35,7 +35,7 @@ func TestFrozenParametersStayAndCostNothing(t *testing.T) {
 	for i := range rows.Tokens {
 		rows.Tokens[i], rows.Targets[i] = int32(i%testVocabulary), int32((i+1)%testVocabulary)
 	}
-	if _, err := lm.Accumulate(rows, 1); err != nil {
+	if _, err := lm.Accumulate(t.Context(), rows, 1); err != nil {
 		t.Fatal(err)
 	}
 	if err := o.Step(.01, 1); err != nil {

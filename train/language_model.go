@@ -73,11 +73,12 @@ func lossProgram(name string, m *model.Model, b, t int) (*compute.Program, *comp
 
 // Accumulate adds the gradients of scale·Σ loss over the rows to the model's
 // gradients and returns scale·Σ loss. With scale = 1/(target tokens of the
-// whole step) the micro-batches add up to the mean.
-func (l *LanguageModel) Accumulate(rows *dataset.Packed, scale float64) (loss float64, err error) {
+// whole step) the micro-batches add up to the mean. Once ctx ends it gives up
+// (compute.RunUntil).
+func (l *LanguageModel) Accumulate(ctx context.Context, rows *dataset.Packed, scale float64) (loss float64, err error) {
 	fillRows(l.step, rows)
 	l.step.Floats("scale")[0] = float32(scale)
-	if err := l.step.Run(); err != nil {
+	if err := compute.RunUntil(ctx, l.step); err != nil {
 		return 0, err
 	}
 	return float64(l.step.Floats("loss")[0]), nil
@@ -85,9 +86,9 @@ func (l *LanguageModel) Accumulate(rows *dataset.Packed, scale float64) (loss fl
 
 // Losses returns the loss of each position [B·T] in nats, 0 where there is no
 // target. The slice is valid until the next call.
-func (l *LanguageModel) Losses(rows *dataset.Packed) ([]float32, error) {
+func (l *LanguageModel) Losses(ctx context.Context, rows *dataset.Packed) ([]float32, error) {
 	fillRows(l.forward, rows)
-	if err := l.forward.Run(); err != nil {
+	if err := compute.RunUntil(ctx, l.forward); err != nil {
 		return nil, err
 	}
 	return l.forward.Floats("losses"), nil
@@ -147,7 +148,7 @@ func LogProbs(ctx context.Context, l *LanguageModel, examples []dataset.Example)
 		if err := packed.Fill(batch, examples, 0); err != nil {
 			return nil, err
 		}
-		losses, err := l.Losses(packed)
+		losses, err := l.Losses(ctx, packed)
 		if err != nil {
 			return nil, err
 		}

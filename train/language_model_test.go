@@ -112,7 +112,7 @@ func TestLossAtAPositionDoesNotDependOnTheBatch(t *testing.T) {
 		var got []float32
 		for first := 0; first < 6; first += b {
 			fillText(rows, first)
-			losses, err := lm.Losses(rows)
+			losses, err := lm.Losses(t.Context(), rows)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -242,7 +242,7 @@ func TestGradientOfATiedEmbeddingIsTheSumOfBothUses(t *testing.T) {
 			}
 			rows := NewTextRows(2, testContext)
 			fillText(rows, 0)
-			if _, err := lm.Accumulate(rows, 1./24); err != nil {
+			if _, err := lm.Accumulate(t.Context(), rows, 1./24); err != nil {
 				t.Fatal(err)
 			}
 			gradients[m] = make(map[string][]float32)
@@ -306,7 +306,7 @@ func TestMicroBatchesAddUpToTheGradientOfTheBatch(t *testing.T) {
 		rows := NewTextRows(micro, testContext)
 		for at := 0; at < 6; at += micro {
 			fillText(rows, at)
-			if _, err := lm.Accumulate(rows, 1./(6*testContext)); err != nil {
+			if _, err := lm.Accumulate(t.Context(), rows, 1./(6*testContext)); err != nil {
 				t.Fatal(err)
 			}
 		}

@@ -21,7 +21,7 @@ func TestActivationsComputedAgainChangeNoBit(t *testing.T) {
 				gradients = map[string][]float32{}
 				for range 2 {
 					var err error
-					if loss, err = lm.Accumulate(rows, 0.01); err != nil {
+					if loss, err = lm.Accumulate(t.Context(), rows, 0.01); err != nil {
 						t.Fatal(err)
 					}
 				}

@@ -69,11 +69,11 @@ func NewTextMix(m *model.Model, shards *dataset.Shards, rows, T int, seed uint64
 
 // Accumulate adds weight times the gradients of the mean loss of a step's rows, and
 // returns that loss in nats a token.
-func (x *TextMix) Accumulate(step int, weight float64) (loss float64, err error) {
+func (x *TextMix) Accumulate(ctx context.Context, step int, weight float64) (loss float64, err error) {
 	if err := x.stream.Batch(uint64(step)*uint64(x.rows.B), x.rows.Tokens, x.rows.Targets); err != nil {
 		return 0, err
 	}
-	scaled, err := x.lm.Accumulate(x.rows, weight/float64(len(x.rows.Tokens)))
+	scaled, err := x.lm.Accumulate(ctx, x.rows, weight/float64(len(x.rows.Tokens)))
 	return scaled / weight, err
 }
 

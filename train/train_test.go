@@ -131,7 +131,7 @@ func (r *trial) run(ctx context.Context) (Totals, error) {
 			var loss float64
 			for at := 0; at < r.rows; at += r.micro {
 				fillText(rows, step*r.rows+at)
-				part, err := lm.Accumulate(rows, 1/float64(r.rows*r.length))
+				part, err := lm.Accumulate(context.Background(), rows, 1/float64(r.rows*r.length))
 				if err != nil {
 					return StepReport{}, err
 				}

@@ -1,6 +1,7 @@
 package cpu
 
 import (
+	"context"
 	"fmt"
 	"time"
 
@@ -65,7 +66,11 @@ func (x *Executable) FLOPs() int64 { return x.flops }
 // an index in the inputs is out of range it returns an error that names the
 // operator and the value, and variables are as they were. An optimizer that found
 // a variable changed since it was last written returns [compute.ErrChanged].
-func (x *Executable) Run() (err error) {
+func (x *Executable) Run() error { return x.RunUntil(context.Background()) }
+
+// RunUntil is Run that gives up between two steps once ctx ends; see
+// [compute.RunUntil].
+func (x *Executable) RunUntil(ctx context.Context) (err error) {
 	x.engine.mu.Lock()
 	defer x.engine.mu.Unlock()
 	for _, f := range x.prepare {
@@ -90,10 +95,20 @@ func (x *Executable) Run() (err error) {
 	}
 	if x.engine.profile == nil {
 		for i := range x.steps {
+			if ended(ctx) {
+				err = context.Cause(ctx)
+				break
+			}
 			x.steps[i].run()
 		}
 	} else {
 		x.engine.runProfiled(x.steps)
+	}
+	if err != nil {
+		for _, a := range x.written {
+			a.version++ // it may have been written to
+		}
+		return err
 	}
 	for _, f := range x.copies {
 		f()
@@ -110,6 +125,21 @@ func (x *Executable) Run() (err error) {
 		a.version++
 	}
 	return err
+}
+
+// ended tells whether a context has ended, at the cost of a comparison for one that
+// never does.
+func ended(ctx context.Context) bool {
+	done := ctx.Done()
+	if done == nil {
+		return false
+	}
+	select {
+	case <-done:
+		return true
+	default:
+		return false
+	}
 }
 
 func (e *Engine) runProfiled(steps []step) {

@@ -147,7 +147,7 @@ func (f *training) step(ctx context.Context, step int) (train.StepReport, error)
 		if ctx.Err() != nil {
 			return report, context.Cause(ctx)
 		}
-		part, tokens, flops, err := f.loss.accumulate(rows, total)
+		part, tokens, flops, err := f.loss.accumulate(ctx, rows, total)
 		if err != nil {
 			return report, err
 		}

@@ -243,7 +243,7 @@ func TestStatesOfAFrozenBodyGiveTheGradientsOfTheWholeModel(t *testing.T) {
 				t.Fatal(err)
 			}
 			for rows := range slices.Chunk(steps[0].rows, c.MicroRows) {
-				part, _, _, err := l.accumulate(rows, l.weight(steps[0]))
+				part, _, _, err := l.accumulate(t.Context(), rows, l.weight(steps[0]))
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -304,7 +304,7 @@ func TestLossIsTheWeightedMeanOverTheTexts(t *testing.T) {
 		}
 		got := 0.0
 		for rows := range slices.Chunk(steps[0].rows, c.MicroRows) {
-			part, _, _, err := loss.accumulate(rows, loss.weight(steps[0]))
+			part, _, _, err := loss.accumulate(t.Context(), rows, loss.weight(steps[0]))
 			if err != nil {
 				t.Fatal(err)
 			}

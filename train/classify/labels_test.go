@@ -119,7 +119,7 @@ func setLoss(t *testing.T, m *model.Model, e Examples) (loss float64, gradients 
 		}
 	}
 	for rows := range slices.Chunk(steps[0].rows, c.MicroRows) {
-		part, _, _, err := l.accumulate(rows, l.weight(steps[0]))
+		part, _, _, err := l.accumulate(t.Context(), rows, l.weight(steps[0]))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -1,6 +1,7 @@
 package classify
 
 import (
+	"context"
 	"slices"
 
 	"github.com/seed-b72bdb6c/alma/compute"
@@ -126,8 +127,8 @@ func (l *classLoss) target(p *lossProgram, slot, i int, total float64) {
 }
 
 // accumulate adds the gradients of a micro-batch of a step whose texts weigh
-// total to the model's, and returns its part of the loss.
-func (l *classLoss) accumulate(rows [][]int, total float64) (loss float64, tokens, flops int64, err error) {
+// total to the model's, and returns its part of the loss. Once ctx ends it gives up.
+func (l *classLoss) accumulate(ctx context.Context, rows [][]int, total float64) (loss float64, tokens, flops int64, err error) {
 	p := l.programs[len(rows)]
 	at := p.x.Ints("at")
 	for i := range at {
@@ -161,7 +162,7 @@ func (l *classLoss) accumulate(rows [][]int, total float64) (loss float64, token
 			tokens += int64(len(l.examples.Tokens[i]))
 		}
 	}
-	if err := p.x.Run(); err != nil {
+	if err := compute.RunUntil(ctx, p.x); err != nil {
 		return 0, 0, 0, err
 	}
 	return float64(p.x.Floats("loss")[0]), tokens, p.x.FLOPs(), nil

@@ -170,7 +170,7 @@ func TestPPO32PretrainingMixAddsItsGradient(t *testing.T) {
 	if err := stream.Batch(4*3, rows.Tokens, rows.Targets); err != nil {
 		t.Fatal(err)
 	}
-	loss, err := lm.Accumulate(rows, 1./48)
+	loss, err := lm.Accumulate(t.Context(), rows, 1./48)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -155,7 +155,6 @@ func (r *run) step(ctx context.Context, step int, apply func(*minibatchSum, func
 	iteration, minibatch := step/per, step%per
 	report := train.StepReport{}
 	r.flops = 0
-	var metrics []train.Metric
 	if r.rollout.Iteration != iteration {
 		sequences, err := r.sample(ctx, iteration)
 		if err == nil {
@@ -170,11 +169,12 @@ func (r *run) step(ctx context.Context, step int, apply func(*minibatchSum, func
 		if iteration == 0 {
 			r.rollout.First = scores(sequences)
 		}
-		metrics = c.describe(sequences, beta)
-		r.rollout.Controller.update(mean(sequences, func(s *sequence) float64 { return s.KL }), len(sequences))
+		tokens := int64(0)
 		for _, s := range sequences {
-			report.Tokens += int64(len(s.Response))
+			tokens += int64(len(s.Response))
 		}
+		r.rollout.Untold = &told{c.describe(sequences, beta), tokens, r.flops}
+		r.rollout.Controller.update(mean(sequences, func(s *sequence) float64 { return s.KL }), len(sequences))
 	}
 	// Minibatch m of an epoch takes its share of the rollout in a random order.
 	epochSteps := per / c.Epochs
@@ -182,9 +182,6 @@ func (r *run) step(ctx context.Context, step int, apply func(*minibatchSum, func
 	m := minibatch % epochSteps
 	which := order[m*c.Minibatch : min((m+1)*c.Minibatch, len(order))]
 	var s minibatchSum
-	if metrics != nil { // what was told of the rollout is of this step
-		ctx = context.WithoutCancel(ctx)
-	}
 	if err := r.accumulate(ctx, step, which, &s); err != nil {
 		return report, err
 	}
@@ -192,6 +189,11 @@ func (r *run) step(ctx context.Context, step int, apply func(*minibatchSum, func
 		return fmt.Sprintf("iteration %d, minibatch %d, responses %v", iteration, minibatch, which)
 	})
 	n := float64(s.tokens)
+	var metrics []train.Metric
+	if told := r.rollout.Untold; told != nil {
+		metrics, report.Tokens, report.FLOPs = told.Metrics, told.Tokens, told.FLOPs
+		r.rollout.Untold = nil
+	}
 	metrics = append(metrics,
 		train.Metric{Name: "loss", Value: s.policyLoss + c.ValueCoef*s.valueLoss + c.PretrainCoef*s.textLoss},
 		train.Metric{Name: "loss/policy_avg", Value: s.policyLoss},
@@ -214,7 +216,7 @@ func (r *run) step(ctx context.Context, step int, apply func(*minibatchSum, func
 	}
 	report.Metrics = metrics
 	report.Tokens += int64(s.tokens)
-	report.FLOPs = r.flops + s.flops
+	report.FLOPs += s.flops
 	report.Fields = []string{
 		fmt.Sprintf("score %.3f", mean(r.rollout.Sequences, func(s *sequence) float64 { return float64(s.Score) })),
 		fmt.Sprintf("kl %.2f", mean(r.rollout.Sequences, func(s *sequence) float64 { return s.KL })),
@@ -249,7 +251,7 @@ func (r *run) accumulate(ctx context.Context, step int, which []int, s *minibatc
 		x.Each(b, sequences, func(seq *sequence, t, i int) {
 			x.Floats("old_log_probs")[i], x.Floats("advantages")[i], x.Floats("weights")[i] = seq.OldLogProbs[t], seq.Advantages[t], weight
 		})
-		flops, err := x.RunOn(b)
+		flops, err := x.RunOn(ctx, b)
 		if err != nil {
 			return err
 		}
@@ -274,7 +276,7 @@ func (r *run) accumulate(ctx context.Context, step int, which []int, s *minibatc
 		y.Each(b, sequences, func(seq *sequence, t, i int) {
 			y.Floats("old_values")[i], y.Floats("returns")[i], y.Floats("weights")[i] = seq.OldValues[t], seq.Returns[t], weight
 		})
-		if flops, err = y.RunOn(b); err != nil {
+		if flops, err = y.RunOn(ctx, b); err != nil {
 			return err
 		}
 		s.flops += flops
@@ -292,7 +294,7 @@ func (r *run) accumulate(ctx context.Context, step int, which []int, s *minibatc
 		return err
 	}
 	n := float64(len(r.text.Tokens))
-	scaled, err := r.lm.Accumulate(r.text, c.PretrainCoef/n)
+	scaled, err := r.lm.Accumulate(ctx, r.text, c.PretrainCoef/n)
 	if err != nil {
 		return err
 	}

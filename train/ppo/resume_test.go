@@ -110,3 +110,66 @@ func TestResultDoesNotDependOnThreadsSlotsOrMicroBatches(t *testing.T) {
 		}
 	}
 }
+
+// asked is a context that counts how often somebody asks whether it has ended, and ends
+// at the last of so many times; 0: never.
+type asked struct {
+	context.Context
+	times, last int
+	end         context.CancelCauseFunc
+}
+
+func (a *asked) Done() <-chan struct{} {
+	if a.times++; a.times == a.last {
+		a.end(artifact.ErrInterrupted)
+	}
+	return a.Context.Done()
+}
+
+func TestPPO34AnInterruptionAnywhereInAStepLosesNothing(t *testing.T) {
+	w := newWorkshop(t)
+	c := w.config()
+	c.Iterations = 2
+	run := func(last int, out string) (times int, err error) {
+		ctx, cancel := context.WithCancelCause(t.Context())
+		defer cancel(nil)
+		a := &asked{ctx, 0, last, cancel}
+		_, err = w.run(a, c, out, 0)
+		return a.times, err
+	}
+	straight := filepath.Join(t.TempDir(), "straight")
+	all, err := run(0, straight)
+	if err != nil {
+		t.Fatal(err)
+	}
+	lines, err := train.ReadMetrics(filepath.Join(straight, train.MetricsName))
+	if err != nil {
+		t.Fatal(err)
+	}
+	const places = 24
+	for i := range places {
+		last := 1 + (2*i+1)*all/(2*places)
+		out := filepath.Join(t.TempDir(), "out")
+		if _, err := run(last, out); artifact.ExitCode(err) != 130 {
+			t.Fatalf("ended when it was asked for the %dth of %d times: %v, want exit code 130", last, all, err)
+		}
+		m, err := w.run(t.Context(), c, out, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := train.ReadMetrics(filepath.Join(out, train.MetricsName))
+		if err != nil || fmt.Sprint(got) != fmt.Sprint(lines) {
+			t.Errorf("ended at %d of %d: other metrics (%v)", last, all, err)
+		}
+		if weightsOf(t, out) != weightsOf(t, straight) {
+			t.Errorf("ended at %d of %d: other weights at the end", last, all)
+		}
+		whole, err := artifact.Open(straight, false)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if m.Tokens != whole.Tokens || m.FLOPs != whole.FLOPs {
+			t.Errorf("ended at %d of %d: %d tokens and %g FLOPs, want %d and %g", last, all, m.Tokens, m.FLOPs, whole.Tokens, whole.FLOPs)
+		}
+	}
+}

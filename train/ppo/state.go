@@ -16,6 +16,15 @@ type iteration struct {
 	Sequences  []*sequence `json:"sequences"`
 	// First are the scores of the first rollout, what the policy began with.
 	First []float64 `json:"first_scores,omitempty"`
+	// Untold is what the next step is to tell of the rollout; nil once it did.
+	Untold *told `json:"untold,omitempty"`
+}
+
+// told is what the step after a rollout tells of it.
+type told struct {
+	Metrics []train.Metric `json:"metrics"`
+	Tokens  int64          `json:"tokens"` // that were sampled
+	FLOPs   int64          `json:"flops"`
 }
 
 // Save implements train.State.

@@ -184,7 +184,7 @@ func learnWalks(t testing.TB, m *model.Model, g *graph, seed uint64) {
 		if err := packed.Fill(packing[:min(rows, len(packing))], examples, 0); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := lm.Accumulate(packed, 1/float64(packed.Learned)); err != nil {
+		if _, err := lm.Accumulate(t.Context(), packed, 1/float64(packed.Learned)); err != nil {
 			t.Fatal(err)
 		}
 		norm, err := o.Norm()

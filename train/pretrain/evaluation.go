@@ -59,7 +59,7 @@ func (e *Evaluation) Run(ctx context.Context, limit int) (loss, bitsPerByte floa
 		if e.reader.masking != nil {
 			e.rows.SplitAt(e.reader.begin)
 		}
-		losses, err := e.lm.Losses(e.rows)
+		losses, err := e.lm.Losses(ctx, e.rows)
 		if err != nil {
 			return 0, 0, err
 		}

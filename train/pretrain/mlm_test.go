@@ -156,7 +156,7 @@ func TestDocumentsOfARowDoNotSeeEachOther(t *testing.T) {
 		}
 		rows.Tokens[0], rows.Tokens[7] = first, begin
 		rows.SplitAt(begin)
-		got, err := lm.Losses(rows)
+		got, err := lm.Losses(t.Context(), rows)
 		if err != nil {
 			t.Fatal(err)
 		}

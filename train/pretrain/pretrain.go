@@ -234,7 +234,7 @@ func (p *pretraining) step(ctx context.Context, step int) (train.StepReport, err
 		if _, err := p.reader.fill(first+uint64(micro), p.batch); err != nil {
 			return report, err
 		}
-		part, err := p.lm.Accumulate(p.batch, 1/float64(max(1, targets)))
+		part, err := p.lm.Accumulate(ctx, p.batch, 1/float64(max(1, targets)))
 		if err != nil {
 			return report, err
 		}

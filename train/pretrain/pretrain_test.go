@@ -310,7 +310,7 @@ func TestBitsPerByteAreTheLossOverTheBytesOfTheText(t *testing.T) {
 		rows := train.NewTextRows(1, 16)
 		copy(rows.Tokens, ids[row*16:])
 		copy(rows.Targets, ids[row*16+1:])
-		losses, err := lm.Losses(rows)
+		losses, err := lm.Losses(t.Context(), rows)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -391,7 +391,7 @@ func TestStepsTakeTheRowsOfTheTextOneAfterTheOther(t *testing.T) {
 		if err := stream.Batch(uint64(line.Step-1)*4, rows.Tokens, rows.Targets); err != nil {
 			t.Fatal(err)
 		}
-		losses, err := lm.Losses(rows)
+		losses, err := lm.Losses(t.Context(), rows)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -1,6 +1,7 @@
 package reward
 
 import (
+	"context"
 	"slices"
 
 	"github.com/seed-b72bdb6c/alma/compute"
@@ -120,7 +121,7 @@ func head(p *compute.Program, m *model.Model, hidden *compute.Tensor, centering 
 
 // accumulate adds the gradients of a micro-batch of a step of so many prompts
 // to the model's, and what it tells to sum.
-func (l *rankingLoss) accumulate(sum *stepSum, rankings []preference.Ranking, micro preference.MicroBatch, prompts int) error {
+func (l *rankingLoss) accumulate(ctx context.Context, sum *stepSum, rankings []preference.Ranking, micro preference.MicroBatch, prompts int) error {
 	program := l.programs[len(micro.Rows)]
 	x := program.x
 	last, winners, losers, weights := x.Ints("last"), x.Ints("winners"), x.Ints("losers"), x.Floats("weights")
@@ -152,7 +153,7 @@ func (l *rankingLoss) accumulate(sum *stepSum, rankings []preference.Ranking, mi
 			sum.tokens += int64(len(texts[i]))
 		}
 	}
-	if err := x.Run(); err != nil {
+	if err := compute.RunUntil(ctx, x); err != nil {
 		return err
 	}
 	sum.loss += float64(x.Floats("loss")[0])

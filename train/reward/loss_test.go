@@ -32,7 +32,7 @@ func oneStep(t testing.TB, m *model.Model, rankings []preference.Ranking, c Conf
 	}
 	var sum stepSum
 	for _, micro := range steps[0].Micros {
-		if err := loss.accumulate(&sum, rankings, micro, steps[0].Prompts()); err != nil {
+		if err := loss.accumulate(t.Context(), &sum, rankings, micro, steps[0].Prompts()); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -273,7 +273,7 @@ func BenchmarkStep(b *testing.B) {
 	var sum stepSum
 	for b.Loop() {
 		for _, micro := range steps[0].Micros {
-			if err := loss.accumulate(&sum, rankings, micro, steps[0].Prompts()); err != nil {
+			if err := loss.accumulate(b.Context(), &sum, rankings, micro, steps[0].Prompts()); err != nil {
 				b.Fatal(err)
 			}
 		}

@@ -180,7 +180,7 @@ func (r *modelling) step(ctx context.Context, step int) (train.StepReport, error
 			return train.StepReport{}, context.Cause(ctx)
 		}
 		r.Within(step, i, len(r.plan[step].Micros))
-		if err := r.loss.accumulate(&sum, r.rankings, micro, r.plan[step].Prompts()); err != nil {
+		if err := r.loss.accumulate(ctx, &sum, r.rankings, micro, r.plan[step].Prompts()); err != nil {
 			return train.StepReport{}, err
 		}
 	}

@@ -1,6 +1,7 @@
 package reward
 
 import (
+	"context"
 	"github.com/seed-b72bdb6c/alma/model"
 	"github.com/seed-b72bdb6c/alma/train"
 	"github.com/seed-b72bdb6c/alma/train/preference"
@@ -37,7 +38,7 @@ func (t *Trial) Step(i int) (flops int64, err error) {
 	step := t.plan[i%len(t.plan)]
 	var sum stepSum
 	for _, micro := range step.Micros {
-		if err := t.loss.accumulate(&sum, t.rankings, micro, step.Prompts()); err != nil {
+		if err := t.loss.accumulate(context.Background(), &sum, t.rankings, micro, step.Prompts()); err != nil {
 			return 0, err
 		}
 	}

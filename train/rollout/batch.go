@@ -83,9 +83,9 @@ func (p Pass) Each(b Batch, rollout []*Sequence, place func(seq *Sequence, t, po
 }
 
 // RunOn runs the Program on a micro-batch that was filled in and returns what it
-// took.
-func (p Pass) RunOn(b Batch) (flops int64, err error) {
-	if err := p.Run(); err != nil {
+// took. Once ctx ends it gives up (compute.RunUntil).
+func (p Pass) RunOn(ctx context.Context, b Batch) (flops int64, err error) {
+	if err := compute.RunUntil(ctx, p.Executable); err != nil {
 		return 0, err
 	}
 	return p.FLOPs() - p.Head.Skipped(p.Shape.B*p.Shape.T-b.Tokens, p.Step), nil
@@ -144,7 +144,7 @@ func Measure(ctx context.Context, rollout []*Sequence, s Shape, readings ...Read
 		}
 		for _, r := range readings {
 			r.Fill(b, rollout)
-			took, err := r.RunOn(b)
+			took, err := r.RunOn(ctx, b)
 			if err != nil {
 				return flops, err
 			}

@@ -120,8 +120,12 @@ func run(ctx context.Context, w *stage.Work, c Config, in Inputs) error {
 	f.examples, f.lines = learned.examples, learned.lines
 	dropped := len(learned.long)
 	if dropped*20 > dropped+len(learned.examples) {
-		w.Log.Warn(fmt.Errorf("sft: %s of %s dialogues do not fit in %d tokens and are left out; in %s tokens 95 %% of them would (context)",
-			progress.Count(int64(dropped)), progress.Count(int64(dropped+len(learned.examples))), length, progress.Count(int64(learned.fits(.95)))))
+		need, remedy := learned.fits(.95), "set context"
+		if need > t.Model.Context {
+			remedy = "more than the model's context; shorten them, or take a model with a longer one"
+		}
+		w.Log.Warn(fmt.Errorf("sft: %s of %s dialogues do not fit in %d tokens and are left out; in %s tokens 95 %% of them would (%s)",
+			progress.Count(int64(dropped)), progress.Count(int64(dropped+len(learned.examples))), length, progress.Count(int64(need)), remedy))
 	}
 	if in.Validation != "" {
 		held, err := load(t.Template, in.Validation, c.Reading, length)
@@ -237,7 +241,7 @@ func (f *tuning) step(ctx context.Context, step int) (train.StepReport, error) {
 		if err := f.micro.Fill(rows[at:min(at+f.MicroRows, len(rows))], f.examples, f.pad); err != nil {
 			return report, err
 		}
-		part, err := f.lm.Accumulate(f.micro, (1-f.TextShare)/float64(targets))
+		part, err := f.lm.Accumulate(ctx, f.micro, (1-f.TextShare)/float64(targets))
 		if err != nil {
 			return report, err
 		}
@@ -249,7 +253,7 @@ func (f *tuning) step(ctx context.Context, step int) (train.StepReport, error) {
 	whole, text := loss, 0.0
 	if f.text != nil {
 		var err error
-		if text, err = f.text.Accumulate(step, f.TextShare); err != nil {
+		if text, err = f.text.Accumulate(ctx, step, f.TextShare); err != nil {
 			return report, err
 		}
 		whole = (1-f.TextShare)*loss + f.TextShare*text

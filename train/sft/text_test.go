@@ -27,7 +27,7 @@ func (s *school) plain(folder, text string) float64 {
 	rows := train.NewTextRows(1, contextLength)
 	copy(rows.Tokens, ids)
 	copy(rows.Targets, ids[1:])
-	losses, err := lm.Losses(rows)
+	losses, err := lm.Losses(s.t.Context(), rows)
 	if err != nil {
 		s.t.Fatal(err)
 	}
@@ -110,7 +110,7 @@ func TestTheShareOfTheTextIsItsShareOfTheGradients(t *testing.T) {
 		if err := o.Zero(); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := mix.Accumulate(0, weight); err != nil {
+		if _, err := mix.Accumulate(t.Context(), 0, weight); err != nil {
 			t.Fatal(err)
 		}
 		shape, _ := m.Store.Shape(name)
