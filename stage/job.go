@@ -250,25 +250,28 @@ func flatten(prefix string, value json.RawMessage, into map[string]string) {
 
 // CheckFiles reads the files of inputs that the user brought, before anything
 // runs, and tells what they hold; a file that is not there yet will be made by a stage.
+// What is wrong with each is in the error.
 func CheckFiles(in Inputs, tell Tell, read func(path string) (fmt.Stringer, error), names ...string) error {
+	var all []error
 	for _, name := range names {
 		for _, path := range in[name] {
 			info, err := os.Stat(path)
-			if errors.Is(err, fs.ErrNotExist) {
+			switch {
+			case errors.Is(err, fs.ErrNotExist):
 				continue
+			case err != nil:
+			case info.IsDir():
+				err = artifact.Errorf(artifact.ErrUsage, "%s: it is a folder; give a file", path)
+			default:
+				var found fmt.Stringer
+				if found, err = read(path); err == nil {
+					tell(found)
+				}
 			}
 			if err != nil {
-				return fmt.Errorf("opening %s: %w", name, err)
+				all = append(all, fmt.Errorf("opening %s: %w", name, err))
 			}
-			if info.IsDir() {
-				return artifact.Errorf(artifact.ErrUsage, "opening %s: %s is a folder; give a file", name, path)
-			}
-			found, err := read(path)
-			if err != nil {
-				return fmt.Errorf("opening %s: %w", name, err)
-			}
-			tell(found)
 		}
 	}
-	return nil
+	return errors.Join(all...)
 }

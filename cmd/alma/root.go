@@ -391,12 +391,24 @@ func openTokenizer(path string) (*tokenizer.Tokenizer, error) {
 	return t, err
 }
 
+// checkFlags refuses flags that stages cannot run with.
+func (c *call) checkFlags(computes bool) error {
+	if c.checkpointSteps < 0 {
+		return artifact.Errorf(artifact.ErrUsage, "choosing checkpoints: --checkpoint-steps is %d, want 0 (once a minute only) or more", c.checkpointSteps)
+	}
+	if !computes {
+		return nil
+	}
+	_, err := c.engineOptions()
+	return err
+}
+
 // environment is what stages run in: a log on standard error and, if it is asked
 // for, an engine. The machine's peak is then measured, so that progress can tell the
 // share of it that a step reaches. The caller calls stop.
 func (c *call) environment(computes bool) (env stage.Environment, stop func(), err error) {
-	if c.checkpointSteps < 0 {
-		return env, nil, artifact.Errorf(artifact.ErrUsage, "choosing checkpoints: --checkpoint-steps is %d, want 0 (once a minute only) or more", c.checkpointSteps)
+	if err := c.checkFlags(computes); err != nil {
+		return env, nil, err
 	}
 	env = stage.Environment{Log: &progress.Log{Progress: progress.New(os.Stderr)}, CheckpointSteps: c.checkpointSteps}
 	if !computes {

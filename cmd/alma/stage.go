@@ -237,6 +237,13 @@ func (f *inputFlag) Type() string { return f.word }
 // left as it is, and one that holds other finished work is refused, so that no
 // finished stage is lost to a mistyped name.
 func (c *call) runStage(cmd *cobra.Command, job *stage.Job) error {
+	if err := c.checkFlags(!job.Stage.NoEngine); err != nil {
+		return err
+	}
+	// What a person brought is read before weights are: those take longer.
+	if err := job.Check(cmd.Context(), nil); err != nil {
+		return err
+	}
 	env, stop, err := c.environment(!job.Stage.NoEngine)
 	if err != nil {
 		return err
