@@ -273,7 +273,7 @@ func (s *Stage) expand(names []string) ([]string, error) {
 		}
 		for _, name := range all {
 			first, _, _ := strings.Cut(name, "/")
-			if _, _, isCheckpoint := parseCheckpointName(first); !isCheckpoint && first != "checkpoints" && name != manifestName {
+			if _, _, isCheckpoint := parseCheckpointName(first); !isCheckpoint && first != CheckpointFolder && name != manifestName {
 				names = append(names, name)
 			}
 		}

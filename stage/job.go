@@ -13,6 +13,7 @@ import (
 	"sort"
 
 	"github.com/seed-b72bdb6c/alma/artifact"
+	"github.com/seed-b72bdb6c/alma/progress"
 )
 
 // A Job is a stage that is ready to run.
@@ -187,7 +188,36 @@ func (j *Job) RunLocked(ctx context.Context, env Environment) (*artifact.Manifes
 	if err := j.Stage.run(ctx, &Work{env, begun, j.In}, j.Config); err != nil {
 		return nil, err
 	}
-	return begun.Finish()
+	if env.KeepCheckpoints {
+		if begun.Manifest.Extra == nil {
+			begun.Manifest.Extra = map[string]string{}
+		}
+		begun.Manifest.Extra[keptCheckpoints] = "kept"
+	}
+	m, err := begun.Finish()
+	if err == nil {
+		j.Tidy(m, env)
+	}
+	return m, err
+}
+
+// keptCheckpoints is the fact of a manifest that the checkpoints were asked to stay.
+const keptCheckpoints = "checkpoints"
+
+// Tidy removes from a finished job's folder the checkpoints, which hold weights and
+// the optimizer's state several times over, unless they were asked to stay: now, or when
+// it was made. What hinders it is a warning: the next run does it.
+func (j *Job) Tidy(m *artifact.Manifest, env Environment) {
+	if env.KeepCheckpoints || m.Extra[keptCheckpoints] != "" {
+		return
+	}
+	bytes, err := artifact.RemoveCheckpoints(j.Out)
+	switch {
+	case err != nil:
+		env.Log.Warn(fmt.Errorf("%s: its checkpoints stay: %w", j.Name, err))
+	case bytes > 0:
+		env.Log.Printf("%s: finished, so its checkpoints are removed (%s)", j.Name, progress.Bytes(bytes))
+	}
 }
 
 // Run runs a stage in a folder with a configuration of its type, for callers

@@ -1,3 +1,5 @@
+//go:build unix
+
 package main
 
 import (
@@ -6,6 +8,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -129,5 +132,105 @@ func TestThePerplexityOfDialoguesIsTheValidationLossOfFineTuning(t *testing.T) {
 		if o := alma(t, append([]string{"eval", "perplexity", a.sft}, tt.args...)...); o.code != tt.code || !strings.Contains(o.stderr, tt.says) {
 			t.Errorf("%v: exit code %d, want %d and %q\n%s%s", tt.args, o.code, tt.code, tt.says, o.stdout, o.stderr)
 		}
+	}
+}
+
+// Weights and moments several times over are most of what a run would leave.
+func TestAFinishedStageKeepsNoOptimizerStateUnlessAsked(t *testing.T) {
+	a := alignedFixture(t)
+	dir := t.TempDir()
+	texts := filepath.Join(dir, "texts.jsonl")
+	jsonl, _ := labelled(40)
+	write(t, texts, jsonl)
+	checkpoints := func(out string) int {
+		list, err := filepath.Glob(filepath.Join(out, "checkpoints", "step-*", "optimizer.safetensors"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return len(list)
+	}
+	for name, args := range map[string][]string{
+		"pretrain": a.pretrain("OUT", "--set", "steps=5"),
+		"sft":      {"sft", "--base", a.base, "--dialogues", a.dialogues, "--set", "epochs=3", "--set", "batch_rows=1", "--set", "micro_rows=1", "--out", "OUT"},
+		"reward":   a.rewards("OUT"),
+		"ppo":      a.byModel("OUT"),
+		"classify": {"classify", "train", "--base", a.base, "--texts", texts, "--set", "epochs=1", "--set", "batch_texts=8", "--out", "OUT"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			in := func(out string, more ...string) []string {
+				return append(append(slices.Clone(args), "--checkpoint-steps", "1", "--out", out), more...)
+			}
+			out, kept := filepath.Join(dir, name), filepath.Join(dir, name+"-kept")
+			o := alma(t, in(out)...)
+			if o.code != 0 || !strings.Contains(o.stderr, name+": finished, so its checkpoints are removed (") {
+				t.Fatalf("exit code %d\n%s", o.code, o.stderr)
+			}
+			if _, err := os.Stat(filepath.Join(out, "checkpoints")); !os.IsNotExist(err) {
+				t.Errorf("checkpoints are left (%v)", err)
+			}
+			succeed(t, in(kept, "--keep-checkpoints")...)
+			if n := checkpoints(kept); n != 2 {
+				t.Errorf("%d checkpoints are kept, want 2", n)
+			}
+			// They stay when the command is given again without the flag.
+			if o := alma(t, in(kept)...); o.code != 0 || !strings.Contains(o.stderr, "unchanged") || checkpoints(kept) != 2 {
+				t.Errorf("given again: exit code %d, %d checkpoints\n%s", o.code, checkpoints(kept), o.stderr)
+			}
+			if weightsOf(t, out) != weightsOf(t, kept) {
+				t.Error("the weights differ by whether checkpoints are kept")
+			}
+			if _, err := artifact.Open(out, true); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+// A stage that is killed between its result and the removal has both, and the next
+// start removes what it would have removed.
+func TestCheckpointsThatAKillLeftGoWithTheNextStart(t *testing.T) {
+	needSignals(t)
+	f := fixtures(t)
+	out := filepath.Join(t.TempDir(), "out")
+	args := f.pretrain(out, "--set", "steps=4")
+	for _, failpoint := range []string{"stage.finish.after:1", "folder.remove.before:1", "folder.remove.after:1"} {
+		if err := os.RemoveAll(out); err != nil {
+			t.Fatal(err)
+		}
+		if o := at(t, failpoint, args); o.code != -1 {
+			t.Fatalf("%s: exit code %d\n%s", failpoint, o.code, o.stderr)
+		}
+		if _, err := artifact.Open(out, true); err != nil {
+			t.Errorf("%s: the result was not durable before: %v", failpoint, err)
+		}
+		if o := alma(t, args...); o.code != 0 || !strings.Contains(o.stderr, "unchanged") {
+			t.Errorf("%s: exit code %d\n%s", failpoint, o.code, o.stderr)
+		}
+		entries, err := os.ReadDir(out)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, e := range entries {
+			if e.Name() == "checkpoints" || strings.Contains(e.Name(), ".tmp") {
+				t.Errorf("%s: %s is left", failpoint, e.Name())
+			}
+		}
+		if left, err := artifact.CleanTemporaries(out); err != nil || len(left) > 0 {
+			t.Errorf("%s: left behind: %v (%v)", failpoint, left, err)
+		}
+	}
+	// So does a run.
+	run := before(t, "sft")
+	if o := at(t, "folder.remove.before:1", life(t, run)); o.code != -1 || lastBegun(o.stderr) != "sft" {
+		t.Fatalf("exit code %d\n%s", o.code, o.stderr)
+	}
+	if o := alma(t, append(life(t, run), "--until", "sft")...); o.code > 0 && o.code != 5 || !strings.Contains(o.stderr, "sft: finished, so its checkpoints are removed") {
+		t.Errorf("exit code %d\n%s", o.code, o.stderr)
+	}
+	if _, err := os.Stat(filepath.Join(run, "sft", "checkpoints")); !os.IsNotExist(err) {
+		t.Errorf("checkpoints are left (%v)", err)
+	}
+	if _, err := os.Stat(filepath.Join(run, "pretrain", "checkpoints")); !os.IsNotExist(err) {
+		t.Errorf("checkpoints are left (%v)", err)
 	}
 }

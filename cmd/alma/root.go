@@ -227,6 +227,7 @@ type call struct {
 	set       []string
 
 	checkpointSteps int
+	keepCheckpoints bool
 
 	peak float64 // of the machine in FLOP/s, 0 before it was measured
 
@@ -275,6 +276,7 @@ func (c *call) setFlag(cmd *cobra.Command) {
 
 func (c *call) checkpointFlag(cmd *cobra.Command) {
 	cmd.Flags().IntVar(&c.checkpointSteps, "checkpoint-steps", 0, "also save a checkpoint after every so many steps; 0: once a minute only")
+	cmd.Flags().BoolVar(&c.keepCheckpoints, "keep-checkpoints", false, "keep a finished stage's last checkpoints, with the optimizer's state; by default they are removed once the result is written")
 }
 
 // acceptFlag lets keys of model files pass, for the verbs that open models.
@@ -410,7 +412,7 @@ func (c *call) environment(computes bool) (env stage.Environment, stop func(), e
 	if err := c.checkFlags(computes); err != nil {
 		return env, nil, err
 	}
-	env = stage.Environment{Log: &progress.Log{Progress: progress.New(os.Stderr)}, CheckpointSteps: c.checkpointSteps}
+	env = stage.Environment{Log: &progress.Log{Progress: progress.New(os.Stderr)}, CheckpointSteps: c.checkpointSteps, KeepCheckpoints: c.keepCheckpoints}
 	if !computes {
 		return env, func() {}, nil
 	}

@@ -263,6 +263,10 @@ func (c *call) runStage(cmd *cobra.Command, job *stage.Job) error {
 		case standing.Unchanged():
 			fmt.Fprintf(os.Stderr, "%s: unchanged: %s is complete\n", job.Name, job.Out)
 			m = standing.Manifest
+			if _, err := artifact.CleanTemporaries(job.Out); err != nil {
+				return err
+			}
+			job.Tidy(m, env)
 			return nil
 		case standing.Complete():
 			return artifact.Errorf(artifact.ErrUsage, "choosing --out %s: it holds a finished %s made otherwise: %s; give another folder, or delete this one to begin again", job.Out, standing.Manifest.Kind, strings.Join(standing.Changed, "; "))
