@@ -159,18 +159,57 @@ func family(cmd *cobra.Command) *cobra.Command {
 		if len(args) == 0 {
 			return nil
 		}
-		var names []string
-		for _, sub := range cmd.Commands() {
-			names = append(names, sub.Name())
-		}
-		hint := ""
-		if name := nearest(args[0], names); name != "" {
-			hint = fmt.Sprintf("; did you mean %s %s?", cmd.CommandPath(), name)
-		}
-		return artifact.Errorf(artifact.ErrUsage, "reading the command line: unknown verb %q%s (see %s --help)", args[0], hint, cmd.CommandPath())
+		return unknownVerb(cmd, args[0])
 	}
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
 	return cmd
+}
+
+// unknownVerb is the error of a word that is no verb below cmd.
+func unknownVerb(cmd *cobra.Command, word string) error {
+	hint := ""
+	if name := nearest(word, verbNames(cmd)); name != "" {
+		hint = fmt.Sprintf("; did you mean %s %s?", cmd.CommandPath(), name)
+	}
+	return artifact.Errorf(artifact.ErrUsage, "reading the command line: unknown verb %q%s (see %s --help)", word, hint, cmd.CommandPath())
+}
+
+func verbNames(cmd *cobra.Command) (names []string) {
+	for _, sub := range cmd.Commands() {
+		names = append(names, sub.Name())
+	}
+	return names
+}
+
+// checkVerbs refuses a mistyped verb where cobra would show help or take it for an
+// argument: with --help, behind the verb help, and below a verb that does something by
+// itself as well (alma reward, alma reward score).
+func checkVerbs(root *cobra.Command, args []string) error {
+	root.InitDefaultHelpCmd()
+	root.InitDefaultCompletionCmd(args...)
+	switch {
+	case len(args) > 0 && args[0] == "help":
+		args = args[1:]
+	case len(args) > 0 && strings.HasPrefix(args[0], cobra.ShellCompRequestCmd): // what a shell asks, on each key
+		return nil
+	}
+	cmd, rest, err := root.Find(args)
+	if err != nil || !cmd.HasSubCommands() {
+		return nil // what is wrong is told when it is executed
+	}
+	if cmd.HasLocalFlags() { // whose values are no verbs
+		if len(rest) == 0 || nearest(rest[0], verbNames(cmd)) == "" {
+			return nil
+		}
+		if _, err := os.Stat(rest[0]); err == nil {
+			return nil
+		}
+		return unknownVerb(cmd, rest[0])
+	}
+	if i := slices.IndexFunc(rest, func(word string) bool { return !strings.HasPrefix(word, "-") }); i >= 0 {
+		return unknownVerb(cmd, rest[i])
+	}
+	return nil
 }
 
 // arguments checks the number of arguments; most < 0 is no limit. The usage
