@@ -56,6 +56,8 @@ type Loop struct {
 	// moments of what is trained; beyond the bound the steps wait instead. 0: there
 	// is no bound.
 	Memory int64
+	// Begin, if set, is called once nothing hinders the run, before its first step.
+	Begin func() error
 	// Result is how many bytes the stage will write after its last step.
 	Result int64
 	// Free tells the bytes that are free where Folder lies, if that is known. nil:
@@ -132,6 +134,11 @@ func (l *Loop) Run(ctx context.Context) (Totals, error) {
 	}
 	if err := l.room(r.state.Step); err != nil {
 		return Totals{}, err
+	}
+	if l.Begin != nil {
+		if err := l.Begin(); err != nil {
+			return Totals{}, err
+		}
 	}
 	if r.log, err = beginLog(l.Log, l, r.state.Step, r.state.recorded()); err != nil {
 		return Totals{}, err

@@ -154,7 +154,7 @@ func (t *Trainer) Run(ctx context.Context, config any, loop Loop) error {
 	loop.Stage, loop.Folder, loop.Config, loop.Guard = t.Name, t.Dir(), Identity(config, t.Work.Stage), t.Guard
 	loop.States = append([]State{own}, loop.States...)
 	loop.Frozen = append(loop.Frozen, Frozen("the model", t.Model))
-	loop.Result = resultSize(t.Model, extra)
+	loop.Begin, loop.Result = t.WriteBegun, resultSize(t.Model, extra)
 	loop.Log, loop.CheckpointSteps, loop.Memory = t.Log, t.CheckpointSteps, t.Memory
 	totals, err := loop.Run(ctx)
 	if err != nil {

@@ -5,11 +5,14 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"io/fs"
 	"math"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/seed-b72bdb6c/alma/artifact"
@@ -232,5 +235,244 @@ func TestCheckpointsThatAKillLeftGoWithTheNextStart(t *testing.T) {
 	}
 	if _, err := os.Stat(filepath.Join(run, "pretrain", "checkpoints")); !os.IsNotExist(err) {
 		t.Errorf("checkpoints are left (%v)", err)
+	}
+}
+
+// diskOf mounts a file system of some KiB in memory.
+func diskOf(t *testing.T, kib int) string {
+	t.Helper()
+	dir := t.TempDir()
+	if out, err := exec.Command("mount", "-t", "tmpfs", "-o", fmt.Sprintf("size=%dk", kib), "alma-test", dir).CombinedOutput(); err != nil {
+		t.Skipf("mounting a file system of %d KiB: %v: %s", kib, err, out)
+	}
+	t.Cleanup(func() {
+		if out, err := exec.Command("umount", dir).CombinedOutput(); err != nil {
+			t.Errorf("unmounting: %v: %s", err, out)
+		}
+	})
+	return dir
+}
+
+// writers are the verbs that write files, each with a folder, or file, to write.
+func writers(t *testing.T) map[string]func(out string) []string {
+	a := alignedFixture(t)
+	texts := filepath.Join(t.TempDir(), "texts.jsonl")
+	jsonl, _ := labelled(20)
+	write(t, texts, jsonl)
+	base := others(t, a.base)
+	with := func(args ...string) func(string) []string {
+		return func(out string) []string { return append(slices.Clone(args), "--out", out) }
+	}
+	answers := filepath.Join(t.TempDir(), "answers")
+	succeed(t, "answers", "--model", a.sft, "--prompts", a.prompts, "--out", answers, "--set", "max_tokens=4")
+	return map[string]func(out string) []string{
+		"corpus build":    with("corpus", "build", a.texts),
+		"tokenizer train": with("tokenizer", "train", a.corpus, "--vocab", "300"),
+		"pretrain":        func(out string) []string { return a.pretrain(out, "--set", "steps=2") },
+		"sft":             with("sft", "--base", a.base, "--dialogues", a.dialogues, "--set", "epochs=1"),
+		"reward":          func(out string) []string { return a.rewards(out) },
+		"ppo":             func(out string) []string { return a.byModel(out) },
+		"classify train":  with("classify", "train", "--base", a.base, "--texts", texts, "--set", "epochs=1", "--set", "batch_texts=8"),
+		"answers":         with("answers", "--model", a.sft, "--prompts", a.prompts, "--set", "max_tokens=4"),
+		"rank rule":       with("rank", "rule", "--answers", filepath.Join(answers, "answers.jsonl")),
+		"import":          with("import", base),
+		"export hf":       with("export", a.base, "--format", "hf"),
+		"export gguf": func(out string) []string {
+			return []string{"export", a.base, "--format", "gguf", "--out", out + ".gguf"}
+		},
+		"eval models": with("eval", "models", a.base, a.sft, "--prompts", a.prompts, "--set", "max_tokens=4"),
+		"run":         func(out string) []string { return life(t, out) },
+		"report":      with("report", a.sft),
+	}
+}
+
+// emptied tells that a folder holds nothing that a verb left.
+func emptied(t *testing.T, verb, folder string) {
+	t.Helper()
+	err := filepath.WalkDir(folder, func(path string, d fs.DirEntry, err error) error {
+		if err == nil && path != folder {
+			t.Errorf("%s left %s", verb, path)
+		}
+		return err
+	})
+	if err != nil {
+		t.Error(err)
+	}
+}
+
+func TestAFolderThatCannotBeWrittenIsNamedWithExitCode1(t *testing.T) {
+	dir := diskOf(t, 64)
+	if out, err := exec.Command("mount", "-o", "remount,ro", dir).CombinedOutput(); err != nil {
+		t.Skipf("making a file system read-only: %v: %s", err, out)
+	}
+	for verb, args := range writers(t) {
+		out := filepath.Join(dir, "out")
+		o := alma(t, args(out)...)
+		if o.code != 1 || !strings.Contains(o.stderr, out) || !strings.Contains(o.stderr, "read-only file system") {
+			t.Errorf("%s: exit code %d, want 1 and the folder\n%s", verb, o.code, o.stderr)
+		}
+		emptied(t, verb, dir)
+	}
+}
+
+// A disk may be full from the beginning, or become full at the first write of some size.
+func TestADiskThatIsFullIsExitCode13OfEveryVerbThatWrites(t *testing.T) {
+	dir := diskOf(t, 64)
+	filler := filepath.Join(dir, "filler")
+	for _, left := range []int{0, 8 << 10} {
+		for verb, args := range writers(t) {
+			write(t, filler, strings.Repeat("x", 64<<10-left))
+			out := filepath.Join(dir, "out")
+			o := alma(t, args(out)...)
+			if o.code != 13 || !strings.Contains(o.stderr, out) || !strings.Contains(o.stderr, "space") {
+				t.Errorf("%s with %d bytes: exit code %d, want 13 and the place\n%s", verb, left, o.code, o.stderr)
+			}
+			// What is whole may stay, for the stage goes on from it; nothing temporary does.
+			if found, err := artifact.CleanTemporaries(dir); err != nil || len(found) > 0 {
+				t.Errorf("%s with %d bytes left %v (%v)", verb, left, found, err)
+			}
+			if _, err := os.Stat(filepath.Join(out, "artifact.json")); err == nil {
+				t.Errorf("%s with %d bytes: the folder says that it is complete", verb, left)
+			}
+			if err := os.RemoveAll(out); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+}
+
+// The page of a stage of any kind, finished or not, is one command away.
+func TestAReportIsMadeOfAnyStageAndOfAFolderOfStages(t *testing.T) {
+	a := alignedFixture(t)
+	life := filepath.Join(t.TempDir(), "life") // as verbs leave it: a folder for each
+	made := map[string]string{}
+	for verb, args := range writers(t) {
+		if slices.Contains([]string{"run", "report", "export hf", "export gguf"}, verb) { // no stage of their own
+			continue
+		}
+		out := filepath.Join(life, strings.ReplaceAll(verb, " ", "-"))
+		if o := alma(t, args(out)...); o.code != 0 {
+			t.Fatalf("alma %s: exit code %d\n%s", verb, o.code, o.stderr)
+		}
+		made[verb] = out
+	}
+	recipe := write(t, filepath.Join(t.TempDir(), "r.yaml"), fmt.Sprintf("name: r\nstages:\n  gguf: {use: export, model: %s}\n", a.sft))
+	run := filepath.Join(t.TempDir(), "run")
+	succeed(t, "run", recipe, "--out", run)
+	made["export"] = filepath.Join(run, "gguf")
+	page := func(folder string) string {
+		t.Helper()
+		data, err := os.ReadFile(filepath.Join(folder, "report.md"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(data)
+	}
+	for verb, folder := range made {
+		shown := succeed(t, "report", folder)
+		if want := "report  " + filepath.Join(folder, "report.html") + "\n"; shown != want {
+			t.Errorf("%s: it wrote %q, want %q", verb, shown, want)
+		}
+		if html, err := os.ReadFile(filepath.Join(folder, "report.html")); err != nil || !strings.Contains(string(html), "</html>") {
+			t.Errorf("%s: no page (%v)", verb, err)
+		}
+		text := page(folder)
+		m, err := artifact.Open(folder, true)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for role, in := range m.Inputs {
+			if !strings.Contains(text, "read "+role) || !strings.Contains(text, in.SHA256) {
+				t.Errorf("%s: the page does not say what it read as %s\n%s", verb, role, text)
+			}
+		}
+		if !strings.Contains(text, "wrote "+filepath.Base(folder)) || strings.Contains(text, "Configuration") != (string(m.Config) != "{}") {
+			t.Errorf("%s: the page says\n%s", verb, text)
+		}
+		if strings.Contains(text, "| seed | 0 |\n| written by") {
+			t.Errorf("%s: the page names a seed that nobody gave\n%s", verb, text)
+		}
+	}
+	if text := page(made["pretrain"]); !strings.Contains(text, "Loss") || !strings.Contains(text, "parameters") {
+		t.Errorf("the page of pretraining has no curve\n%s", text)
+	}
+
+	// All of them, in the order in which one was made from another.
+	for from, to := range map[string]string{a.corpus: "0-corpus", a.tokenizer: "1-tokenizer", a.base: "a-base", a.sft: "0-sft", a.reward: "z/reward"} {
+		to = filepath.Join(life, to)
+		if err := os.MkdirAll(filepath.Dir(to), 0o777); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.CopyFS(to, os.DirFS(from)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	elsewhere := filepath.Join(t.TempDir(), "page")
+	succeed(t, "report", life, "--out", elsewhere)
+	if _, err := os.Stat(filepath.Join(life, "report.html")); !os.IsNotExist(err) {
+		t.Errorf("with --out the page stands in the folder as well (%v)", err)
+	}
+	text := page(elsewhere)
+	at := -1
+	for _, name := range []string{"0-corpus", "1-tokenizer", "a-base", "0-sft", "z/reward", "ppo"} {
+		next := strings.Index(text, "wrote "+name)
+		if next <= at {
+			t.Errorf("%s stands at %d, and what comes before it at %d", name, next, at)
+		}
+		at = next
+	}
+
+	// Neither run nor stage.
+	empty := t.TempDir()
+	if o := alma(t, "report", empty); o.code != 10 || !strings.Contains(o.stderr, empty) || !strings.Contains(o.stderr, "give the folder of a run") {
+		t.Errorf("exit code %d\n%s", o.code, o.stderr)
+	}
+	if o := alma(t, "report", filepath.Join(empty, "none")); o.code != 10 {
+		t.Errorf("exit code %d\n%s", o.code, o.stderr)
+	}
+	emptied(t, "report", empty)
+	if o := alma(t, "report", others(t, a.base)); o.code != 10 || !strings.Contains(o.stderr, "alma lineage") {
+		t.Errorf("of a model of others: exit code %d\n%s", o.code, o.stderr)
+	}
+}
+
+func TestAReportShowsAStageUnderWayAsFarAsItHasCome(t *testing.T) {
+	needSignals(t)
+	f := fixtures(t)
+	dir := t.TempDir()
+	out := filepath.Join(dir, "model")
+	args := f.pretrain(out, "--set", "steps=600")
+	p := start(t, args...)
+	p.until(t, "pretrain step ")
+	p.signal(t, syscall.SIGSTOP)
+	for _, folder := range []string{out, dir} {
+		succeed(t, "report", folder)
+		data, err := os.ReadFile(filepath.Join(folder, "report.md"))
+		for _, want := range []string{"under way", "steps so far", "Loss", "600"} {
+			if err != nil || !strings.Contains(string(data), want) {
+				t.Errorf("%q is missing in the page of %s (%v)\n%s", want, folder, err, data)
+			}
+		}
+	}
+	p.signal(t, syscall.SIGCONT)
+	p.signal(t, os.Interrupt)
+	if code := p.wait(t); code != 130 {
+		t.Fatalf("exit code %d\n%s", code, p.seen.String())
+	}
+	// Stopped it is shown as well, and the page does not come into what is finished.
+	succeed(t, "report", out)
+	succeed(t, args...)
+	m, err := artifact.Open(out, true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range m.Files {
+		if strings.HasPrefix(file.Name, "report.") || strings.Contains(file.Name, "begun") {
+			t.Errorf("%s is listed as a part of the model", file.Name)
+		}
+	}
+	data, err := os.ReadFile(filepath.Join(out, "report.md"))
+	if err != nil || strings.Contains(string(data), "under way") {
+		t.Errorf("the page of the finished model says\n%s(%v)", data, err)
 	}
 }

@@ -273,7 +273,7 @@ func (c *call) runStage(cmd *cobra.Command, job *stage.Job) error {
 		}
 		m, err = job.RunLocked(cmd.Context(), env)
 		if err == nil && len(job.Stage.Charts) > 0 {
-			err = recipe.StageReport(job.Out)
+			_, err = recipe.WriteReport(job.Out, job.Out)
 		}
 		return err
 	})
