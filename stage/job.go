@@ -120,9 +120,9 @@ func (j *Job) Standing() (Standing, error) {
 	return s, nil
 }
 
-// CheckInputs opens what the job reads: paths that must exist, and lie elsewhere
-// than the job's own folder; what a stage wrote must be what it wrote.
-func (j *Job) CheckInputs() error {
+// CheckPaths looks at the paths of what the job reads, which must exist, and lie
+// elsewhere than the job's own folder.
+func (j *Job) CheckPaths() error {
 	roles, err := j.roles()
 	if err != nil {
 		return err
@@ -136,10 +136,29 @@ func (j *Job) CheckInputs() error {
 		if target, err := os.Stat(j.Out); err == nil && os.SameFile(info, target) {
 			return artifact.Errorf(artifact.ErrUsage, "choosing --out %s: it is also the %s that the stage reads; give another folder", j.Out, role)
 		}
-		if info.IsDir() {
-			if _, err := artifact.Open(path, true); err != nil && !errors.Is(err, artifact.ErrNotFound) {
-				return err
-			}
+	}
+	return nil
+}
+
+// CheckInputs is CheckPaths, and hashes what a stage wrote, which must be what it wrote.
+func (j *Job) CheckInputs() error {
+	if err := j.CheckPaths(); err != nil {
+		return err
+	}
+	roles, err := j.roles()
+	if err != nil {
+		return err
+	}
+	for _, role := range slices.Sorted(maps.Keys(roles)) {
+		info, err := os.Stat(roles[role])
+		if err != nil {
+			return fmt.Errorf("opening %s: %w", role, err)
+		}
+		if !info.IsDir() {
+			continue
+		}
+		if _, err := artifact.Open(roles[role], true); err != nil && !errors.Is(err, artifact.ErrNotFound) {
+			return err
 		}
 	}
 	return nil

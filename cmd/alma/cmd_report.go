@@ -32,7 +32,7 @@ stage made.`,
 		RunE: func(_ *cobra.Command, args []string) error {
 			folder := args[0]
 			if _, err := os.Stat(folder); err != nil {
-				return fmt.Errorf("opening the run: %w", err)
+				return fmt.Errorf("opening the folder: %w", err)
 			}
 			if to == "" {
 				to = folder

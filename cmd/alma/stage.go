@@ -240,20 +240,24 @@ func (c *call) runStage(cmd *cobra.Command, job *stage.Job) error {
 	if err := c.checkFlags(!job.Stage.NoEngine); err != nil {
 		return err
 	}
-	// What a person brought is read before weights are: those take longer.
-	if err := job.Check(cmd.Context(), nil); err != nil {
-		return err
-	}
-	env, stop, err := c.environment(!job.Stage.NoEngine)
-	if err != nil {
-		return err
-	}
-	defer stop()
-	if err := job.CheckInputs(); err != nil {
+	if err := job.CheckPaths(); err != nil {
 		return err
 	}
 	var m *artifact.Manifest
-	err = c.folder(job.Out, func() error {
+	err := c.folder(job.Out, func() error {
+		// What a person brought is read before weights are hashed and loaded: that takes
+		// longer.
+		if err := job.Check(cmd.Context(), nil); err != nil {
+			return err
+		}
+		env, stop, err := c.environment(!job.Stage.NoEngine)
+		if err != nil {
+			return err
+		}
+		defer stop()
+		if err := job.CheckInputs(); err != nil {
+			return err
+		}
 		standing, err := job.Standing()
 		switch {
 		case errors.Is(err, artifact.ErrCorrupt):
