@@ -125,7 +125,11 @@ func (p *perplexityCall) read() error {
 	case "text":
 		return nil
 	case "":
-		if kind, err := dataset.Guess(p.file, p.how); err != nil || kind != dataset.Dialogues {
+		kind, err := dataset.Guess(p.file, p.how)
+		if err != nil && (p.how.Format != "" || p.how.Map != "") { // it was said to have rows
+			return err
+		}
+		if err != nil || kind != dataset.Dialogues {
 			return nil
 		}
 	case string(dataset.Dialogues):

@@ -126,6 +126,7 @@ func TestThePerplexityOfDialoguesIsTheValidationLossOfFineTuning(t *testing.T) {
 		says string
 	}{
 		{[]string{file, "--as", "poems"}, 4, "want text or dialogues"},
+		{[]string{file, "--format", "xml"}, 4, `format "xml"`},
 		{[]string{file, "--context", "65"}, 4, "outside 1 to 64"},
 		{[]string{file, "--context", "5"}, 4, "fits into 5 tokens"},
 		{[]string{file, "--max-tokens", "5"}, 4, "--max-tokens"},
