@@ -15,6 +15,8 @@ import (
 )
 
 const (
+	// CheckpointFolder is the folder of a stage that holds its checkpoints.
+	CheckpointFolder = "checkpoints"
 	// checkpointManifest is the file that is written last into a checkpoint.
 	checkpointManifest = "checkpoint.json"
 	// checkpointAside ends the name of a checkpoint that is being replaced by
@@ -364,6 +366,45 @@ func (d Disk) listCheckpoints(dir string) ([]string, error) {
 		paths[i] = filepath.Join(dir, c.name)
 	}
 	return paths, nil
+}
+
+// RemoveCheckpoints removes the folder of checkpoints of a finished stage, and returns
+// how many bytes of files it held.
+func RemoveCheckpoints(stage string) (int64, error) { return disk.RemoveCheckpoints(stage) }
+
+// RemoveCheckpoints is [RemoveCheckpoints] on d. An unfinished stage keeps them: they
+// are what it goes on from.
+func (d Disk) RemoveCheckpoints(stage string) (bytes int64, err error) {
+	folder := filepath.Join(stage, CheckpointFolder)
+	there, err := d.exists(folder)
+	if err != nil || !there {
+		return 0, err
+	}
+	finished, err := d.exists(filepath.Join(stage, manifestName))
+	if err != nil {
+		return 0, err
+	}
+	if !finished {
+		return 0, fmt.Errorf("removing checkpoints of %s: the stage is not finished", stage)
+	}
+	names, err := d.listFiles(folder, "")
+	if err != nil {
+		return 0, err
+	}
+	for _, name := range names {
+		info, err := d.FS.Stat(filepath.Join(folder, name))
+		if err != nil {
+			return 0, err
+		}
+		bytes += info.Size()
+	}
+	return bytes, d.RemoveFolder(folder)
+}
+
+// CountCheckpoints tells how many checkpoints a folder has, whole or not.
+func CountCheckpoints(dir string) (int, error) {
+	paths, err := disk.listCheckpoints(dir)
+	return len(paths), err
 }
 
 // pruneCheckpoints removes old checkpoints from dir until only the keep newest

@@ -140,3 +140,38 @@ func TestCheckpointRefusesNamesThatAreNoFiles(t *testing.T) {
 		}
 	}
 }
+
+func TestCheckpointsAreRemovedOfAFinishedStageAlone(t *testing.T) {
+	dir := t.TempDir()
+	folder := filepath.Join(dir, artifact.CheckpointFolder)
+	if err := artifact.WriteCheckpoint(folder, 1, artifact.AllBytes(map[string][]byte{"state": make([]byte, 1000)}), 2); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := artifact.RemoveCheckpoints(dir); err == nil {
+		t.Error("those of an unfinished stage were removed")
+	}
+	if n, err := artifact.CountCheckpoints(folder); err != nil || n != 1 {
+		t.Fatalf("%d checkpoints (%v), want 1", n, err)
+	}
+	s, err := artifact.Begin(dir, "test", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Finish(); err != nil {
+		t.Fatal(err)
+	}
+	if bytes, err := artifact.RemoveCheckpoints(dir); err != nil || bytes < 1000 || bytes > 2000 {
+		t.Errorf("%d bytes were removed (%v), want the state's 1000 and a manifest", bytes, err)
+	}
+	if _, err := os.Stat(folder); !os.IsNotExist(err) {
+		t.Errorf("the folder is left (%v)", err)
+	}
+	for range 2 { // there is nothing to be removed
+		if bytes, err := artifact.RemoveCheckpoints(dir); err != nil || bytes != 0 {
+			t.Errorf("%d bytes (%v)", bytes, err)
+		}
+	}
+	if _, err := artifact.Open(dir, true); err != nil {
+		t.Error(err)
+	}
+}

@@ -17,6 +17,14 @@ import (
 // manifestName is the file that makes a stage folder complete.
 const manifestName = "artifact.json"
 
+// begunName is the file beside the checkpoints of a stage that is not finished, which
+// says what stage it is.
+const begunName = "begun.json"
+
+// pages are what is made of an artifact for people, again whenever they ask: no part of
+// it.
+var pages = []string{"report.html", "report.md"}
+
 // manifestFormat is the version of the layout of artifact.json and
 // checkpoint.json.
 const manifestFormat = 1
@@ -228,10 +236,45 @@ func (s *Stage) AddInput(name, path string) error {
 	return nil
 }
 
+// WriteBegun records what the stage is while it is not finished, beside its checkpoints,
+// with which it goes: see [OpenBegun].
+func (s *Stage) WriteBegun() error {
+	folder := s.Path(CheckpointFolder)
+	if err := s.disk.MakeFolder(folder); err != nil {
+		return err
+	}
+	encoded, err := seal(&s.Manifest)
+	if err != nil {
+		return fmt.Errorf("beginning stage %s: encoding what it is: %w", s.dir, err)
+	}
+	return s.disk.WriteFile(filepath.Join(folder, begunName), encoded)
+}
+
+// OpenBegun reads what an unfinished stage is: kind, configuration, inputs. Of a folder
+// that holds none it is an [ErrNotFound].
+func OpenBegun(dir string) (*Manifest, error) {
+	path := filepath.Join(dir, CheckpointFolder, begunName)
+	data, err := disk.readFile(path, maxManifest)
+	if isNotExist(err) {
+		return nil, Errorf(ErrNotFound, "opening %s: no stage is under way in it", dir)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("opening %s: %w", dir, err)
+	}
+	var m Manifest
+	if err := unseal(path, data, &m); err != nil {
+		return nil, fmt.Errorf("opening %s: %w", dir, err)
+	}
+	if m.Config, err = canonicalJSON(m.Config); err != nil { // take the indentation out
+		return nil, fmt.Errorf("opening %s: configuration: %w", dir, err)
+	}
+	return &m, nil
+}
+
 // Finish makes the folder complete: it hashes and syncs the named files
 // (a folder's name stands for every file in it) and then writes artifact.json.
-// Without names it takes every file in the folder except checkpoints. Files
-// written after it are not part of the artifact.
+// Without names it takes every file in the folder except checkpoints and a report of
+// before. Files written after it are not part of the artifact.
 func (s *Stage) Finish(names ...string) (*Manifest, error) {
 	m := &s.Manifest
 	files, err := s.expand(names)
@@ -273,7 +316,7 @@ func (s *Stage) expand(names []string) ([]string, error) {
 		}
 		for _, name := range all {
 			first, _, _ := strings.Cut(name, "/")
-			if _, _, isCheckpoint := parseCheckpointName(first); !isCheckpoint && first != "checkpoints" && name != manifestName {
+			if _, _, isCheckpoint := parseCheckpointName(first); !isCheckpoint && first != CheckpointFolder && name != manifestName && !slices.Contains(pages, name) {
 				names = append(names, name)
 			}
 		}

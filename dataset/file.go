@@ -23,7 +23,7 @@ type BadRows string
 // What becomes of bad rows. "" is Skip.
 const (
 	Skip BadRows = "skip" // left out, counted and listed, as long as they are few
-	Stop BadRows = "stop" // the first one ends the reading
+	Stop BadRows = "stop" // the file is refused, with the first of them named
 )
 
 // IsZero implements json's omitzero: the default does not stand in a manifest.
@@ -81,7 +81,7 @@ type Account struct {
 
 	policy BadRows
 	bad    int
-	first  error
+	faults []error // the first of the bad rows, with their places
 }
 
 // Shape counts the rows of one shape: "messages", "ShareGPT", "Alpaca".
@@ -109,21 +109,28 @@ const (
 	otherReasons = "other reasons"
 )
 
+// maxFaults is how many bad rows the error names that ends a reading.
+const maxFaults = 10
+
 // Reject takes a row out that cannot be used, for an error that says why. With Stop it
-// returns the error that ends the reading.
+// returns the error that ends what goes row by row.
 func (a *Account) Reject(line int, why error) error {
+	a.reject(line, why)
+	if a.policy == Stop {
+		return a.refusal()
+	}
+	return nil
+}
+
+// reject counts a row that cannot be used and lists it.
+func (a *Account) reject(line int, why error) {
 	reason := why.Error()
 	var bad *rows.Bad
 	if errors.As(why, &bad) {
 		reason = bad.Reason
 	}
-	at := artifact.Errorf(artifact.ErrUsage, "reading %s %s:%d: %w", a.What, a.Path, line, why)
-	if a.policy == Stop {
-		return at
-	}
-	a.bad++
-	if a.first == nil {
-		a.first = at
+	if a.bad++; len(a.faults) < maxFaults {
+		a.faults = append(a.faults, fmt.Errorf("%s:%d: %w", a.Path, line, why))
 	}
 	listed := fmt.Sprintf("line %d: %v", line, why)
 	for i := range a.Rejected {
@@ -131,7 +138,7 @@ func (a *Account) Reject(line int, why error) error {
 			if r.N++; len(r.First) < maxListed {
 				r.First = append(r.First, listed)
 			}
-			return nil
+			return
 		}
 	}
 	if len(a.Rejected) == maxReasons {
@@ -139,20 +146,32 @@ func (a *Account) Reject(line int, why error) error {
 		for i := range a.Rejected {
 			if r := &a.Rejected[i]; r.Reason == reason {
 				r.N++
-				return nil
+				return
 			}
 		}
 	}
 	a.Rejected = append(a.Rejected, artifact.Rejected{File: a.Path, Reason: reason, N: 1, First: []string{listed}})
-	return nil
 }
 
-// tooMany is an error where more than MaxBadShare of all rows are bad.
-func (a *Account) tooMany() error {
-	if a.bad <= 1 && a.bad < a.Total || float64(a.bad) <= MaxBadShare*float64(a.Total) {
+// refusal is an error that names the bad rows, as many as maxFaults, where the file
+// cannot be taken without them: with Stop any, else more than MaxBadShare of all.
+func (a *Account) refusal() error {
+	few := a.bad <= 1 && a.bad < a.Total || float64(a.bad) <= MaxBadShare*float64(a.Total)
+	if a.bad == 0 || few && a.policy != Stop {
 		return nil
 	}
-	return artifact.Errorf(artifact.ErrUsage, "%w (%d of %d rows cannot be used, more than %g %%; mend the file, say with --format or --map what it holds, or take another)", a.first, a.bad, a.Total, 100*MaxBadShare)
+	share, remedy := "", "mend them, or leave them out (--bad-rows skip)"
+	if a.policy != Stop {
+		share, remedy = fmt.Sprintf(", more than %g %%", 100*MaxBadShare), "mend the file, say with --format or --map what it holds, or take another"
+	}
+	if a.bad == 1 {
+		return artifact.Errorf(artifact.ErrUsage, "reading %s %w (1 of %d rows cannot be used%s; %s)", a.What, a.faults[0], a.Total, share, remedy)
+	}
+	faults := slices.Clone(a.faults)
+	if more := a.bad - len(faults); more > 0 {
+		faults = append(faults, fmt.Errorf("and %s more", progress.Count(int64(more))))
+	}
+	return artifact.Errorf(artifact.ErrUsage, "reading %s %s: %d of %d rows cannot be used%s; %s:\n%w", a.What, a.Path, a.bad, a.Total, share, remedy, errors.Join(faults...))
 }
 
 // Bad is how many rows were left out.
@@ -240,19 +259,17 @@ func fromRows[T any](what, path string, how Reading, r *rows.Reader, decode func
 		} else {
 			row.Line = bad.Line
 		}
-		if err := f.Reject(row.Line, err); err != nil {
-			return nil, err
-		}
+		f.reject(row.Line, err)
 	}
 	if f.Total == 0 {
 		return nil, artifact.Errorf(artifact.ErrUsage, "reading %s %s: the file is empty: it holds no %s", what, path, what)
 	}
 	f.Form = r.Form()
-	return f, f.tooMany()
+	return f, f.refusal()
 }
 
 // Keep takes rows out by number that turned out to be of no use later: drop says
-// why, nil to keep. It ends where Reject does.
+// why, nil to keep. All rows are asked about before it says which are bad.
 func (f *File[T]) Keep(drop func(i int, row T) error) error {
 	kept := 0
 	for i, row := range f.Rows {
@@ -261,16 +278,14 @@ func (f *File[T]) Keep(drop func(i int, row T) error) error {
 			if !aboutRow(err) {
 				return err
 			}
-			if err := f.Reject(f.Lines[i], err); err != nil {
-				return err
-			}
+			f.reject(f.Lines[i], err)
 			continue
 		}
 		f.Rows[kept], f.Lines[kept] = row, f.Lines[i]
 		kept++
 	}
 	f.Rows, f.Lines = f.Rows[:kept], f.Lines[:kept]
-	return f.tooMany()
+	return f.refusal()
 }
 
 // aboutRow tells whether an error of rendering is about the row alone: not one of

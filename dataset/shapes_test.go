@@ -206,6 +206,34 @@ func TestBadRowsAreSkippedCountedAndListedAsLongAsTheyAreFew(t *testing.T) {
 	}
 }
 
+func TestAFileThatIsRefusedNamesTheFirstTenBadRowsAndCountsTheRest(t *testing.T) {
+	good := `{"messages":[{"role":"user","content":"u"},{"role":"assistant","content":"a"}]}` + "\n"
+	for _, tt := range []struct {
+		text  string
+		how   Reading
+		wants []string
+		lines int // of the message
+	}{
+		{good + strings.Repeat("{}\n", 3) + "{\n" + strings.Repeat("[]\n", 9), Reading{}, []string{"13 of 14 rows cannot be used, more than 5 %", "\n%s:2: ", "\n%s:5: ", "\n%s:11: ", "\nand 3 more"}, 12},
+		{strings.Repeat(good, 50) + "{}\n" + good + "{}\n", stop, []string{"2 of 53 rows cannot be used; mend them, or leave them out", "\n%s:51: ", "\n%s:53: "}, 3},
+		{strings.Repeat(good, 50) + "{}\n", stop, []string{"reading dialogues %s:51: ", "1 of 51 rows"}, 1},
+	} {
+		path := file(t, tt.text)
+		_, err := ReadDialogues(path, tt.how)
+		if !errors.Is(err, artifact.ErrUsage) {
+			t.Fatalf("%v, want a usage error", err)
+		}
+		for _, want := range tt.wants {
+			if want = strings.ReplaceAll(want, "%s", path); !strings.Contains(err.Error(), want) {
+				t.Errorf("%q is missing in\n%v", want, err)
+			}
+		}
+		if n := strings.Count(err.Error(), "\n") + 1; n != tt.lines {
+			t.Errorf("%d lines, want %d:\n%v", n, tt.lines, err)
+		}
+	}
+}
+
 func TestRowsThatTheTemplateRefusesAreBadRows(t *testing.T) {
 	f := given(make([]chat.Dialogue, 60)...)
 	f.policy = Skip

@@ -5,7 +5,7 @@
 //	err = r.Check(ctx, "runs/assistant", recipe.Selection{})  // before anything runs
 //	plan, err := r.Plan("runs/assistant", peak, memory, recipe.Selection{})
 //	err = r.Run(ctx, env, "runs/assistant", recipe.Selection{})
-//	outcomes, err := recipe.WriteReport("runs/assistant")
+//	page, err := recipe.WriteReport("runs/assistant", "runs/assistant")
 //
 // Terms:
 //

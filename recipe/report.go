@@ -4,7 +4,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"maps"
+	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -17,46 +19,157 @@ import (
 	"github.com/seed-b72bdb6c/alma/train"
 )
 
-// WriteReport builds report.html and report.md in a run folder, of the stages
-// that are complete, and returns the outcomes: the thresholds held against what
-// was recorded. Without a complete stage there is nothing to report, an
-// artifact.ErrNotFound.
-func WriteReport(folder string) ([]report.Outcome, error) {
-	saved, err := ReadSaved(folder)
-	if err != nil {
-		return nil, fmt.Errorf("building the report of %s: %w", folder, err)
-	}
-	page, err := saved.page(folder)
+// WriteReport builds report.html and report.md of what stands in a folder and writes
+// them into a folder, which is made if missing. It is the page of a run, with its
+// thresholds held against what was recorded, of one stage, or of all stages below the
+// folder in the order in which one was made from another; finished or under way. Where
+// there is nothing to report it is an artifact.ErrNotFound.
+func WriteReport(folder, to string) (*report.Report, error) {
+	page, err := Report(folder)
 	if err == nil {
-		err = page.Save(folder)
+		err = artifact.MakeFolder(to)
+	}
+	if err == nil {
+		err = page.Save(to)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("building the report of %s: %w", folder, err)
 	}
-	return page.Outcomes, nil
+	return page, nil
 }
 
-// StageReport builds report.html and report.md in the folder of one finished
-// stage.
-func StageReport(folder string) error {
-	m, err := artifact.Open(folder, false)
-	if errors.Is(err, artifact.ErrNotFound) {
-		err = artifact.Errorf(artifact.ErrNotFound, "it is neither a run's folder, which holds %s, nor a finished stage's", File)
+// Report is the page of what stands in a folder: see [WriteReport].
+func Report(folder string) (*report.Report, error) {
+	if IsRun(folder) {
+		saved, err := ReadSaved(folder)
+		if err != nil {
+			return nil, err
+		}
+		return saved.page(folder)
 	}
+	folder = filepath.Clean(folder)
+	if base := filepath.Base(folder); base == "." || base == ".." { // it has a name all the same
+		full, err := filepath.Abs(folder)
+		if err != nil {
+			return nil, err
+		}
+		folder = full
+	}
+	m, _, err := open(folder)
 	if err == nil {
-		saved := &Saved{Head: Head{Title: m.Kind, Name: m.Kind}, Stages: []SavedStage{{Name: filepath.Base(folder), Use: m.Kind, Config: m.Config}}}
+		saved := &Saved{Head: Head{Title: m.Kind, Name: m.Kind}, Stages: []SavedStage{{Name: filepath.Base(folder), Use: m.Kind}}}
 		if s := StageOf(m.Kind); s != nil {
 			saved.Title, saved.About = s.Title, s.Does
 		}
-		var page *report.Report
-		if page, err = saved.page(filepath.Dir(filepath.Clean(folder))); err == nil {
-			err = page.Save(folder)
-		}
+		return saved.page(filepath.Dir(folder))
 	}
+	if !errors.Is(err, artifact.ErrNotFound) {
+		return nil, err
+	}
+	stages, err := stagesBelow(folder)
 	if err != nil {
-		return fmt.Errorf("building the report of %s: %w", folder, err)
+		return nil, err
 	}
-	return nil
+	if _, err := os.Stat(filepath.Join(folder, "config.json")); err == nil && len(stages) == 0 {
+		return nil, artifact.Errorf(artifact.ErrNotFound, "it is a model that no stage left there: exported, or of others; give the stage's folder that it was exported from (alma lineage %s may know it)", shellWord(filepath.ToSlash(folder)))
+	}
+	if len(stages) == 0 {
+		return nil, artifact.Errorf(artifact.ErrNotFound, "it is no run's folder, which holds %s, and no stage's, finished or under way, nor do such lie below it; give the folder of a run (runs/NAME) or what --out of a stage's verb named", File)
+	}
+	return (&Saved{Head: Head{Title: filepath.Base(folder), About: "The stages that lie in this folder, each after what it was made from."}, Stages: stages}).page(folder)
+}
+
+// open opens the manifest of a stage's folder: of a finished one, or of one that is
+// under way what it has so far.
+func open(dir string) (m *artifact.Manifest, finished bool, err error) {
+	m, err = artifact.Open(dir, false)
+	if !errors.Is(err, artifact.ErrNotFound) {
+		return m, err == nil, err
+	}
+	if begun, late := artifact.OpenBegun(dir); !errors.Is(late, artifact.ErrNotFound) {
+		return begun, false, late
+	}
+	return nil, false, err
+}
+
+// deepest is how far below a folder stages are looked for: runs/NAME/STAGE.
+const deepest = 3
+
+// stagesBelow lists the stages that lie below a folder by their paths from there: each
+// after those that it was made from, the older first where that leaves it open, and
+// those under way last.
+func stagesBelow(folder string) ([]SavedStage, error) {
+	type found struct {
+		name, path, sum string
+		manifest        *artifact.Manifest
+		finished        bool
+	}
+	var all []*found
+	err := filepath.WalkDir(folder, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || !d.IsDir() || path == folder {
+			return err
+		}
+		name, err := filepath.Rel(folder, path)
+		if err != nil {
+			return err
+		}
+		f := &found{name: filepath.ToSlash(name)}
+		f.manifest, f.finished, err = open(path)
+		switch {
+		case errors.Is(err, artifact.ErrNotFound):
+			if strings.HasPrefix(d.Name(), ".") || strings.Count(f.name, "/")+1 >= deepest {
+				return filepath.SkipDir
+			}
+			return nil
+		case err != nil:
+			return err
+		}
+		if f.path, err = filepath.Abs(path); err != nil {
+			return err
+		}
+		if f.finished {
+			if f.sum, err = artifact.HashInput(path); err != nil {
+				return err
+			}
+		}
+		all = append(all, f)
+		return filepath.SkipDir
+	})
+	if err != nil {
+		return nil, err
+	}
+	slices.SortStableFunc(all, func(a, b *found) int {
+		if a.finished != b.finished {
+			return map[bool]int{true: -1, false: 1}[a.finished]
+		}
+		return a.manifest.Created.Compare(b.manifest.Created)
+	})
+	// A manifest has its time in whole seconds, in which several stages may have ended.
+	from := func(in artifact.Input, f *found) bool {
+		path, err := filepath.Abs(in.Path)
+		return err == nil && strings.HasPrefix(path+string(filepath.Separator), f.path+string(filepath.Separator)) || in.SHA256 == f.sum
+	}
+	var stages []SavedStage
+	listed := map[*found]bool{}
+	var list func(f *found)
+	list = func(f *found) {
+		if listed[f] {
+			return
+		}
+		listed[f] = true
+		for _, role := range slices.Sorted(maps.Keys(f.manifest.Inputs)) {
+			for _, other := range all {
+				if from(f.manifest.Inputs[role], other) {
+					list(other)
+				}
+			}
+		}
+		stages = append(stages, SavedStage{Name: f.name, Use: f.manifest.Kind})
+	}
+	for _, f := range all {
+		list(f)
+	}
+	return stages, nil
 }
 
 // page gathers what the stages left.
@@ -67,17 +180,26 @@ func (saved *Saved) page(folder string) (*report.Report, error) {
 	}
 	manifests := map[string]*artifact.Manifest{}
 	var flops, seconds float64
-	var missing []string
+	var missing, underway []string
 	var last string // folder of the last model that writes text
 	for _, s := range saved.Stages {
 		dir := filepath.Join(folder, s.Name)
-		m, err := artifact.Open(dir, false)
+		m, finished, err := open(dir)
 		if errors.Is(err, artifact.ErrNotFound) {
 			missing = append(missing, s.Name)
 			continue
 		}
 		if err != nil {
 			return nil, err
+		}
+		if !finished {
+			section, err := underWay(s, dir, m)
+			if err != nil {
+				return nil, err
+			}
+			out.Stages = append(out.Stages, section)
+			underway = append(underway, fmt.Sprintf("%s (%s)", s.Name, section.State))
+			continue
 		}
 		manifests[s.Name] = m
 		section, about, err := stagePage(s, dir, m)
@@ -100,18 +222,24 @@ func (saved *Saved) page(folder string) (*report.Report, error) {
 		}
 		out.Facts = append(out.Facts, facts(s.Name, m)...)
 	}
-	if len(manifests) == 0 {
-		return nil, artifact.Errorf(artifact.ErrNotFound, "no stage is complete; run alma run first")
+	if len(out.Stages) == 0 {
+		return nil, artifact.Errorf(artifact.ErrNotFound, "no stage is complete or under way; run alma run first")
+	}
+	if len(underway) > 0 {
+		out.Statement = append(out.Statement, "Not finished yet: "+strings.Join(underway, ", ")+".")
 	}
 	if len(missing) > 0 {
 		out.Statement = append(out.Statement, "Not every stage is complete: "+strings.Join(missing, ", ")+" are missing, and with them what they would show.")
 	}
-	out.Facts = append(out.Facts,
-		report.Fact{Name: "compute", Value: progress.Scientific(flops) + " FLOP"},
-		report.Fact{Name: "time of all stages", Value: span(seconds)},
-		report.Fact{Name: "seed", Value: strconv.FormatUint(saved.Seed, 10)},
-		report.Fact{Name: "written by", Value: "alma " + artifact.Version()},
-	)
+	if len(manifests) > 0 {
+		out.Facts = append(out.Facts,
+			report.Fact{Name: "compute", Value: progress.Scientific(flops) + " FLOP"},
+			report.Fact{Name: "time of all stages", Value: span(seconds)})
+	}
+	if saved.Alma != "" { // of a run, whose stages have one seed
+		out.Facts = append(out.Facts, report.Fact{Name: "seed", Value: strconv.FormatUint(saved.Seed, 10)})
+	}
+	out.Facts = append(out.Facts, report.Fact{Name: "written by", Value: "alma " + artifact.Version()})
 	r := &Recipe{Head: saved.Head}
 	var err error
 	if out.Outcomes, err = r.Outcomes(manifests); err != nil {
@@ -137,23 +265,47 @@ func facts(name string, m *artifact.Manifest) []report.Fact {
 	return nil
 }
 
-// stagePage is the section of a stage.
-func stagePage(s SavedStage, dir string, m *artifact.Manifest) (report.Stage, stage.Description, error) {
-	sum, err := artifact.HashInput(dir)
-	if err != nil {
-		return report.Stage{}, stage.Description{}, err
-	}
-	section := report.Stage{
-		Name: s.Name, Title: s.Name, Artifact: report.Artifact{Name: s.Name, Path: filepath.ToSlash(dir), SHA256: sum}, Config: m.Config, Notes: m.Notes,
-	}
+// sectionOf is the section of a stage without what it made.
+func sectionOf(s SavedStage, m *artifact.Manifest) report.Stage {
+	section := report.Stage{Name: s.Name, Title: s.Name, Config: m.Config, Notes: m.Notes}
 	for _, role := range slices.Sorted(maps.Keys(m.Inputs)) {
 		section.Inputs = append(section.Inputs, report.Artifact{Name: role, Path: filepath.ToSlash(m.Inputs[role].Path), SHA256: m.Inputs[role].SHA256})
 	}
+	if kind := StageOf(m.Kind); kind != nil { // nil: of another version of the program
+		section.Title, section.Description = kind.Title, kind.Does
+	}
+	return section
+}
+
+// underWay is the section of a stage that is not finished: what it learned so far.
+func underWay(s SavedStage, dir string, m *artifact.Manifest) (report.Stage, error) {
+	section := sectionOf(s, m)
+	lines, err := train.ReadMetrics(filepath.Join(dir, train.MetricsName))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return section, err
+	}
+	section.State = "under way"
+	if len(lines) > 0 {
+		section.State += fmt.Sprintf(", %s steps so far", progress.Count(int64(lines[len(lines)-1].Step)))
+	}
+	if kind := StageOf(m.Kind); kind != nil {
+		section.Charts = report.Charts(kind.Charts, lines)
+	}
+	return section, nil
+}
+
+// stagePage is the section of a finished stage.
+func stagePage(s SavedStage, dir string, m *artifact.Manifest) (report.Stage, stage.Description, error) {
+	section := sectionOf(s, m)
+	sum, err := artifact.HashInput(dir)
+	if err != nil {
+		return section, stage.Description{}, err
+	}
+	section.Artifact = report.Artifact{Name: s.Name, Path: filepath.ToSlash(dir), SHA256: sum}
 	kind := StageOf(m.Kind)
-	if kind == nil { // of another version of the program
+	if kind == nil {
 		return section, stage.Description{}, nil
 	}
-	section.Title, section.Description = kind.Title, kind.Does
 	config := kind.Config()
 	if err := json.Unmarshal(m.Config, config); err != nil {
 		return section, stage.Description{}, artifact.Mark(artifact.ErrCorrupt, fmt.Errorf("reading the configuration of %s: %w", dir, err))

@@ -183,6 +183,7 @@ func (r *Recipe) Run(ctx context.Context, env stage.Environment, folder string, 
 		}
 		if standing.Unchanged() {
 			say("unchanged")
+			job.Tidy(standing.Manifest, env)
 			continue
 		}
 		if standing.Complete() {

@@ -13,6 +13,7 @@ import (
 	"sort"
 
 	"github.com/seed-b72bdb6c/alma/artifact"
+	"github.com/seed-b72bdb6c/alma/progress"
 )
 
 // A Job is a stage that is ready to run.
@@ -119,9 +120,9 @@ func (j *Job) Standing() (Standing, error) {
 	return s, nil
 }
 
-// CheckInputs opens what the job reads: paths that must exist, and lie elsewhere
-// than the job's own folder; what a stage wrote must be what it wrote.
-func (j *Job) CheckInputs() error {
+// CheckPaths looks at the paths of what the job reads, which must exist, and lie
+// elsewhere than the job's own folder.
+func (j *Job) CheckPaths() error {
 	roles, err := j.roles()
 	if err != nil {
 		return err
@@ -135,10 +136,29 @@ func (j *Job) CheckInputs() error {
 		if target, err := os.Stat(j.Out); err == nil && os.SameFile(info, target) {
 			return artifact.Errorf(artifact.ErrUsage, "choosing --out %s: it is also the %s that the stage reads; give another folder", j.Out, role)
 		}
-		if info.IsDir() {
-			if _, err := artifact.Open(path, true); err != nil && !errors.Is(err, artifact.ErrNotFound) {
-				return err
-			}
+	}
+	return nil
+}
+
+// CheckInputs is CheckPaths, and hashes what a stage wrote, which must be what it wrote.
+func (j *Job) CheckInputs() error {
+	if err := j.CheckPaths(); err != nil {
+		return err
+	}
+	roles, err := j.roles()
+	if err != nil {
+		return err
+	}
+	for _, role := range slices.Sorted(maps.Keys(roles)) {
+		info, err := os.Stat(roles[role])
+		if err != nil {
+			return fmt.Errorf("opening %s: %w", role, err)
+		}
+		if !info.IsDir() {
+			continue
+		}
+		if _, err := artifact.Open(roles[role], true); err != nil && !errors.Is(err, artifact.ErrNotFound) {
+			return err
 		}
 	}
 	return nil
@@ -187,7 +207,36 @@ func (j *Job) RunLocked(ctx context.Context, env Environment) (*artifact.Manifes
 	if err := j.Stage.run(ctx, &Work{env, begun, j.In}, j.Config); err != nil {
 		return nil, err
 	}
-	return begun.Finish()
+	if env.KeepCheckpoints {
+		if begun.Manifest.Extra == nil {
+			begun.Manifest.Extra = map[string]string{}
+		}
+		begun.Manifest.Extra[keptCheckpoints] = "kept"
+	}
+	m, err := begun.Finish()
+	if err == nil {
+		j.Tidy(m, env)
+	}
+	return m, err
+}
+
+// keptCheckpoints is the fact of a manifest that the checkpoints were asked to stay.
+const keptCheckpoints = "checkpoints"
+
+// Tidy removes from a finished job's folder the checkpoints, which hold weights and
+// the optimizer's state several times over, unless they were asked to stay: now, or when
+// it was made. What hinders it is a warning: the next run does it.
+func (j *Job) Tidy(m *artifact.Manifest, env Environment) {
+	if env.KeepCheckpoints || m.Extra[keptCheckpoints] != "" {
+		return
+	}
+	bytes, err := artifact.RemoveCheckpoints(j.Out)
+	switch {
+	case err != nil:
+		env.Log.Warn(fmt.Errorf("%s: its checkpoints stay: %w", j.Name, err))
+	case bytes > 0:
+		env.Log.Printf("%s: finished, so its checkpoints are removed (%s)", j.Name, progress.Bytes(bytes))
+	}
 }
 
 // Run runs a stage in a folder with a configuration of its type, for callers
@@ -250,25 +299,28 @@ func flatten(prefix string, value json.RawMessage, into map[string]string) {
 
 // CheckFiles reads the files of inputs that the user brought, before anything
 // runs, and tells what they hold; a file that is not there yet will be made by a stage.
+// What is wrong with each is in the error.
 func CheckFiles(in Inputs, tell Tell, read func(path string) (fmt.Stringer, error), names ...string) error {
+	var all []error
 	for _, name := range names {
 		for _, path := range in[name] {
 			info, err := os.Stat(path)
-			if errors.Is(err, fs.ErrNotExist) {
+			switch {
+			case errors.Is(err, fs.ErrNotExist):
 				continue
+			case err != nil:
+			case info.IsDir():
+				err = artifact.Errorf(artifact.ErrUsage, "%s: it is a folder; give a file", path)
+			default:
+				var found fmt.Stringer
+				if found, err = read(path); err == nil {
+					tell(found)
+				}
 			}
 			if err != nil {
-				return fmt.Errorf("opening %s: %w", name, err)
+				all = append(all, fmt.Errorf("opening %s: %w", name, err))
 			}
-			if info.IsDir() {
-				return artifact.Errorf(artifact.ErrUsage, "opening %s: %s is a folder; give a file", name, path)
-			}
-			found, err := read(path)
-			if err != nil {
-				return fmt.Errorf("opening %s: %w", name, err)
-			}
-			tell(found)
 		}
 	}
-	return nil
+	return errors.Join(all...)
 }

@@ -176,6 +176,9 @@ func TestFilesOfAUsersAreReadBeforeAnythingRuns(t *testing.T) {
 	if err := stage.CheckFiles(in, tell, read, "a", "b"); err == nil || !strings.Contains(err.Error(), "opening b: bad: line 3") {
 		t.Errorf("got %v", err)
 	}
+	if err := stage.CheckFiles(in, tell, read, "b", "c"); err == nil || !strings.Contains(err.Error(), "bad: line 3\nopening c: ") {
+		t.Errorf("of two bad files: %v", err)
+	}
 	if err := stage.CheckFiles(in, tell, read, "c"); artifact.ExitCode(err) != 4 || !strings.Contains(err.Error(), "is a folder") {
 		t.Errorf("got %v", err)
 	}

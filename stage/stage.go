@@ -16,6 +16,7 @@ type Environment struct {
 	Engine          compute.Engine
 	Log             *progress.Log
 	CheckpointSteps int   // also write a checkpoint after every so many steps; 0: by time alone
+	KeepCheckpoints bool  // those of a finished stage stay; else they are removed
 	Memory          int64 // bytes that the process may take; 0: unknown
 	// Record is what is written into every artifact about the environment:
 	// engine, kernels, precision, threads.

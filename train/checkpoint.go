@@ -149,6 +149,41 @@ func (c *checkpoints) take(state *trainerState, behind bool) error {
 	return nil
 }
 
+// room refuses to begin at a step where the disk has no room for the checkpoints that
+// are kept at once, the one that is being written, and the result behind them.
+func (l *Loop) room(step int) error {
+	look := l.Free
+	if look == nil {
+		look = artifact.FreeSpace
+	}
+	free, known := look(l.Folder)
+	if !known {
+		return nil
+	}
+	there, err := artifact.CountCheckpoints(l.folder())
+	if err != nil {
+		return err
+	}
+	var size int64 // of a checkpoint
+	for _, s := range l.States {
+		room := s.Room()
+		size += room.Bytes + room.Beside
+	}
+	there = min(there, keptCheckpoints)
+	left := max(0, l.Steps-step) // each may have a checkpoint
+	written := int64(min(left, keptCheckpoints+1-there))
+	stay := int64(min(left, keptCheckpoints-there))
+	need := max(written*size, stay*size+l.Result)
+	say := fmt.Sprintf("%s: checkpoints and the result take up to %s in %s, and %s are free on its disk", l.Stage, progress.Bytes(need), l.Folder, progress.Bytes(free))
+	switch {
+	case free < need:
+		return artifact.Errorf(artifact.ErrNoSpace, "beginning %s: no space for %s; free them, or choose another disk with --out", say, progress.Bytes(need-free))
+	case free < need+need/4:
+		l.Log.Warn(fmt.Errorf("%s: if something else fills it, the stage will end for want of space", say))
+	}
+	return nil
+}
+
 func (c *checkpoints) end(w written) error {
 	c.under = nil
 	if w.took > 0 {

@@ -56,7 +56,14 @@ type Loop struct {
 	// moments of what is trained; beyond the bound the steps wait instead. 0: there
 	// is no bound.
 	Memory int64
-	Log    *progress.Log
+	// Begin, if set, is called once nothing hinders the run, before its first step.
+	Begin func() error
+	// Result is how many bytes the stage will write after its last step.
+	Result int64
+	// Free tells the bytes that are free where Folder lies, if that is known. nil:
+	// artifact.FreeSpace.
+	Free func(folder string) (bytes int64, known bool)
+	Log  *progress.Log
 }
 
 // StepReport is what a step tells.
@@ -98,7 +105,7 @@ func (s *trainerState) recorded() int {
 }
 
 // CheckpointFolder is the folder of a stage that holds its checkpoints.
-const CheckpointFolder = "checkpoints"
+const CheckpointFolder = artifact.CheckpointFolder
 
 // keptCheckpoints is how many whole checkpoints stay: one to continue from
 // and one for when it is damaged.
@@ -124,6 +131,14 @@ func (l *Loop) Run(ctx context.Context) (Totals, error) {
 	resumed, err := l.resume(&r.state)
 	if err != nil {
 		return Totals{}, err
+	}
+	if err := l.room(r.state.Step); err != nil {
+		return Totals{}, err
+	}
+	if l.Begin != nil {
+		if err := l.Begin(); err != nil {
+			return Totals{}, err
+		}
 	}
 	if r.log, err = beginLog(l.Log, l, r.state.Step, r.state.recorded()); err != nil {
 		return Totals{}, err

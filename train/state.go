@@ -19,16 +19,18 @@ type State interface {
 	// to it before they are written. It may take the memory of the last snapshot,
 	// whose files are then not written any more.
 	Snapshot() (artifact.Contents, error)
-	// Room is the memory that a snapshot takes.
+	// Room is the memory that a snapshot takes, and what its files take.
 	Room() Room
 	// Load takes the state back from a checkpoint. After an error, which ends the
 	// run, it may have taken a part.
 	Load(*artifact.Checkpoint) error
 }
 
-// Room is memory for a snapshot.
+// Room is what a snapshot takes.
 type Room struct {
-	Bytes int64
+	Bytes int64 // of memory
+	// Beside are bytes that its files take on a disk beside these.
+	Beside int64
 	// Make takes the memory before the first snapshot does, so that this need only
 	// copy. It may run while the state changes, but not beside a snapshot. nil: there
 	// is nothing to be made.
@@ -72,7 +74,13 @@ func (s *ModelState) Snapshot() (artifact.Contents, error) {
 }
 
 // Room implements [State].
-func (s *ModelState) Room() Room { return s.copies.Room(s.Model, s.arrays()) }
+func (s *ModelState) Room() Room {
+	room := s.copies.Room(s.Model, s.arrays())
+	for _, data := range s.Extra {
+		room.Beside += int64(len(data))
+	}
+	return room
+}
 
 // arrays are those of the Store that the files hold.
 func (s *ModelState) arrays() []string { return append(s.weights(), s.moments()...) }

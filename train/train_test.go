@@ -89,6 +89,8 @@ type trial struct {
 	every    int           // CheckpointSteps
 	interval time.Duration // CheckpointEvery
 	memory   int64
+	free     func(folder string) (int64, bool)
+	result   int64
 	more     []State // beside the model's
 	frozen   []compute.Post
 	state    *ModelState // of the run that began last
@@ -123,7 +125,7 @@ func (r *trial) run(ctx context.Context) (Totals, error) {
 		Stage: "trial", Folder: r.folder, Steps: r.steps, Guard: guard, CheckpointSteps: r.every, EvaluateEvery: 5, Evaluate: r.evaluate, Done: r.done,
 		Config: map[string]any{"config": r.config},
 		Log:    &progress.Log{Progress: progress.NewTo(progress.Options{Out: io.Writer(&r.output)})},
-		States: append([]State{r.state}, r.more...), Frozen: r.frozen, CheckpointEvery: r.interval, Memory: r.memory,
+		States: append([]State{r.state}, r.more...), Frozen: r.frozen, CheckpointEvery: r.interval, Memory: r.memory, Free: r.free, Result: r.result,
 		Step: func(_ context.Context, step int) (StepReport, error) {
 			if r.before != nil {
 				r.before(step, m)

@@ -154,6 +154,7 @@ func (t *Trainer) Run(ctx context.Context, config any, loop Loop) error {
 	loop.Stage, loop.Folder, loop.Config, loop.Guard = t.Name, t.Dir(), Identity(config, t.Work.Stage), t.Guard
 	loop.States = append([]State{own}, loop.States...)
 	loop.Frozen = append(loop.Frozen, Frozen("the model", t.Model))
+	loop.Begin, loop.Result = t.WriteBegun, resultSize(t.Model, extra)
 	loop.Log, loop.CheckpointSteps, loop.Memory = t.Log, t.CheckpointSteps, t.Memory
 	totals, err := loop.Run(ctx)
 	if err != nil {
@@ -161,6 +162,21 @@ func (t *Trainer) Run(ctx context.Context, config any, loop Loop) error {
 	}
 	totals.Fill(&t.Manifest)
 	return nil
+}
+
+// resultSize is how many bytes Save writes, but for the little of the configuration.
+func resultSize(m *model.Model, tokenizer map[string][]byte) (bytes int64) {
+	bytes = 4 * m.ParameterCount()
+	if m.Adapter != nil { // beside the merged model
+		for _, p := range m.Trained() {
+			shape, _ := m.Store.Shape(p.Name)
+			bytes += 4 * int64(shape.Size())
+		}
+	}
+	for _, data := range tokenizer {
+		bytes += int64(len(data))
+	}
+	return bytes
 }
 
 // Save writes the model folder. temperature is what texts are sampled at by

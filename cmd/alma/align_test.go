@@ -187,7 +187,7 @@ func TestBadInputsOfRewardAndPPO(t *testing.T) {
 		{"rankings that do not fit", rewards(a.sft, a.rankings, "--set", "context=8"), 4, "12 do not fit"},
 		{"unknown key", rewards(a.sft, a.rankings, "--set", "margim=1"), 4, "did you mean reward.margin?"},
 		{"missing flag", []string{"reward", "--base", a.sft, "--out", at("o")}, 4, "--rankings is missing"},
-		{"mistyped verb", []string{"reward", "scroe", a.reward, a.rankings}, 4, "usage: alma reward"},
+		{"mistyped verb", []string{"reward", "scroe", a.reward, a.rankings}, 4, "did you mean alma reward score?"},
 		{"scoring with a language model", []string{"reward", "score", a.sft, a.rankings}, 4, "give the folder of a reward model"},
 		{"scoring what does not fit", []string{"reward", "score", a.reward, longAnswer}, 4, "context of 64; shorten it"},
 		{"scoring what is no completion", []string{"reward", "score", a.reward, noEnd}, 4, `bad.jsonl:1: "ended" must be true or false`},

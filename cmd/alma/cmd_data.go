@@ -137,7 +137,7 @@ func leftOut(rejected []artifact.Rejected) error {
 	if len(reasons) > 3 {
 		reasons = append(reasons[:3], "…")
 	}
-	return artifact.Errorf(artifact.ErrSomeRejected, "done, and %s rows of %s were left out: %s (the first of each stand in artifact.json, and alma data check lists them); mend them, or stop at the first with bad_rows: stop", progress.Count(int64(n)), strings.Join(files, ", "), strings.Join(reasons, "; "))
+	return artifact.Errorf(artifact.ErrSomeRejected, "done, and %s rows of %s were left out: %s (the first of each stand in artifact.json, and alma data check lists them); mend them, or have a file with such rows refused by bad_rows: stop", progress.Count(int64(n)), strings.Join(files, ", "), strings.Join(reasons, "; "))
 }
 
 var checkedKinds = []dataset.Kind{dataset.Dialogues, dataset.Prompts, dataset.RankingKind, dataset.Texts}

@@ -154,18 +154,18 @@ func (c *call) run(ctx context.Context, r *recipe.Recipe, out string, which reci
 		if err := r.Run(ctx, env, out, which); err != nil {
 			return err
 		}
-		return c.report(out)
+		return c.report(out, out)
 	})
 }
 
-// report writes the report of a run folder, and shows what came out. A threshold
+// report writes the report of a run folder into a folder, and shows what came out. A threshold
 // that is missed is an artifact.ErrCheckNotMet.
-func (c *call) report(out string) error {
-	outcomes, err := recipe.WriteReport(out)
+func (c *call) report(out, to string) error {
+	page, err := recipe.WriteReport(out, to)
 	if err != nil {
 		return err
 	}
-	met := 0
+	outcomes, met := page.Outcomes, 0
 	for _, o := range outcomes {
 		if o.Status == report.Passed {
 			met++
@@ -175,7 +175,7 @@ func (c *call) report(out string) error {
 	if len(outcomes) > 0 {
 		c.printf("\n%d of %d thresholds are met.\n", met, len(outcomes))
 	}
-	c.printf("report  %s\n", filepath.Join(out, report.HTMLFile))
+	c.printf("report  %s\n", filepath.Join(to, report.HTMLFile))
 	if model := recipe.LastModel(out); model != "" {
 		c.printf("chat    go run ./cmd/alma chat %s\n", quoted([]string{filepath.ToSlash(model)}))
 	}

@@ -28,7 +28,10 @@ func run(args []string) int {
 	c := newCall()
 	root := newRootCommand(c)
 	root.SetArgs(args)
-	err := root.ExecuteContext(ctx)
+	err := checkVerbs(root, args)
+	if err == nil {
+		err = root.ExecuteContext(ctx)
+	}
 	if errors.Is(err, context.Canceled) {
 		err = context.Cause(ctx) // which signal it was
 	}

@@ -219,6 +219,12 @@ func TestExitCodesAndRemedies(t *testing.T) {
 	}{
 		{"unknown verb", []string{"pretran"}, 4, "did you mean alma pretrain?"},
 		{"unknown verb of a family", []string{"tokenizer", "trian"}, 4, "did you mean alma tokenizer train?"},
+		{"unknown verb of a family of two words", []string{"eval", "perplexty", "m", "f"}, 4, "did you mean alma eval perplexity?"},
+		{"unknown verb below one that works by itself", []string{"reward", "scoer", "m", "f"}, 4, "did you mean alma reward score?"},
+		{"unknown verb that help is asked of", []string{"pretrian", "--help"}, 4, "did you mean alma pretrain?"},
+		{"unknown verb behind help", []string{"help", "eval", "modles"}, 4, "did you mean alma eval models?"},
+		{"unknown shell", []string{"completion", "bsh"}, 4, "did you mean alma completion bash?"},
+		{"unknown flag of a family's verb", []string{"eval", "perplexity", "m", "f", "--contxt", "5"}, 4, "did you mean --context?"},
 		{"nothing near", []string{"zzzzzzzz"}, 4, `unknown verb "zzzzzzzz" (see`},
 		{"unknown flag", []string{"pretrain", "--corpsu", "x"}, 4, "did you mean --corpus?"},
 		{"flag of a wrong type", []string{"chat", f.base, "--top-k", "many"}, 4, "--top-k"},

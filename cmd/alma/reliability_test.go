@@ -360,7 +360,6 @@ func TestATerminatedLifeHoldsItsFoldersUntilItsCheckpointAndGoesOn(t *testing.T)
 		pid := fmt.Sprint("process ", p.cmd.Process.Pid)
 		for _, args := range [][]string{
 			life(t, run, long...),
-			{"report", run},
 			{"sft", "--base", filepath.Join(straight(t), "pretrain"), "--dialogues", filepath.Join(straight(t), "dialogues", "train.jsonl"), "--out", filepath.Join(run, "sft")},
 			{"corpus", "build", texts, "--out", filepath.Join(run, "corpus")},
 		} {
@@ -369,6 +368,13 @@ func TestATerminatedLifeHoldsItsFoldersUntilItsCheckpointAndGoesOn(t *testing.T)
 			if took := time.Since(began); o.code != 11 || !strings.Contains(o.stderr, pid) || took > time.Second {
 				t.Errorf("alma %s beside the run: exit code %d after %v, want 11 within a second and the pid\n%s", args[0], o.code, took, o.stderr)
 			}
+		}
+		// Who looks at it is not kept waiting.
+		if shown := succeed(t, "report", run); !strings.Contains(shown, "report.html") {
+			t.Errorf("alma report beside the run wrote\n%s", shown)
+		}
+		if page, err := os.ReadFile(filepath.Join(run, "report.md")); err != nil || !strings.Contains(string(page), "Not finished yet: "+stage+" (under way") {
+			t.Errorf("the page of the run does not say that %s is under way (%v)", stage, err)
 		}
 		p.signal(t, syscall.SIGTERM)
 		p.signal(t, syscall.SIGCONT)

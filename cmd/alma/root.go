@@ -159,18 +159,57 @@ func family(cmd *cobra.Command) *cobra.Command {
 		if len(args) == 0 {
 			return nil
 		}
-		var names []string
-		for _, sub := range cmd.Commands() {
-			names = append(names, sub.Name())
-		}
-		hint := ""
-		if name := nearest(args[0], names); name != "" {
-			hint = fmt.Sprintf("; did you mean %s %s?", cmd.CommandPath(), name)
-		}
-		return artifact.Errorf(artifact.ErrUsage, "reading the command line: unknown verb %q%s (see %s --help)", args[0], hint, cmd.CommandPath())
+		return unknownVerb(cmd, args[0])
 	}
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
 	return cmd
+}
+
+// unknownVerb is the error of a word that is no verb below cmd.
+func unknownVerb(cmd *cobra.Command, word string) error {
+	hint := ""
+	if name := nearest(word, verbNames(cmd)); name != "" {
+		hint = fmt.Sprintf("; did you mean %s %s?", cmd.CommandPath(), name)
+	}
+	return artifact.Errorf(artifact.ErrUsage, "reading the command line: unknown verb %q%s (see %s --help)", word, hint, cmd.CommandPath())
+}
+
+func verbNames(cmd *cobra.Command) (names []string) {
+	for _, sub := range cmd.Commands() {
+		names = append(names, sub.Name())
+	}
+	return names
+}
+
+// checkVerbs refuses a mistyped verb where cobra would show help or take it for an
+// argument: with --help, behind the verb help, and below a verb that does something by
+// itself as well (alma reward, alma reward score).
+func checkVerbs(root *cobra.Command, args []string) error {
+	root.InitDefaultHelpCmd()
+	root.InitDefaultCompletionCmd(args...)
+	switch {
+	case len(args) > 0 && args[0] == "help":
+		args = args[1:]
+	case len(args) > 0 && strings.HasPrefix(args[0], cobra.ShellCompRequestCmd): // what a shell asks, on each key
+		return nil
+	}
+	cmd, rest, err := root.Find(args)
+	if err != nil || !cmd.HasSubCommands() {
+		return nil // what is wrong is told when it is executed
+	}
+	if cmd.HasLocalFlags() { // whose values are no verbs
+		if len(rest) == 0 || nearest(rest[0], verbNames(cmd)) == "" {
+			return nil
+		}
+		if _, err := os.Stat(rest[0]); err == nil {
+			return nil
+		}
+		return unknownVerb(cmd, rest[0])
+	}
+	if i := slices.IndexFunc(rest, func(word string) bool { return !strings.HasPrefix(word, "-") }); i >= 0 {
+		return unknownVerb(cmd, rest[i])
+	}
+	return nil
 }
 
 // arguments checks the number of arguments; most < 0 is no limit. The usage
@@ -227,6 +266,7 @@ type call struct {
 	set       []string
 
 	checkpointSteps int
+	keepCheckpoints bool
 
 	peak float64 // of the machine in FLOP/s, 0 before it was measured
 
@@ -275,6 +315,7 @@ func (c *call) setFlag(cmd *cobra.Command) {
 
 func (c *call) checkpointFlag(cmd *cobra.Command) {
 	cmd.Flags().IntVar(&c.checkpointSteps, "checkpoint-steps", 0, "also save a checkpoint after every so many steps; 0: once a minute only")
+	cmd.Flags().BoolVar(&c.keepCheckpoints, "keep-checkpoints", false, "keep a finished stage's last checkpoints, with the optimizer's state; by default they are removed once the result is written")
 }
 
 // acceptFlag lets keys of model files pass, for the verbs that open models.
@@ -391,14 +432,26 @@ func openTokenizer(path string) (*tokenizer.Tokenizer, error) {
 	return t, err
 }
 
+// checkFlags refuses flags that stages cannot run with.
+func (c *call) checkFlags(computes bool) error {
+	if c.checkpointSteps < 0 {
+		return artifact.Errorf(artifact.ErrUsage, "choosing checkpoints: --checkpoint-steps is %d, want 0 (once a minute only) or more", c.checkpointSteps)
+	}
+	if !computes {
+		return nil
+	}
+	_, err := c.engineOptions()
+	return err
+}
+
 // environment is what stages run in: a log on standard error and, if it is asked
 // for, an engine. The machine's peak is then measured, so that progress can tell the
 // share of it that a step reaches. The caller calls stop.
 func (c *call) environment(computes bool) (env stage.Environment, stop func(), err error) {
-	if c.checkpointSteps < 0 {
-		return env, nil, artifact.Errorf(artifact.ErrUsage, "choosing checkpoints: --checkpoint-steps is %d, want 0 (once a minute only) or more", c.checkpointSteps)
+	if err := c.checkFlags(computes); err != nil {
+		return env, nil, err
 	}
-	env = stage.Environment{Log: &progress.Log{Progress: progress.New(os.Stderr)}, CheckpointSteps: c.checkpointSteps}
+	env = stage.Environment{Log: &progress.Log{Progress: progress.New(os.Stderr)}, CheckpointSteps: c.checkpointSteps, KeepCheckpoints: c.keepCheckpoints}
 	if !computes {
 		return env, func() {}, nil
 	}

@@ -290,7 +290,7 @@ func TestRunsThatCannotBeginSayWhy(t *testing.T) {
 		{"own rankings that are missing", toyRun(t, filepath.Join(dir, "a"), "--set", "reward.rankings="+filepath.Join(dir, "none.jsonl")), 10, "reward.rankings"},
 		{"a name that leaves runs", []string{"run", escaping}, 4, "--out"},
 		{"no Go source", toyRun(t, filepath.Join(dir, "b"), "--set", "corpus.goroot="+dir), 10, "src/fmt"},
-		{"a report of nothing", []string{"report", filepath.Join(dir, "none")}, 10, "opening the run"},
+		{"a report of nothing", []string{"report", filepath.Join(dir, "none")}, 10, "opening the folder"},
 		{"a report of another folder", []string{"report", dir}, 10, "recipe.json"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -12,7 +12,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/seed-b72bdb6c/alma/artifact"
-	"github.com/seed-b72bdb6c/alma/compute/cpu"
 	"github.com/seed-b72bdb6c/alma/corpus"
 	"github.com/seed-b72bdb6c/alma/dataset"
 	"github.com/seed-b72bdb6c/alma/recipe"
@@ -164,11 +163,6 @@ func newStageCommand(c *call, s *stage.Stage) *cobra.Command {
 				return artifact.Errorf(artifact.ErrUsage, "reading the command line: --%s is missing: %s (see %s --help)", i.Name, i.Doc, cmd.CommandPath())
 			}
 		}
-		known := recipe.Known(in, step.Config)
-		chosen, err := step.Derive(known, cpu.MemoryBound())
-		if err != nil {
-			return err
-		}
 		job := &stage.Job{Name: s.Kind, Stage: s, Config: step.Config, In: in, Out: out}
 		if check {
 			if err := job.CheckInputs(); err != nil {
@@ -189,12 +183,7 @@ func newStageCommand(c *call, s *stage.Stage) *cobra.Command {
 		if err := required(cmd, "out"); err != nil {
 			return err
 		}
-		return c.runStage(cmd, job, func(peak float64) []string {
-			if text := recipe.Foretell(s, step.Config, known, peak); text != "" {
-				return append(chosen, text)
-			}
-			return chosen
-		})
+		return c.runStage(cmd, job, step)
 	}
 	return cmd
 }
@@ -246,19 +235,35 @@ func (f *inputFlag) Type() string { return f.word }
 
 // runStage runs a stage by itself. A folder that holds just this work already is
 // left as it is, and one that holds other finished work is refused, so that no
-// finished stage is lost to a mistyped name. What there is to say before it begins, on a
-// machine with such a peak in FLOP/s, is asked for when it does.
-func (c *call) runStage(cmd *cobra.Command, job *stage.Job, say func(peak float64) []string) error {
-	env, stop, err := c.environment(!job.Stage.NoEngine)
-	if err != nil {
+// finished stage is lost to a mistyped name. The step, whose configuration is the job's,
+// chooses what nobody set.
+func (c *call) runStage(cmd *cobra.Command, job *stage.Job, step *recipe.Step) error {
+	if err := c.checkFlags(!job.Stage.NoEngine); err != nil {
 		return err
 	}
-	defer stop()
-	if err := job.CheckInputs(); err != nil {
+	if err := job.CheckPaths(); err != nil {
 		return err
 	}
 	var m *artifact.Manifest
-	err = c.folder(job.Out, func() error {
+	err := c.folder(job.Out, func() error {
+		// What a person brought is read before weights are hashed and loaded: that takes
+		// longer.
+		if err := job.Check(cmd.Context(), nil); err != nil {
+			return err
+		}
+		env, stop, err := c.environment(!job.Stage.NoEngine)
+		if err != nil {
+			return err
+		}
+		defer stop()
+		if err := job.CheckInputs(); err != nil {
+			return err
+		}
+		known := recipe.Known(job.In, job.Config)
+		chosen, err := step.Derive(known, env.Memory)
+		if err != nil {
+			return err
+		}
 		standing, err := job.Standing()
 		switch {
 		case errors.Is(err, artifact.ErrCorrupt):
@@ -268,16 +273,23 @@ func (c *call) runStage(cmd *cobra.Command, job *stage.Job, say func(peak float6
 		case standing.Unchanged():
 			fmt.Fprintf(os.Stderr, "%s: unchanged: %s is complete\n", job.Name, job.Out)
 			m = standing.Manifest
+			if _, err := artifact.CleanTemporaries(job.Out); err != nil {
+				return err
+			}
+			job.Tidy(m, env)
 			return nil
 		case standing.Complete():
 			return artifact.Errorf(artifact.ErrUsage, "choosing --out %s: it holds a finished %s made otherwise: %s; give another folder, or delete this one to begin again", job.Out, standing.Manifest.Kind, strings.Join(standing.Changed, "; "))
 		}
-		for _, line := range say(env.Log.PeakFLOPS) {
+		for _, line := range chosen {
 			env.Log.Printf("%s: %s", job.Name, line)
+		}
+		if text := recipe.Foretell(job.Stage, job.Config, known, env.Log.PeakFLOPS); text != "" {
+			env.Log.Printf("%s: %s", job.Name, text)
 		}
 		m, err = job.RunLocked(cmd.Context(), env)
 		if err == nil && len(job.Stage.Charts) > 0 {
-			err = recipe.StageReport(job.Out)
+			_, err = recipe.WriteReport(job.Out, job.Out)
 		}
 		return err
 	})

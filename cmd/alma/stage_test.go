@@ -179,6 +179,10 @@ func TestADamagedResultIsMadeAgain(t *testing.T) {
 	if weightsOf(t, base) != weightsOf(t, f.base) {
 		t.Error("the weights differ from those before the damage")
 	}
+	// The page of before is no part of what was made.
+	if _, err := artifact.Open(base, true); err != nil {
+		t.Error(err)
+	}
 }
 
 func TestSeedAndRecipeConfigureAStage(t *testing.T) {

@@ -76,7 +76,7 @@ func (w *workshop) save(folder string, m *model.Model) {
 
 func (w *workshop) run(ctx context.Context, c Config, out string, every int) (*artifact.Manifest, error) {
 	log := &progress.Log{Progress: progress.NewTo(progress.Options{Out: &w.log})}
-	return Run(ctx, stage.Environment{Engine: w.engine, Log: log, CheckpointSteps: every}, c, w.inputs, out)
+	return Run(ctx, stage.Environment{Engine: w.engine, Log: log, CheckpointSteps: every, KeepCheckpoints: true}, c, w.inputs, out)
 }
 
 func (w *workshop) config() Config {

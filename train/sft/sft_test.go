@@ -107,7 +107,7 @@ func (s *school) dialogues(path string, n, from int) {
 
 func (s *school) run(ctx context.Context, c Config, out string, every int) (*artifact.Manifest, error) {
 	log := &progress.Log{Progress: progress.NewTo(progress.Options{Out: &s.log})}
-	return Run(ctx, stage.Environment{Engine: s.engine, Log: log, CheckpointSteps: every}, c, s.inputs, out)
+	return Run(ctx, stage.Environment{Engine: s.engine, Log: log, CheckpointSteps: every, KeepCheckpoints: true}, c, s.inputs, out)
 }
 
 func tinySFT() Config {
