@@ -379,15 +379,6 @@ func used(p *dataset.Packed) int {
 	return n
 }
 
-// Loss is the mean loss of the assistant's tokens in nats.
-func Loss(ctx context.Context, lm *train.LanguageModel, examples []dataset.Example) (float64, error) {
-	logProbs, err := train.LogProbs(ctx, lm, examples)
-	if err != nil {
-		return 0, err
-	}
-	return lossOf(logProbs, examples, nil), nil
-}
-
 // lossOf is the mean loss of the assistant's tokens of the picked examples, nil for
 // all, from the log-probability of each.
 func lossOf(logProbs []float64, examples []dataset.Example, pick []int) float64 {
