@@ -23,9 +23,6 @@ type Document struct {
 	Group string `json:"group,omitempty"`
 	// Text is valid UTF-8.
 	Text string `json:"text"`
-	// CommentShare is, for program text, the share of bytes that are comments,
-	// in [0, 1]. It is 0 where a source does not measure it.
-	CommentShare float64 `json:"comment_share,omitempty"`
 }
 
 // A Source yields documents. The same source on the same input yields the same

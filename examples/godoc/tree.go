@@ -252,31 +252,33 @@ func (s *Source) Name() string { return Version(s.root) + " src" }
 // the import path. Files with the highest share of comments come first, equal
 // shares by path; those past Options.MaxBytes are refused as PastBudget.
 func (s *Source) Read(ctx context.Context, accept func(corpus.Document) error, refuse func(corpus.Refusal)) error {
-	var docs []corpus.Document
+	type file struct {
+		corpus.Document
+		comments float64 // share of the text
+	}
+	var files []file
 	err := walk(ctx, s.root, s.Name(), func(f goFile) error {
-		docs = append(docs, corpus.Document{
-			ID: f.path, Source: s.Name(), Group: f.importPath,
-			Text: string(f.text), CommentShare: commentShare(f.text),
-		})
+		d := corpus.Document{ID: f.path, Source: s.Name(), Group: f.importPath, Text: string(f.text)}
+		files = append(files, file{d, commentShare(f.text)})
 		return nil
 	}, refuse)
 	if err != nil {
 		return err
 	}
-	sort.SliceStable(docs, func(i, j int) bool { return docs[i].CommentShare > docs[j].CommentShare })
+	sort.SliceStable(files, func(i, j int) bool { return files[i].comments > files[j].comments })
 	var total int64
 	full := false
-	for _, d := range docs {
-		n := int64(len(d.Text))
+	for _, f := range files {
+		n := int64(len(f.Text))
 		// The budget cuts the order at one place: a small file further down
 		// does not slip in after a large one was refused.
 		if full = full || s.opts.MaxBytes > 0 && total+n > s.opts.MaxBytes; full {
-			refuse(corpus.Refusal{Source: s.Name(), File: d.ID, Reason: corpus.PastBudget, Bytes: n,
-				Detail: fmt.Sprintf("comment share %.3f; the budget is %d bytes", d.CommentShare, s.opts.MaxBytes)})
+			refuse(corpus.Refusal{Source: s.Name(), File: f.ID, Reason: corpus.PastBudget, Bytes: n,
+				Detail: fmt.Sprintf("comment share %.3f; the budget is %d bytes", f.comments, s.opts.MaxBytes)})
 			continue
 		}
 		total += n
-		if err := accept(d); err != nil {
+		if err := accept(f.Document); err != nil {
 			return err
 		}
 	}
