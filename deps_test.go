@@ -66,6 +66,7 @@ var floors = map[string]int{
 	"train/dpo":        4,
 	"train/grpo":       4,
 	"sample":           4,
+	"converse":         4,
 	"judge":            4,
 	"evaluate":         4,
 	"export":           4,

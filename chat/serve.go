@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/signal"
 	"runtime/debug"
 	"runtime/metrics"
 	"sync/atomic"
@@ -55,6 +56,9 @@ const (
 // standard output until the input ends. Before that it confines its process for
 // good, so nothing else may be done there.
 func Serve() error {
+	// A terminal's Ctrl-C reaches every process that it started. What it means is for
+	// the parent to say, with whose end the input ends.
+	signal.Ignore(os.Interrupt)
 	debug.SetMaxStack(MaxStack)
 	debug.SetMemoryLimit(MaxMemory * 3 / 4)
 	// The first timer that is waited for opens files of the runtime's, which it

@@ -33,6 +33,27 @@ func ReadDialogues(path string, how Reading) (*File[chat.Dialogue], error) {
 	})
 }
 
+// ReadConversations is ReadDialogues for who goes on with them: they may lack the
+// answer to the last question, and need none to learn.
+func ReadConversations(path string, how Reading) (*File[chat.Dialogue], error) {
+	return readRows("conversations", path, how, func(row rows.Row) ([]chat.Dialogue, string, error) {
+		f := fields{row}
+		all, shape, err := readConversation(f, true)
+		if err != nil {
+			return nil, "", err
+		}
+		if all == nil {
+			return nil, "", f.unknown(`no "messages"; a conversation is {"messages":[{"role":"user","content":"…"},{"role":"assistant","content":"…"}]}`)
+		}
+		for _, d := range all {
+			if err := chat.CheckMessages(d.Messages); err != nil {
+				return nil, "", err
+			}
+		}
+		return all, shape, nil
+	})
+}
+
 func checkDialogue(d chat.Dialogue) error {
 	if d.Text != "" && len(d.Messages) == 0 {
 		return nil

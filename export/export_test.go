@@ -259,9 +259,10 @@ func TestOllamasTemplateRendersAsTheModels(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		m.Generation = model.Generation{Ends: []int{9}, Temperature: new(.6), TopK: new(20), TopP: new(.95)}
+		m.Generation = model.Generation{Ends: []int{9}, Temperature: new(.6), TopK: new(20), TopP: new(.95), MinP: new(.05), RepetitionPenalty: new(1.1), StopStrings: []string{"User:"}}
 		text, why := modelfile("./x.gguf", tok, template, m)
-		for _, want := range []string{fmt.Sprintf("PARAMETER stop %q", tok.TokenBytes(9)), "PARAMETER temperature 0.6\n", "PARAMETER top_k 20\n", "PARAMETER top_p 0.95\n"} {
+		for _, want := range []string{fmt.Sprintf("PARAMETER stop %q", tok.TokenBytes(9)), "PARAMETER temperature 0.6\n", "PARAMETER top_k 20\n", "PARAMETER top_p 0.95\n",
+			"PARAMETER min_p 0.05\n", "PARAMETER repeat_penalty 1.1\nPARAMETER repeat_last_n -1\n", `PARAMETER stop "User:"`} {
 			if !strings.Contains(string(text), want) {
 				t.Errorf("%s: no %s in %s", name, want, text)
 			}

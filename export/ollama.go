@@ -46,6 +46,9 @@ func modelfile(from string, tok *tokenizer.Tokenizer, t *chat.Template, m *model
 			fmt.Fprintf(&b, "PARAMETER stop %q\n", tok.TokenBytes(id))
 		}
 	}
+	for _, text := range m.Generation.StopStrings {
+		fmt.Fprintf(&b, "PARAMETER stop %q\n", text)
+	}
 	if g := m.Generation; g.Temperature != nil && *g.Temperature != 1 {
 		fmt.Fprintf(&b, "PARAMETER temperature %g\n", *g.Temperature)
 	}
@@ -54,6 +57,12 @@ func modelfile(from string, tok *tokenizer.Tokenizer, t *chat.Template, m *model
 	}
 	if p := m.Generation.TopP; p != nil && *p != 1 {
 		fmt.Fprintf(&b, "PARAMETER top_p %g\n", *p)
+	}
+	if p := m.Generation.MinP; p != nil {
+		fmt.Fprintf(&b, "PARAMETER min_p %g\n", *p)
+	}
+	if p := m.Generation.RepetitionPenalty; p != nil { // of all tokens; ollama's own is of the last 64
+		fmt.Fprintf(&b, "PARAMETER repeat_penalty %g\nPARAMETER repeat_last_n -1\n", *p)
 	}
 	return []byte(b.String()), why
 }

@@ -9,6 +9,8 @@
 //   - prefill: running a prompt through the model in chunks, before the first
 //     new token. How many prompts go together, and how many tokens of each, is
 //     chosen by what there is to read.
+//   - kept: what a slot's cache holds behind its text, from which a later prompt
+//     that begins the same goes on, if [Generator.Keep] asks for it.
 //
 // What is sampled for a request is a function of the model, the sampling
 // settings, the seed, the prompt and the sample number alone: every random

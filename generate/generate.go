@@ -21,16 +21,18 @@ type Request struct {
 // Completion is a continuation.
 type Completion struct {
 	Tokens []int32 // the new tokens, the stop token included
-	Ended  bool    // it ended by a stop token, not by MaxTokens or the length of the cache
+	Ended  bool    // it ended by a stop token or by Until, not by MaxTokens or the length of the cache
+	Kept   int     // tokens of the prompt that were not read again: 0 unless [Generator.Keep] was called
 }
 
 // Generator continues prompts with one model. It is not safe for concurrent
 // use. The weights are read at each step, so a Generator stays right while
-// the model is trained between its calls.
+// the model is trained between its calls, unless it keeps its cache ([Generator.Keep]).
 type Generator struct {
 	model   *model.Model
 	slots   int
 	length  int
+	kept    [][]int32                    // of each slot, the tokens whose keys and values its cache holds; nil: nothing is kept
 	prefill map[shape]compute.Executable // made when first used
 	decode  []compute.Executable         // by rows: slots, slots/2, … 1
 	rows    []int                        // rows of each decode program
@@ -99,6 +101,57 @@ func New(m *model.Model, slots, length int) (*Generator, error) {
 	return g, nil
 }
 
+// Keep makes the Generator go on, from now on, from what its slots hold: of a prompt,
+// the longest beginning that is the beginning of a text in a free slot is not read
+// again. What is sampled stays the same, bit for bit. It holds as long as neither the
+// weights change nor another Generator of the model runs, since both would make the
+// cache wrong without a sign of it: call [Generator.Forget] after either.
+func (g *Generator) Keep() {
+	if g.kept == nil {
+		g.kept = make([][]int32, g.slots)
+	}
+}
+
+// Forget makes the next prompts be read from their beginning. What is kept after them
+// is not changed by it.
+func (g *Generator) Forget() {
+	for slot := range g.kept {
+		g.kept[slot] = nil
+	}
+}
+
+// take removes from the free slots that whose cache holds most of a prompt's
+// beginning, of equal ones that with least to lose. It returns how many of the
+// prompt's tokens the cache holds. At least the last one is left to be read, since its
+// logits are needed.
+func (g *Generator) take(free []int, prompt []int32) (slot, held int, rest []int) {
+	at := len(free) - 1
+	if g.kept == nil {
+		return free[at], 0, free[:at]
+	}
+	held = -1
+	for i := len(free) - 1; i >= 0; i-- {
+		kept := g.kept[free[i]]
+		n := 0
+		for n < min(len(kept), len(prompt)-1) && kept[n] == prompt[n] {
+			n++
+		}
+		if n > held || n == held && len(kept) < len(g.kept[free[at]]) {
+			at, held = i, n
+		}
+	}
+	slot = free[at]
+	return slot, held, slices.Delete(free, at, at+1)
+}
+
+// hold notes what a slot's cache holds: the tokens of a text up to a position, behind
+// which it is not known while a Program runs and after one that failed.
+func (g *Generator) hold(t *text, position int, more ...int32) {
+	if g.kept != nil {
+		g.kept[t.slot] = append(g.kept[t.slot][:position], more...)
+	}
+}
+
 // compile makes a Program of rows × chunk tokens, with the logits of all of
 // them or of the last one of each row.
 func (g *Generator) compile(name string, rows, chunk int, logits bool) (compute.Executable, error) {
@@ -120,7 +173,10 @@ type text struct {
 	prompt   []int32
 	tokens   []int32 // sampled so far
 	prefixed int     // prompt tokens in the cache
+	kept     int     // of them, those that were there before
 	ended    bool
+	until    func(token int32) bool // nil: Stop alone ends it
+	seen     seen                   // of prompt and tokens, where they are penalized
 }
 
 // next is the position of the token that is sampled next.
@@ -183,8 +239,17 @@ func (g *Generator) run(ctx context.Context, requests []Request, s Sampling, onT
 		fill := len(writing) == 0 || len(free) >= g.prefillRows()
 		for fill && waiting < len(requests) && len(free) > 0 {
 			r := requests[waiting]
-			reading = append(reading, &text{request: waiting, slot: free[len(free)-1], stream: stream(r.Prompt, r.Sample), prompt: r.Prompt})
-			free = free[:len(free)-1]
+			t := &text{request: waiting, stream: stream(r.Prompt, r.Sample), prompt: r.Prompt}
+			t.slot, t.kept, free = g.take(free, r.Prompt)
+			t.prefixed = t.kept
+			g.hold(t, t.kept)
+			if s.Until != nil {
+				t.until = s.Until()
+			}
+			if s.penalizes() {
+				t.seen.add(r.Prompt...)
+			}
+			reading = append(reading, t)
 			waiting++
 		}
 		step, texts := g.runDecode, writing
@@ -203,7 +268,10 @@ func (g *Generator) run(ctx context.Context, requests []Request, s Sampling, onT
 				continue // more of the prompt to read
 			}
 			t.tokens = append(t.tokens, drawn[i])
-			t.ended = slices.Contains(s.Stop, drawn[i])
+			t.ended = slices.Contains(s.Stop, drawn[i]) || t.until != nil && t.until(drawn[i])
+			if s.penalizes() {
+				t.seen.add(drawn[i])
+			}
 			if onToken != nil {
 				if err := onToken(t.request, drawn[i]); err != nil {
 					return err
@@ -218,7 +286,7 @@ func (g *Generator) run(ctx context.Context, requests []Request, s Sampling, onT
 				reading = append(reading, t)
 			case t.ended || len(t.tokens) >= s.MaxTokens || t.next() >= g.length:
 				free = append(free, t.slot)
-				if err := done(t.request, Completion{t.tokens, t.ended}); err != nil {
+				if err := done(t.request, Completion{t.tokens, t.ended, t.kept}); err != nil {
 					return err
 				}
 			default:
@@ -277,7 +345,13 @@ func (g *Generator) runPrefill(reading []*text) (compute.Executable, []*text, er
 		t.prefixed += len(chunk)
 	}
 	g.FLOPs += x.FLOPs()
-	return x, batch, x.Run()
+	if err := x.Run(); err != nil {
+		return x, batch, err
+	}
+	for r, t := range batch {
+		g.hold(t, int(starts[r]), t.prompt[starts[r]:t.prefixed]...)
+	}
+	return x, batch, nil
 }
 
 // runDecode brings the last sampled token of each text into the cache. It
@@ -299,7 +373,13 @@ func (g *Generator) runDecode(batch []*text) (compute.Executable, []*text, error
 		}
 	}
 	g.FLOPs += x.FLOPs()
-	return x, batch, x.Run()
+	if err := x.Run(); err != nil {
+		return x, batch, err
+	}
+	for r, t := range batch {
+		g.hold(t, int(starts[r]), tokens[r])
+	}
+	return x, batch, nil
 }
 
 // sample draws a token for each text from its row of logits, in parallel.
@@ -309,8 +389,10 @@ func (g *Generator) sample(samplers []sampler, batch []*text, logits []float32, 
 	draw := func(worker, from, to int) {
 		for i := from; i < to; i++ {
 			if t := batch[i]; t.prefixed == len(t.prompt) {
+				row := logits[i*v : (i+1)*v]
+				samplers[worker].penalize(row, t.seen.list)
 				var ok bool
-				if drawn[i], ok = samplers[worker].draw(logits[i*v:(i+1)*v], t.stream, t.next()); !ok && failed[worker] == nil {
+				if drawn[i], ok = samplers[worker].draw(row, t.stream, t.next()); !ok && failed[worker] == nil {
 					failed[worker] = t
 				}
 			}

@@ -215,6 +215,39 @@ func TestTextsEndWhereTheyMust(t *testing.T) {
 	}
 }
 
+// The text's own tokens count for the penalty, not only the prompt's: a very large
+// one makes a greedy text name every token before any comes twice.
+func TestAPenaltyMakesTokensOfThePromptAndTheTextRare(t *testing.T) {
+	g := newGenerator(t, newModel(t, newCPU(t, 1), model.Llama), 2, 56)
+	prompt := []int32{1, 2, 3}
+	s := Sampling{RepetitionPenalty: 1e6, MaxTokens: 8}
+	for _, s.Temperature = range []float64{0, .1} {
+		c := all(t, g, []Request{{Prompt: prompt}}, s)[0]
+		text := slices.Concat(prompt, c.Tokens)
+		if slices.Sort(text); len(slices.Compact(text)) != 11 {
+			t.Errorf("temperature %g: %v repeats a token of itself or of %v", s.Temperature, c.Tokens, prompt)
+		}
+	}
+	plain := all(t, g, []Request{{Prompt: prompt}}, Sampling{Temperature: 1, Seed: 5, MaxTokens: 30})
+	if got := all(t, g, []Request{{Prompt: prompt}}, Sampling{Temperature: 1, Seed: 5, MaxTokens: 30, RepetitionPenalty: 1}); !reflect.DeepEqual(got, plain) {
+		t.Error("a penalty of 1 changes what is drawn")
+	}
+}
+
+func TestATextEndsWhereItsOwnWatchSays(t *testing.T) {
+	g := newGenerator(t, newModel(t, newCPU(t, 1), model.Llama), 3, 56)
+	free := all(t, g, manyRequests(7), Sampling{MaxTokens: 12})
+	s := Sampling{MaxTokens: 12, Until: func() func(int32) bool {
+		n := 0
+		return func(int32) bool { n++; return n == 5 }
+	}}
+	for i, c := range all(t, g, manyRequests(7), s) {
+		if !c.Ended || !slices.Equal(c.Tokens, free[i].Tokens[:5]) {
+			t.Errorf("text %d is %v, want the first five of %v, ended", i, c, free[i].Tokens)
+		}
+	}
+}
+
 func TestBannedTokensAreNeverDrawn(t *testing.T) {
 	g := newGenerator(t, newModel(t, newCPU(t, 1), model.Llama), 4, 56)
 	for _, temperature := range []float64{0, 2} {
@@ -265,6 +298,10 @@ func TestGeneratingRefusesWhatItCannotDo(t *testing.T) {
 		{"temperature NaN", []int32{1}, Sampling{MaxTokens: 1, Temperature: math.NaN()}, "temperature is NaN"},
 		{"top-k below 0", []int32{1}, Sampling{MaxTokens: 1, TopK: -1}, "top-k is -1"},
 		{"top-p above 1", []int32{1}, Sampling{MaxTokens: 1, TopP: 1.5}, "top-p is 1.5"},
+		{"min-p above 1", []int32{1}, Sampling{MaxTokens: 1, MinP: 1.1}, "min-p is 1.1"},
+		{"min-p NaN", []int32{1}, Sampling{MaxTokens: 1, MinP: math.NaN()}, "min-p is NaN"},
+		{"penalty below 0", []int32{1}, Sampling{MaxTokens: 1, RepetitionPenalty: -1}, "repetition penalty is -1"},
+		{"endless penalty", []int32{1}, Sampling{MaxTokens: 1, RepetitionPenalty: math.Inf(1)}, "repetition penalty is +Inf"},
 		{"no tokens", []int32{1}, Sampling{}, "max tokens is 0"},
 		{"banned token below 0", []int32{1}, Sampling{MaxTokens: 1, Banned: []int32{-1}}, "banned token -1"},
 	} {

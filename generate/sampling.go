@@ -8,15 +8,26 @@ import (
 	"github.com/seed-b72bdb6c/alma/compute"
 )
 
-// Sampling says how a token is drawn from the logits.
+// Sampling says how a token is drawn from the logits. What cuts is applied in the
+// order of the fields, as transformers' generate does.
 type Sampling struct {
-	Temperature float64 // 0: the most likely token (greedy)
-	TopK        int     // keep the k most likely tokens; 0: all
-	TopP        float64 // keep the most likely tokens that reach this probability (Holtzman et al. 2020); 0 or 1: all
-	Seed        uint64
-	MaxTokens   int     // new tokens at most
-	Stop        []int32 // tokens that end a text; they are part of it
-	Banned      []int32 // tokens that are never drawn
+	// RepetitionPenalty divides the logits above 0 of tokens that the prompt or the text
+	// so far holds, and multiplies those below (Keskar et al. 2019, as transformers'
+	// repetition_penalty: each token once, however often it stands there). Above 1 it
+	// makes repetition rarer; 0 or 1: none. It also changes what is greedy.
+	RepetitionPenalty float64
+	Temperature       float64 // 0: the most likely token (greedy)
+	TopK              int     // keep the k most likely tokens; 0: all
+	TopP              float64 // keep the most likely tokens that reach this probability (Holtzman et al. 2020); 0 or 1: all
+	MinP              float64 // keep tokens at least this share as likely as the most likely one (Nguyen et al. 2024); 0: all
+	Seed              uint64
+	MaxTokens         int     // new tokens at most
+	Stop              []int32 // tokens that end a text; they are part of it
+	Banned            []int32 // tokens that are never drawn
+	// Until makes for each text what is told its tokens one by one and says of the one
+	// that ends it, such as that which completes a stop string; nil: nothing but Stop
+	// ends a text. What it makes is called by one goroutine.
+	Until func() func(token int32) bool
 }
 
 // Validate checks the settings.
@@ -28,6 +39,10 @@ func (s Sampling) Validate() error {
 		return artifact.Errorf(artifact.ErrUsage, "checking sampling: top-k is %d, want 0 (all) or more", s.TopK)
 	case s.TopP < 0 || s.TopP > 1 || math.IsNaN(s.TopP):
 		return artifact.Errorf(artifact.ErrUsage, "checking sampling: top-p is %v, want 0 (all) to 1", s.TopP)
+	case s.MinP < 0 || s.MinP > 1 || math.IsNaN(s.MinP):
+		return artifact.Errorf(artifact.ErrUsage, "checking sampling: min-p is %v, want 0 (all) to 1", s.MinP)
+	case s.RepetitionPenalty < 0 || math.IsNaN(s.RepetitionPenalty) || math.IsInf(s.RepetitionPenalty, 0):
+		return artifact.Errorf(artifact.ErrUsage, "checking sampling: repetition penalty is %v, want a number above 0; 1 is none", s.RepetitionPenalty)
 	case s.MaxTokens < 1:
 		return artifact.Errorf(artifact.ErrUsage, "checking sampling: max tokens is %d, want 1 or more", s.MaxTokens)
 	}
@@ -46,6 +61,39 @@ func stream(prompt []int32, sample int) uint64 {
 		h = compute.Bits(h, uint64(uint32(token)), 0)
 	}
 	return compute.Bits(h, uint64(sample), 1)
+}
+
+// penalizes tells whether tokens that a text holds are made less (or more) likely.
+func (s Sampling) penalizes() bool { return s.RepetitionPenalty != 0 && s.RepetitionPenalty != 1 }
+
+// penalize applies the penalty to the logits of the tokens of a text.
+func (s Sampling) penalize(logits []float32, seen []int32) {
+	penalty := float32(s.RepetitionPenalty)
+	for _, token := range seen {
+		if v := logits[token]; v < 0 {
+			logits[token] = v * penalty
+		} else {
+			logits[token] = v / penalty
+		}
+	}
+}
+
+// seen are the tokens that a text holds, each once.
+type seen struct {
+	list []int32
+	held map[int32]bool
+}
+
+func (s *seen) add(tokens ...int32) {
+	if s.held == nil {
+		s.held = map[int32]bool{}
+	}
+	for _, token := range tokens {
+		if !s.held[token] {
+			s.held[token] = true
+			s.list = append(s.list, token)
+		}
+	}
 }
 
 // sampler draws tokens; its buffers are reused.
@@ -81,6 +129,13 @@ func (s *sampler) draw(logits []float32, stream uint64, position int) (token int
 	}
 	if s.TopK > 0 && s.TopK < len(weights) || s.TopP > 0 && s.TopP < 1 {
 		s.cut(weights)
+	}
+	if s.MinP > 0 { // the most likely token, of weight 1, is always kept
+		for i, w := range weights {
+			if w < float32(s.MinP) {
+				weights[i] = 0
+			}
+		}
 	}
 	var total float64
 	for _, w := range weights {

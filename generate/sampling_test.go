@@ -23,9 +23,9 @@ func softmax(logits []float32, temperature float64) []float64 {
 	return out
 }
 
-// restricted keeps the tokens that the definitions of top-k and top-p name,
+// restricted keeps the tokens that the definitions of top-k, top-p and min-p name,
 // found by trying every set of the most likely tokens.
-func restricted(p []float64, topK int, topP float64) []float64 {
+func restricted(p []float64, topK int, topP, minP float64) []float64 {
 	order := make([]int, len(p))
 	for i := range order {
 		order[i] = i
@@ -56,6 +56,8 @@ func restricted(p []float64, topK int, topP float64) []float64 {
 			}
 		}
 	}
+	// Of what is left, with the probabilities that it then has.
+	order = slices.DeleteFunc(slices.Clone(order), func(i int) bool { return p[i]/sum(order) < minP*(p[order[0]]/sum(order)) })
 	out := make([]float64, len(p))
 	total := sum(order)
 	for _, i := range order {
@@ -72,11 +74,14 @@ func TestDrawsHaveTheDistributionOfTheirSettings(t *testing.T) {
 	for _, test := range []struct {
 		temperature float64
 		topK        int
-		topP        float64
-	}{{1, 0, 0}, {.5, 0, 0}, {2, 0, 1}, {1, 3, 0}, {1, 1, 0}, {1, 100, 0}, {1, 0, .7}, {1.3, 0, .05}, {1, 5, .8}, {.7, 4, .9}} {
-		t.Run(fmt.Sprintf("temperature %g top-k %d top-p %g", test.temperature, test.topK, test.topP), func(t *testing.T) {
-			want := restricted(softmax(testLogits, test.temperature), test.topK, test.topP)
-			s := sampler{Sampling: Sampling{Temperature: test.temperature, TopK: test.topK, TopP: test.topP, Seed: 3}}
+		topP, minP  float64
+	}{
+		{1, 0, 0, 0}, {.5, 0, 0, 0}, {2, 0, 1, 0}, {1, 3, 0, 0}, {1, 1, 0, 0}, {1, 100, 0, 0}, {1, 0, .7, 0}, {1.3, 0, .05, 0}, {1, 5, .8, 0}, {.7, 4, .9, 0},
+		{1, 0, 0, .1}, {2, 0, 0, .3}, {1, 0, 0, 1}, {1, 5, .99, .2}, {.7, 0, .9, .05},
+	} {
+		t.Run(fmt.Sprintf("temperature %g top-k %d top-p %g min-p %g", test.temperature, test.topK, test.topP, test.minP), func(t *testing.T) {
+			want := restricted(softmax(testLogits, test.temperature), test.topK, test.topP, test.minP)
+			s := sampler{Sampling: Sampling{Temperature: test.temperature, TopK: test.topK, TopP: test.topP, MinP: test.minP, Seed: 3}}
 			const n = 20000
 			count := make([]float64, len(testLogits))
 			for i := range n {
@@ -111,7 +116,7 @@ func TestCutKeepsTheTokensThatTheDefinitionsName(t *testing.T) {
 			logits[i] = float32(compute.Bits(seed, 1, uint64(i))%9) / 3
 		}
 		topK, topP := int(compute.Bits(seed, 2, 0)%20), compute.Uniform(seed, 3, 0)
-		want := restricted(softmax(logits, 1), topK, topP)
+		want := restricted(softmax(logits, 1), topK, topP, 0)
 		weights := make([]float32, len(logits))
 		for i, l := range logits {
 			weights[i] = float32(math.Exp(float64(l)))
@@ -122,6 +127,58 @@ func TestCutKeepsTheTokensThatTheDefinitionsName(t *testing.T) {
 			if (weights[i] > 0) != (want[i] > 0) {
 				t.Fatalf("seed %d, top-k %d, top-p %.3f: token %d kept: %v, want %v\nlogits %v", seed, topK, topP, i, weights[i] > 0, want[i] > 0, logits)
 			}
+		}
+	}
+}
+
+// By hand, after the definition: of logits 2, −2, 0, 4 a penalty of 1.25 on the first
+// three makes 1.6, −2.5, 0, 4; a penalty below 1 favours what stands there.
+func TestThePenaltyOfRepetitionDividesAndMultiplies(t *testing.T) {
+	for _, test := range []struct {
+		penalty float64
+		seen    []int32
+		want    []float32
+	}{
+		{1.25, []int32{0, 1, 2, 0, 1}, []float32{1.6, -2.5, 0, 4}},
+		{.5, []int32{1, 3}, []float32{2, -1, 0, 8}},
+		{1.25, nil, []float32{2, -2, 0, 4}},
+	} {
+		logits := []float32{2, -2, 0, 4}
+		var s seen
+		s.add(test.seen...)
+		Sampling{RepetitionPenalty: test.penalty}.penalize(logits, s.list)
+		if !slices.Equal(logits, test.want) {
+			t.Errorf("penalty %g on %v gives %v, want %v", test.penalty, test.seen, logits, test.want)
+		}
+	}
+}
+
+// Transformers lets the penalty come before the temperature, and min-p last: with
+// logits 0, ln 2 and ln 4 and a temperature of ½ the shares of the best are 1/16, 1/4
+// and 1, whatever top-p left.
+func TestWhatCutsIsAppliedInTheOrderOfTransformers(t *testing.T) {
+	logits := []float32{0, float32(math.Log(2)), float32(math.Log(4))}
+	for _, test := range []struct {
+		s    Sampling
+		want []bool // drawn in 2,000 draws
+	}{
+		{Sampling{Temperature: 1, MinP: .249}, []bool{true, true, true}},
+		{Sampling{Temperature: 1, MinP: .251}, []bool{false, true, true}},
+		{Sampling{Temperature: .5, MinP: .062}, []bool{true, true, true}},
+		{Sampling{Temperature: .5, MinP: .063}, []bool{false, true, true}},
+		{Sampling{Temperature: .5, MinP: .251}, []bool{false, false, true}},
+		// Top-p counts the token that min-p drops: without it the best alone would reach
+		// 0.79 of what is left (16/20), and the second would be dropped.
+		{Sampling{Temperature: .5, MinP: .063, TopP: .79}, []bool{false, true, true}},
+	} {
+		got := make([]bool, len(logits))
+		sampler := sampler{Sampling: test.s}
+		for i := range 2000 {
+			token, _ := sampler.draw(slices.Clone(logits), uint64(i), 0)
+			got[token] = true
+		}
+		if !slices.Equal(got, test.want) {
+			t.Errorf("%+v draws %v, want %v", test.s, got, test.want)
 		}
 	}
 }

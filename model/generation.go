@@ -14,8 +14,12 @@ type Generation struct {
 
 	// Sampling is what the files recommend, nil where they do not say. A temperature
 	// of 0 is greedy.
-	Temperature, TopP *float64
-	TopK              *int
+	Temperature, TopP, MinP *float64
+	TopK                    *int
+	RepetitionPenalty       *float64 // of the tokens of prompt and text, as transformers has it
+
+	// StopStrings end a text where it comes to hold one.
+	StopStrings []string
 
 	// Keys are generation_config.json's, as they stand there: what is written of
 	// the model again keeps them.
@@ -24,7 +28,7 @@ type Generation struct {
 
 // clone copies the generation's lists.
 func (g Generation) clone() Generation {
-	g.Ends, g.Keys = slices.Clone(g.Ends), maps.Clone(g.Keys)
+	g.Ends, g.StopStrings, g.Keys = slices.Clone(g.Ends), slices.Clone(g.StopStrings), maps.Clone(g.Keys)
 	return g
 }
 

@@ -7,33 +7,46 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 	"golang.org/x/term"
 
 	"github.com/seed-b72bdb6c/alma/artifact"
-	"github.com/seed-b72bdb6c/alma/chat"
+	"github.com/seed-b72bdb6c/alma/converse"
 	"github.com/seed-b72bdb6c/alma/generate"
+	"github.com/seed-b72bdb6c/alma/model"
+	"github.com/seed-b72bdb6c/alma/model/file"
 	"github.com/seed-b72bdb6c/alma/progress"
-	"github.com/seed-b72bdb6c/alma/tokenizer"
 )
 
 func newChatCommand(c *call) *cobra.Command {
 	var s generate.Sampling
 	var system string
+	var noHistory bool
 	cmd := &cobra.Command{
 		Use:     "chat MODEL",
 		GroupID: groupUse,
 		Short:   "Talk with a model",
 		Long: `Talk with a model, turn by turn; the answer appears as it is written and ends at
-its end token (<|im_end|> in ChatML). The model sees the whole conversation. /reset begins a new one,
-/quit or Ctrl-D ends.
+its end token (<|im_end|> in ChatML), or before a stop string that the model's
+generation_config.json names. The model sees the whole conversation.
+
+At a terminal, lines are edited, with history (↑) and completion (Tab), and
+
+  ` + strings.ReplaceAll(strings.TrimSpace(converse.Help()), "\n", "\n  ") + `
+
+speak to alma. A line that ends in \ goes on in the next one, lines from """ to """
+are one turn, and what is pasted is one, too. Ctrl-C ends an answer, Ctrl-D the chat.
+The history lies in ~/.local/state/alma/history (XDG_STATE_HOME), for its owner alone.
+Answers are sampled as the flags say, else as the model's files recommend, else as
+alma finds best for small models; the first line tells.
 
 Through a pipe, each line of standard input is a turn of the user's and only the
-answers are written, so a conversation can be scripted. The same seed and the
-same turns give the same answers.`,
+answers are written, so a conversation can be scripted; /reset begins a new one, /quit
+ends. The same seed and the same turns give the same answers.`,
 		Example: examples(
 			"alma chat runs/godoc/ppo",
 			"alma chat model --system 'Answer in one sentence.' --temp 0.7 --top-p 0.95",
@@ -53,42 +66,78 @@ same turns give the same answers.`,
 			if err != nil {
 				return err
 			}
-			if err := recommended(cmd, args[0], m, &s); err != nil {
-				return err
-			}
-			g, err := generate.New(m, 1, m.Context)
-			if err != nil {
-				return err
-			}
-			template, err := chat.For(t)
+			talk, err := converse.New(m, t)
 			if err != nil {
 				return fmt.Errorf("%s: %w", args[0], err)
 			}
-			s.Stop = chat.Ends(t, template, m.EndTokens()...)
-			s.Banned = chat.Banned(t, template, s.Stop, m.Vocabulary)
-			conversation := &conversation{generator: g, tokenizer: t, template: template.At(time.Now()), sampling: s, context: m.Context, system: system}
-			conversation.reset()
-			terminal := term.IsTerminal(int(os.Stdin.Fd())) && term.IsTerminal(int(os.Stdout.Fd()))
-			return c.chat(cmd.Context(), conversation, terminal)
+			talk.SetSystem(system)
+			if term.IsTerminal(int(os.Stdin.Fd())) && term.IsTerminal(int(os.Stdout.Fd())) {
+				settings, err := chatSettings(cmd, args[0], m)
+				if err != nil {
+					return err
+				}
+				return c.converse(cmd.Context(), talk, settings, !noHistory)
+			}
+			if err := recommended(cmd, args[0], m, &s); err != nil {
+				return err
+			}
+			talk.Sampling = s
+			return c.scripted(cmd.Context(), talk)
 		},
 	}
 	cmd.Flags().StringVar(&system, "system", "", "`TEXT` of a system message before the conversation")
+	cmd.Flags().BoolVar(&noHistory, "no-history", false, "neither read nor keep what is entered at a terminal")
 	c.samplingFlags(cmd, &s, 1, 256)
 	acceptFlag(cmd)
 	c.engineFlags(cmd)
 	return cmd
 }
 
-// chat reads turns from standard input and streams the answers.
-func (c *call) chat(ctx context.Context, talk *conversation, terminal bool) error {
-	if terminal {
-		c.printf("/reset begins a new conversation, /quit ends.\n")
+// chatSettings are those of a chat at a terminal: the flags before what the model's
+// files recommend, and that before alma's own.
+func chatSettings(cmd *cobra.Command, path string, m *model.Model) (settings *converse.Settings, err error) {
+	from := file.GenerationFile
+	if file.IsGGUF(path) {
+		from = filepath.Base(path)
 	}
+	settings = converse.Recommended(m.Generation, from)
+	cmd.Flags().Visit(func(f *pflag.Flag) {
+		for _, name := range converse.SettingNames() {
+			if f.Name == name && err == nil {
+				err = settings.Set(name, f.Value.String(), "--"+name)
+			}
+		}
+	})
+	return settings, err
+}
+
+// converse is a chat at a terminal.
+func (c *call) converse(ctx context.Context, talk *converse.Conversation, settings *converse.Settings, keep bool) (err error) {
+	var history *converse.History
+	if keep {
+		path, err := converse.HistoryFile()
+		if err == nil {
+			history, err = converse.OpenHistory(path)
+		}
+		if err != nil {
+			fmt.Fprintf(os.Stderr, "warning: %v; what is entered is not kept\n", err)
+		}
+	}
+	editor, err := converse.NewEditor(history)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, editor.Close()) }()
+	interrupts, stop := c.divertInterrupts()
+	defer stop()
+	session := converse.Session{Talk: talk, Settings: settings, Lines: editor, Out: c.out, Interrupts: interrupts}
+	return session.Run(ctx)
+}
+
+// scripted reads turns from standard input and streams the answers.
+func (c *call) scripted(ctx context.Context, talk *converse.Conversation) error {
 	lines := readTurns()
 	for {
-		if terminal {
-			c.printf("\n> ")
-		}
 		var line turn
 		select {
 		case <-ctx.Done():
@@ -101,22 +150,11 @@ func (c *call) chat(ctx context.Context, talk *conversation, terminal bool) erro
 		case line.err != nil:
 			return line.err
 		case text == "/reset":
-			talk.reset()
-			continue
+			talk.Reset()
 		case text == "":
-			continue
 		default:
-			ended, err := talk.say(ctx, text, func(part string) { c.printf("%s", progress.Printable(part)) })
-			var full *conversationFull
-			if errors.As(err, &full) && terminal {
-				fmt.Fprintln(os.Stderr, err)
-				continue
-			}
-			if err != nil {
+			if _, err := talk.Say(ctx, text, func(part string) { c.printf("%s", progress.Printable(part)) }); err != nil {
 				return err
-			}
-			if !ended && terminal {
-				c.printf(" […]")
 			}
 			c.printf("\n")
 			if c.out.err != nil {
@@ -158,67 +196,4 @@ func readTurns() <-chan turn {
 		turns <- turn{err: err}
 	}()
 	return turns
-}
-
-// conversation is a dialogue with a model.
-type conversation struct {
-	generator *generate.Generator
-	tokenizer *tokenizer.Tokenizer
-	template  *chat.Template
-	sampling  generate.Sampling
-	context   int // of the model, in tokens
-	system    string
-	messages  []chat.Message
-}
-
-// conversationFull says that a conversation and the user's next turn leave no
-// room for an answer. It is an artifact.ErrUsage.
-type conversationFull struct{ tokens, context int }
-
-// Error implements error.
-func (f *conversationFull) Error() string {
-	return fmt.Sprintf("chatting: the conversation has %d tokens, and the model's context of %d leaves no room for an answer; /reset begins a new one", f.tokens, f.context)
-}
-
-// Unwrap makes the error an artifact.ErrUsage.
-func (f *conversationFull) Unwrap() error { return artifact.ErrUsage }
-
-func (t *conversation) reset() {
-	t.messages = nil
-	if t.system != "" {
-		t.messages = append(t.messages, chat.Message{Role: chat.System, Content: t.system})
-	}
-}
-
-// say takes the user's turn and hands out the answer part by part. It reports
-// whether the model ended its turn itself. A turn that fails, or is answered
-// with nothing, is no part of the conversation.
-func (t *conversation) say(ctx context.Context, text string, part func(string)) (ended bool, err error) {
-	messages := append(t.messages[:len(t.messages):len(t.messages)], chat.Message{Role: chat.User, Content: text})
-	ids, err := t.template.RenderPrompt(messages, "")
-	if err != nil {
-		return false, artifact.Mark(artifact.ErrUsage, fmt.Errorf("chatting: %w", err))
-	}
-	if len(ids) >= t.context {
-		return false, &conversationFull{len(ids), t.context}
-	}
-	var answer strings.Builder
-	say := func(text string) {
-		answer.WriteString(text)
-		part(text)
-	}
-	decoder := t.tokenizer.NewDecoder()
-	completion, err := t.generator.Stream(ctx, generate.Request{Prompt: ids}, t.sampling, func(id int32) error {
-		text, err := decoder.Next(id)
-		say(text)
-		return err
-	})
-	if err != nil {
-		return false, err
-	}
-	say(decoder.Flush())
-	if answer.Len() > 0 {
-		t.messages = append(messages, chat.Message{Role: chat.Assistant, Content: answer.String()})
-	}
-	return completion.Ended, nil
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -40,7 +41,8 @@ dialogue, in the model's chat form; with
 the token that its tokenizer puts before a text, if any.
 
 What is sampled depends on the model, the settings, the seed, the prompt and the
-number of the sample alone, not on what else is sampled in the same call. With
+number of the sample alone, not on what else is sampled in the same call. A text
+also ends before a stop string that the model's generation_config.json names. With
 --json a line is written for each prompt, with its completions: add "ranks" to it
 and it is a line of a rankings file.`,
 		Example: examples(
@@ -115,11 +117,13 @@ and it is a line of a rankings file.`,
 			}
 			s.Stop = chat.Ends(t, template, m.EndTokens()...)
 			s.Banned = chat.Banned(t, template, s.Stop, m.Vocabulary)
+			stops := chat.StopStrings(m.Generation.StopStrings)
+			s.Until = stops.Until(t)
 			g, err := generate.New(m, min(sampleSlots, len(requests)), min(m.Context, longest+s.MaxTokens))
 			if err != nil {
 				return err
 			}
-			if err := c.sample(cmd, g, t, f.Rows, requests, s); err != nil || !cmd.Flags().Changed("prompts") {
+			if err := c.sample(cmd, g, t, f.Rows, requests, s, stops); err != nil || !cmd.Flags().Changed("prompts") {
 				return err
 			}
 			return told(f.Account)
@@ -144,6 +148,8 @@ func (c *call) samplingFlags(cmd *cobra.Command, s *generate.Sampling, temperatu
 	cmd.Flags().Float64Var(&s.Temperature, "temp", temperature, "temperature; 0 takes the most likely token"+unless)
 	cmd.Flags().IntVar(&s.TopK, "top-k", 0, "sample from the k most likely tokens; 0: from all"+unless)
 	cmd.Flags().Float64Var(&s.TopP, "top-p", 1, "sample from the most likely tokens that reach this probability"+unless)
+	cmd.Flags().Float64Var(&s.MinP, "min-p", 0, "sample from the tokens at least this share as likely as the most likely one; 0: from all"+unless)
+	cmd.Flags().Float64Var(&s.RepetitionPenalty, "repeat-penalty", 1, "divide the logits of tokens that prompt or answer hold by this (multiply those below 0); 1: none"+unless)
 	cmd.Flags().IntVar(&s.MaxTokens, "max-tokens", maxTokens, "longest answer, in tokens")
 	c.seedFlag(cmd, "seed of the random numbers")
 }
@@ -151,21 +157,29 @@ func (c *call) samplingFlags(cmd *cobra.Command, s *generate.Sampling, temperatu
 // recommended fills in the sampling that a model's files recommend, where no flag
 // gives any of it, and says so.
 func recommended(cmd *cobra.Command, path string, m *model.Model, s *generate.Sampling) error {
-	if given := cmd.Flags().Changed; given("temp") || given("top-k") || given("top-p") {
+	if slices.ContainsFunc([]string{"temp", "top-k", "top-p", "min-p", "repeat-penalty"}, cmd.Flags().Changed) {
 		return nil
 	}
 	g, before := m.Generation, *s
-	if g.Temperature != nil {
-		s.Temperature = *g.Temperature
+	for _, of := range []struct {
+		said *float64
+		into *float64
+	}{{g.Temperature, &s.Temperature}, {g.TopP, &s.TopP}, {g.MinP, &s.MinP}, {g.RepetitionPenalty, &s.RepetitionPenalty}} {
+		if of.said != nil {
+			*of.into = *of.said
+		}
 	}
 	if g.TopK != nil {
 		s.TopK = *g.TopK
 	}
-	if g.TopP != nil {
-		s.TopP = *g.TopP
-	}
-	if s.Temperature != before.Temperature || s.TopK != before.TopK || s.TopP != before.TopP {
-		fmt.Fprintf(os.Stderr, "sampling as %s recommends: --temp %g --top-k %d --top-p %g\n", path, s.Temperature, s.TopK, s.TopP)
+	if flags := fmt.Sprintf("--temp %g --top-k %d --top-p %g", s.Temperature, s.TopK, s.TopP); s.Temperature != before.Temperature || s.TopK != before.TopK || s.TopP != before.TopP || s.MinP != before.MinP || s.RepetitionPenalty != before.RepetitionPenalty {
+		if s.MinP != before.MinP {
+			flags += fmt.Sprintf(" --min-p %g", s.MinP)
+		}
+		if s.RepetitionPenalty != before.RepetitionPenalty {
+			flags += fmt.Sprintf(" --repeat-penalty %g", s.RepetitionPenalty)
+		}
+		fmt.Fprintf(os.Stderr, "sampling as %s recommends: %s\n", path, flags)
 	}
 	return s.Validate()
 }
@@ -181,7 +195,7 @@ func promptTokens(t *tokenizer.Tokenizer, template *chat.Template, p dataset.Pro
 
 // sample runs the requests, K for each prompt, and prints the prompts in
 // order, each once its completions and those of the prompts before are there.
-func (c *call) sample(cmd *cobra.Command, g *generate.Generator, t *tokenizer.Tokenizer, prompts []dataset.Prompt, requests []generate.Request, s generate.Sampling) error {
+func (c *call) sample(cmd *cobra.Command, g *generate.Generator, t *tokenizer.Tokenizer, prompts []dataset.Prompt, requests []generate.Request, s generate.Sampling, stops chat.StopStrings) error {
 	k := len(requests) / len(prompts)
 	display := progress.New(os.Stderr)
 	lines := make([]dataset.Answers, len(prompts))
@@ -193,10 +207,11 @@ func (c *call) sample(cmd *cobra.Command, g *generate.Generator, t *tokenizer.To
 	next, done := 0, 0
 	err := g.Run(cmd.Context(), requests, s, func(i int, completion generate.Completion) error {
 		line := &lines[i/k]
-		var err error
-		if line.Completions[i%k], err = t.Text(completion.Tokens); err != nil {
+		text, err := t.Text(completion.Tokens)
+		if err != nil {
 			return err
 		}
+		line.Completions[i%k], _ = stops.Cut(text)
 		line.Ended[i%k] = completion.Ended
 		missing[i/k]--
 		if done++; len(requests) > sampleSlots {

@@ -58,7 +58,7 @@ func TestAKeyThatAlmaDoesNotKnowIsRefusedOrLetPass(t *testing.T) {
 
 func TestWhatAFolderSaysOfWritingTextsIsUsedAndShown(t *testing.T) {
 	model := others(t, fixtures(t).base)
-	write(t, filepath.Join(model, "generation_config.json"), `{"eos_token_id": [0, 70], "do_sample": true, "temperature": 0.25, "top_k": 3, "repetition_penalty": 1.2}`)
+	write(t, filepath.Join(model, "generation_config.json"), `{"eos_token_id": [0, 70], "do_sample": true, "temperature": 0.25, "top_k": 3, "repetition_penalty": 1.2, "no_repeat_ngram_size": 2}`)
 	write(t, filepath.Join(model, "modeling_special.py"), "")
 	var shown struct {
 		Ends []struct {
@@ -77,7 +77,7 @@ func TestWhatAFolderSaysOfWritingTextsIsUsedAndShown(t *testing.T) {
 		t.Errorf("texts end at %v", found)
 	}
 	o := alma(t, "sample", model, "--plain", "--prompt", "a", "--max-tokens", "2")
-	for _, want := range []string{"--temp 0.25 --top-k 3 --top-p 1", `"repetition_penalty" (1.2) is not used`, ": not used: "} {
+	for _, want := range []string{"--temp 0.25 --top-k 3 --top-p 1 --repeat-penalty 1.2", `"no_repeat_ngram_size" (2) is not used`, ": not used: "} {
 		if o.code != 0 || strings.Count(o.stderr, want) != 1 {
 			t.Errorf("exit code %d, and %q is not said once:\n%s", o.code, want, o.stderr)
 		}
@@ -87,6 +87,35 @@ func TestWhatAFolderSaysOfWritingTextsIsUsedAndShown(t *testing.T) {
 	}
 	if o := alma(t, "sample", model, "--plain", "--prompt", "a", "--max-tokens", "2", "--temp", "1"); strings.Contains(o.stderr, "recommends") {
 		t.Errorf("with a flag of the user's: %s", o.stderr)
+	}
+}
+
+func TestATextEndsBeforeAStopStringOfTheModels(t *testing.T) {
+	model := others(t, fixtures(t).base)
+	args := []string{"sample", model, "--plain", "--prompt", "The colour", "--max-tokens", "30", "-n", "3", "--json"}
+	var free, stopped struct {
+		Completions []string
+		Ended       []bool
+	}
+	if err := json.Unmarshal([]byte(succeed(t, args...)), &free); err != nil {
+		t.Fatal(err)
+	}
+	first := []rune(free.Completions[0])
+	stop := string(first[len(first)/2 : len(first)/2+2])
+	asked, err := json.Marshal(map[string]any{"stop_strings": []string{stop}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	write(t, filepath.Join(model, "generation_config.json"), string(asked))
+	o := alma(t, args...)
+	if err := json.Unmarshal([]byte(o.stdout), &stopped); err != nil || strings.Contains(o.stderr, "stop_strings") {
+		t.Fatalf("%v\n%s", err, o.stderr)
+	}
+	for i, text := range free.Completions {
+		want, _, found := strings.Cut(text, stop)
+		if stopped.Completions[i] != want || found && !stopped.Ended[i] {
+			t.Errorf("with the stop string %q: %q (ended %v), want %q", stop, stopped.Completions[i], stopped.Ended[i], want)
+		}
 	}
 }
 

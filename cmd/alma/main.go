@@ -22,10 +22,10 @@ func run(args []string) int {
 		fmt.Fprintln(os.Stderr, "alma:", err)
 		return artifact.ExitCode(err)
 	}
-	ctx, stop := withSignals(context.Background())
+	c := newCall()
+	ctx, stop := c.withSignals(context.Background())
 	defer stop()
 	file.OnNote(func(line string) { fmt.Fprintln(os.Stderr, "note:", line) })
-	c := newCall()
 	root := newRootCommand(c)
 	root.SetArgs(args)
 	err := checkVerbs(root, args)
@@ -57,25 +57,40 @@ func run(args []string) int {
 
 // withSignals returns a context that the first SIGINT or SIGTERM cancels, with
 // the error of that name as its cause. The second one ends the process at
-// once.
-func withSignals(parent context.Context) (context.Context, func()) {
+// once. While interrupts are diverted, SIGINT does neither.
+func (c *call) withSignals(parent context.Context) (context.Context, func()) {
 	ctx, cancel := context.WithCancelCause(parent)
 	received := make(chan os.Signal, 2)
 	signal.Notify(received, os.Interrupt, syscall.SIGTERM)
 	go func() {
-		for first := true; ; first = false {
+		for first := true; ; {
 			kind := artifact.ErrInterrupted
 			if <-received == syscall.SIGTERM {
 				kind = artifact.ErrTerminated
+			} else if diverted := c.interrupts.Load(); diverted != nil {
+				select {
+				case *diverted <- struct{}{}:
+				default: // one is waiting already
+				}
+				continue
 			}
 			if !first {
 				os.Exit(kind.Code())
 			}
+			first = false
 			cancel(kind)
 			fmt.Fprintln(os.Stderr, "\nalma: stopping once nothing can be lost; a second signal stops at once")
 		}
 	}()
 	return ctx, func() { signal.Stop(received); cancel(nil) }
+}
+
+// divertInterrupts has SIGINT sent to a channel, of which one place is enough, until
+// stop is called.
+func (c *call) divertInterrupts() (interrupts <-chan struct{}, stop func()) {
+	to := make(chan struct{}, 1)
+	c.interrupts.Store(&to)
+	return to, func() { c.interrupts.Store(nil) }
 }
 
 // quoted writes arguments as a POSIX shell takes them.

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -269,6 +270,9 @@ type call struct {
 	keepCheckpoints bool
 
 	peak float64 // of the machine in FLOP/s, 0 before it was measured
+
+	// interrupts is where SIGINT goes in place of ending the verb, nil: nowhere.
+	interrupts atomic.Pointer[chan struct{}]
 
 	// resumable is set by verbs that go on where they were interrupted.
 	resumable bool

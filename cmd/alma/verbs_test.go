@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"github.com/seed-b72bdb6c/alma/compute/cpu/kernel"
+	"github.com/seed-b72bdb6c/alma/progress"
 )
 
 func TestReplayPassesOnGoldenFoldersWithEveryKernel(t *testing.T) {
@@ -194,6 +195,23 @@ func TestAModelsOwnChatTemplateIsUsed(t *testing.T) {
 		}
 		if o := alma(t, "sample", model, "--plain", "--prompt", "a", "--max-tokens", "1"); o.code != 0 {
 			t.Errorf("%s: plain text needs no template, and ended with exit code %d: %s", template, o.code, o.stderr)
+		}
+	}
+}
+
+// What is a command at a terminal is a turn like others through a pipe, and is sampled
+// as alma sample does: at temperature 1 unless something else is said.
+func TestAPipeSpeaksToTheModelAlone(t *testing.T) {
+	f := fixtures(t)
+	for _, line := range []string{"Hello.", "/help", `"""`, `a\`} {
+		got := talk(t, line+"\n", f.base, "--max-tokens", "6", "--seed", "4")
+		want := succeed(t, "sample", f.base, "--prompt", line, "--max-tokens", "6", "--seed", "4", "--json")
+		var answer struct{ Completions []string }
+		if err := json.Unmarshal([]byte(want), &answer); err != nil {
+			t.Fatal(err)
+		}
+		if got.code != 0 || got.stdout != progress.Printable(answer.Completions[0])+"\n" || strings.Contains(got.stderr, "sampling") {
+			t.Errorf("%s: exit code %d, %q (%s), want %q", line, got.code, got.stdout, got.stderr, answer.Completions[0])
 		}
 	}
 }

@@ -155,6 +155,9 @@ func ggufMetadata(c model.Config) ([]gguf.Entry, *ggufArchitecture, error) {
 // samplingEntries lists what the model's makers recommend, where it is not what is
 // assumed of any model.
 func samplingEntries(g model.Generation) (entries []gguf.Entry) {
+	if len(g.StopStrings) > 0 {
+		note("writing GGUF: the format has no key for the stop strings %q, and they are left out", g.StopStrings)
+	}
 	if g.Temperature != nil && *g.Temperature != 1 {
 		entries = append(entries, gguf.Entry{Key: samplingTemperature, Value: float32(*g.Temperature)})
 	}
@@ -163,6 +166,12 @@ func samplingEntries(g model.Generation) (entries []gguf.Entry) {
 	}
 	if g.TopP != nil && *g.TopP != 1 {
 		entries = append(entries, gguf.Entry{Key: samplingTopP, Value: float32(*g.TopP)})
+	}
+	if g.MinP != nil { // also 0: without it llama.cpp takes .05
+		entries = append(entries, gguf.Entry{Key: samplingMinP, Value: float32(*g.MinP)})
+	}
+	if g.RepetitionPenalty != nil && *g.RepetitionPenalty != 1 {
+		entries = append(entries, gguf.Entry{Key: samplingPenalty, Value: float32(*g.RepetitionPenalty)}, gguf.Entry{Key: samplingWindow, Value: int32(-1)})
 	}
 	return entries
 }

@@ -50,7 +50,7 @@ func TestTheDefaultsOfTransformersClassesOpen(t *testing.T) {
 // saidGeneration are the keys of GenerationConfig that have no value but null that
 // leaves texts as they are.
 var saidGeneration = []string{
-	"stop_strings", "forced_bos_token_id", "forced_eos_token_id", "exponential_decay_length_penalty", "sequence_bias", "watermarking_config",
+	"forced_bos_token_id", "forced_eos_token_id", "exponential_decay_length_penalty", "sequence_bias", "watermarking_config",
 	"penalty_alpha", "dola_layers", "constraints", "force_words_ids",
 }
 
