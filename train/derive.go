@@ -102,16 +102,18 @@ const (
 	// shortContext is the longest row of a model that is filled as it is: packing makes
 	// use of it, and it is cheap.
 	shortContext = 512
+	// rowStep divides the longer rows.
+	rowStep = 128
 	// fitting is the share of the texts that must fit into a row.
 	fitting = .98
 	// sampled is how many texts are looked at.
 	sampled = 1000
 )
 
-// Rows chooses the tokens of a row by the lengths of some of the texts, sorted: the
-// least power of two from 512 on that 98 of 100 fit into, and what else stands in the
-// row (an answer that is not written yet). It returns the length that counts: what
-// was set, what is chosen, or the model's context.
+// Rows chooses the tokens of a row by the lengths of some of the texts, sorted: 512 or
+// the least multiple of 128 that 98 of 100 fit into, with what else stands in the row
+// (an answer that is not written yet). It returns the length that counts: what was set,
+// what is chosen, or the model's context.
 func (d *Derivation) Rows(key string, set int, lengths []int, more int, what string) int {
 	if set > 0 || !d.Free(key) {
 		return min(d.Context, max(set, 1))
@@ -120,10 +122,7 @@ func (d *Derivation) Rows(key string, set int, lengths []int, more int, what str
 		return d.Context
 	}
 	need := lengths[min(len(lengths)-1, int(math.Ceil(fitting*float64(len(lengths)))))] + more
-	length := shortContext
-	for length < need && length < d.Context {
-		length *= 2
-	}
+	length := max(shortContext, (need+rowStep-1)/rowStep*rowStep)
 	if length >= d.Context {
 		return d.Context
 	}
@@ -174,13 +173,12 @@ const (
 	// leastSteps is how many steps a fine-tuning should have, so that a rate that
 	// suits the model moves it, as far as its data reach.
 	leastSteps = 60
-	// microTokens are the tokens of a micro-batch of a large model: enough that
-	// products run at full speed, and few enough that an interruption is heard within
-	// seconds.
-	microTokens = 512
+	// MicroTokens are the tokens of a micro-batch of a large model: enough that
+	// products run at full speed. More would take memory for nothing.
+	MicroTokens = 1024
 )
 
-// Large tells of a model whose micro-batches take seconds.
+// Large tells of a model of which a row takes seconds.
 func (d *Derivation) Large() bool { return d.ParameterCount() >= LargeModel }
 
 // LargeModel is from how many parameters on a model is large: it wants the rates of
@@ -210,7 +208,7 @@ func (d *Derivation) MicroRows(key string, set, batch, length int, memory func(r
 		return
 	}
 	n, why := min(set, batch), fmt.Sprintf("a step of %d rows of %s tokens", batch, progress.Count(int64(length)))
-	for n > 1 && (batch%n != 0 || d.Large() && n*length > microTokens) {
+	for n > 1 && (batch%n != 0 || d.Large() && n*length > MicroTokens) {
 		n--
 	}
 	if need := memory(n, false); d.Memory > 0 && float64(need) > usable*float64(d.Memory) {
@@ -244,4 +242,18 @@ func (d *Derivation) Epochs(key string, set float64, rows int64, what string) fl
 		d.Choose(key, epochs, "%s %s", progress.Count(rows), what)
 	}
 	return epochs
+}
+
+// MeasureEvery chooses how many steps lie between two measurements on what is held out,
+// of a published model: a quarter of them, or more where measuring, a third of the work
+// of learning for each token, would take more than a quarter of the time.
+func (d *Derivation) MeasureEvery(key string, steps int, learned, held float64) {
+	if !d.Published || steps < 1 || learned == 0 {
+		return
+	}
+	n := 4.0
+	if held > 0 { // before the first step and after the last it is measured in any case
+		n = max(1, min(n, math.Floor(.75*learned/held-1)))
+	}
+	d.Choose(key, max(1, int(math.Ceil(float64(steps)/n))), "%g measurements", n)
 }

@@ -79,7 +79,7 @@ func TestRowsFollowTheTextsAndNotTheModelsContext(t *testing.T) {
 		chosen    any
 	}{
 		"long context":            {facts(true, 576, 2, 2048, 8192), 0, 0, lengths, 512, 512},
-		"with room for an answer": {facts(true, 576, 2, 2048, 8192), 0, 64, lengths, 1024, 1024},
+		"with room for an answer": {facts(true, 576, 2, 2048, 8192), 0, 64, lengths, 640, 640},
 		"set":                     {facts(true, 576, 2, 2048, 8192), 300, 0, lengths, 300, nil},
 		"a short one is filled":   {facts(true, 576, 2, 2048, 256), 0, 0, lengths, 256, nil},
 		"texts longer than it":    {facts(true, 576, 2, 2048, 1024), 0, 600, lengths, 1024, nil},
@@ -121,8 +121,8 @@ func TestMicroBatchesFollowSizeAndMemory(t *testing.T) {
 		memory        int64
 		rows, again   any
 	}{
-		"large, rows of 512": {large, 8, 512, 0, 1, nil},
-		"large, rows of 256": {large, 8, 256, 0, 2, nil},
+		"large, rows of 512": {large, 8, 512, 0, 2, nil},
+		"large, rows of 256": {large, 8, 256, 0, 4, nil},
 		"small":              {small, 8, 256, 64 << 30, nil, nil},
 		"small, 4 GiB":       {small, 8, 256, 4 << 30, 2, nil},
 		"small, half a GiB":  {small, 8, 256, 1 << 29, 1, true},
@@ -160,5 +160,26 @@ func TestASampleIsEvenAndLeavesOutWhatCannotBeEncoded(t *testing.T) {
 	})
 	if seen < 800 || seen > 1000 || len(lengths) != seen-1 || !slices.IsSorted(lengths) || lengths[0] > 10 || lengths[len(lengths)-1] < 2490 {
 		t.Errorf("%d of 2500 were looked at, lengths %d to %d", seen, lengths[0], lengths[len(lengths)-1])
+	}
+}
+
+func TestMeasuringTakesNoMoreThanItsShare(t *testing.T) {
+	for _, c := range []struct {
+		published     bool
+		steps         int
+		learned, held float64
+		want          any
+	}{
+		{true, 100, 600, 60, 25}, // four times
+		{true, 99, 198, 100, 99}, // once, at the end
+		{true, 100, 300, 60, 50}, // twice
+		{true, 100, 600, 0, 25},  // nothing is held out: nothing is measured
+		{false, 100, 600, 60, nil},
+	} {
+		d := derivation(t, facts(c.published, 576, 2, 2048, 512), train.LoRAConfig{}, 0)
+		d.MeasureEvery("eval_every", c.steps, c.learned, c.held)
+		if got := value(d, "eval_every"); got != c.want {
+			t.Errorf("%g learned and %g held out: every %v steps, want %v", c.learned, c.held, got, c.want)
+		}
 	}
 }

@@ -22,14 +22,11 @@ func derive(c Config, b stage.Basis) ([]stage.Chosen, error) {
 		d.Rate("lr", train.Rates{Here: c.LR, Whole: 5e-5})
 	}
 	length := d.Rows("context", c.Context, c.lengths(d), 0, "texts")
-	if d.Large() && c.MicroRows*length > microTokens {
-		d.Choose("micro_rows", max(1, microTokens/length), "rows of %d tokens", length)
+	if d.Large() && c.MicroRows*length > train.MicroTokens {
+		d.Choose("micro_rows", max(1, train.MicroTokens/length), "rows of %d tokens", length)
 	}
 	return d.Chosen, nil
 }
-
-// microTokens are those of a micro-batch of a large model (train.Derivation).
-const microTokens = 512
 
 // lengths are those of some texts in tokens, none where they are not there yet.
 func (c Config) lengths(d *train.Derivation) []int {

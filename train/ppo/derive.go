@@ -19,14 +19,11 @@ func derive(c Config, b stage.Basis) ([]stage.Chosen, error) {
 	d.Rate("critic_lr", train.Rates{Here: c.CriticLR, Whole: 2e-5, Adapter: 2e-4})
 	length := d.Rows("context", c.Context, c.lengths(d), c.MaxTokens, "prompts with an answer")
 	// Of a small policy the default stays: a row holds several responses.
-	if d.Large() && c.MicroRows*length > microTokens {
-		d.Choose("micro_rows", max(1, microTokens/length), "rows of %d tokens", length)
+	if d.Large() && c.MicroRows*length > train.MicroTokens {
+		d.Choose("micro_rows", max(1, train.MicroTokens/length), "rows of %d tokens", length)
 	}
 	return d.Chosen, nil
 }
-
-// microTokens are those of a micro-batch of a large policy (train.Derivation).
-const microTokens = 512
 
 // lengths are those of some prompts in tokens, none where they are not there yet.
 func (c Config) lengths(d *train.Derivation) []int {

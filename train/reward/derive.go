@@ -1,6 +1,7 @@
 package reward
 
 import (
+	"math"
 	"slices"
 
 	"github.com/seed-b72bdb6c/alma/chat"
@@ -33,9 +34,11 @@ func derive(c Config, b stage.Basis) ([]stage.Chosen, error) {
 	slices.Sort(lengths)
 	length := d.Rows("context", c.Context, lengths, 0, "answers with their prompts")
 	batch := d.Batch("batch_prompts", c.BatchPrompts, c.Epochs*float64(rankings.Rows), "prompts")
-	if d.Published && rankings.Rows > 0 {
-		d.Choose("eval_every", max(1, int(c.Epochs*float64(rankings.Rows)/float64(batch))/4), "four measurements")
+	learned, held := c.Epochs*float64(rankings.Rows), float64(b.In["validation"].Rows)
+	if held == 0 {
+		held = c.ValidationShare * float64(rankings.Rows)
 	}
+	d.MeasureEvery("eval_every", int(math.Ceil(learned/float64(batch))), learned, held)
 	if rows := together(texts, length); d.Large() && rows > 0 && rows < c.MicroRows {
 		d.Choose("micro_rows", rows, "the answers to a prompt take up to %d rows of %s tokens", rows, progress.Count(int64(length)))
 	}

@@ -1,6 +1,8 @@
 package sft
 
 import (
+	"math"
+
 	"github.com/seed-b72bdb6c/alma/dataset"
 	"github.com/seed-b72bdb6c/alma/model"
 	"github.com/seed-b72bdb6c/alma/stage"
@@ -32,9 +34,11 @@ func derive(c Config, b stage.Basis) ([]stage.Chosen, error) {
 	}
 	rows := epochs * train.PackedRows(dialogues, float64(dialogues.Rows), length)
 	batch := d.Batch("batch_rows", c.BatchRows, rows, "rows")
-	if d.Published && rows > 0 {
-		d.Choose("eval_every", max(1, int(rows)/batch/4), "four measurements")
+	held := float64(b.In["validation"].Rows)
+	if held == 0 {
+		held = c.ValidationShare * float64(dialogues.Rows)
 	}
+	d.MeasureEvery("eval_every", int(math.Ceil(rows/float64(batch))), epochs*float64(dialogues.Rows), held)
 	d.MicroRows("micro_rows", c.MicroRows, batch, length, func(rows int, recompute bool) int64 {
 		c.MicroRows, c.Context, c.Recompute = rows, length, recompute
 		e, _ := estimate(c, b.In) // what is wrong with it, the stage says
