@@ -21,9 +21,6 @@ func newEvalCommand(c *call) *cobra.Command {
 	return cmd
 }
 
-// defaultWindow is llama.cpp's.
-const defaultWindow = 512
-
 // perplexity is what alma eval perplexity --json writes.
 type perplexity struct {
 	Documents  int   `json:"documents"`
@@ -64,7 +61,7 @@ Lines follow one another, with the token that ends a text between them.`,
 				return err
 			}
 			if window == 0 {
-				window = min(defaultWindow, m.Context)
+				window = evaluate.Window(m)
 			}
 			tokens, documents, err := evaluate.ReadText(cmd.Context(), t, args[1])
 			if err != nil {
