@@ -10,6 +10,7 @@ import (
 
 	"github.com/seed-b72bdb6c/alma/artifact"
 	"github.com/seed-b72bdb6c/alma/artifact/gguf"
+	"github.com/seed-b72bdb6c/alma/dataset"
 	"github.com/seed-b72bdb6c/alma/model/file"
 )
 
@@ -35,6 +36,21 @@ func About(path string) file.About {
 	defer readme.Close()
 	head := frontMatter(readme)
 	return file.AboutCard(func(key string) string { return head[key] })
+}
+
+// ValidationText is the text that the pretraining in a model's line left for validation,
+// as token shards; "" if there is none, or it is not there any more.
+func ValidationText(source string) string {
+	for _, a := range lineage(source) {
+		if a.manifest == nil {
+			continue
+		}
+		shards := filepath.Join(a.path, "shards", dataset.ValidationShards)
+		if _, err := os.Stat(shards); err == nil {
+			return shards
+		}
+	}
+	return ""
 }
 
 // frontMatter are the keys with plain values in the YAML at the head of a

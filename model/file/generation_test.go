@@ -12,7 +12,6 @@ import (
 	"testing"
 
 	"github.com/seed-b72bdb6c/alma/artifact"
-	"github.com/seed-b72bdb6c/alma/artifact/gguf"
 	"github.com/seed-b72bdb6c/alma/model"
 )
 
@@ -123,7 +122,7 @@ func TestAGGUFFileKeepsTheTokensThatEndATextAndTheSampling(t *testing.T) {
 	eos, _ := tok.EOS()
 	path := filepath.Join(t.TempDir(), "m.gguf")
 	if _, err := artifact.WriteContent(path, func(w io.Writer) error {
-		_, err := WriteGGUF(w, m, tok, []int32{7, eos, 9, 11}, About{}, gguf.F32)
+		_, err := WriteGGUF(w, m, tok, []int32{7, eos, 9, 11}, About{}, Mixtures[0], nil)
 		return err
 	}); err != nil {
 		t.Fatal(err)
