@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"maps"
+	"math"
 	"os"
 	"path/filepath"
 
@@ -131,6 +132,9 @@ var Stage = stage.Define(stage.Definition[FileConfig]{
 			w.Log.Printf("export: %s", r.Check.CostText())
 			w.Manifest.Metrics["perplexity"], w.Manifest.Metrics["model_perplexity"] = cost.After.Perplexity, cost.Before.Perplexity
 			w.Manifest.Metrics["perplexity_increase"] = cost.Increase.Value
+			if e := cost.Increase; !math.IsInf(e.Low, 0) { // JSON has no infinities
+				w.Manifest.Metrics["perplexity_increase/low"], w.Manifest.Metrics["perplexity_increase/high"] = e.Low, e.High
+			}
 		}
 		w.Manifest.Notes = r.Notes
 		data, err := json.MarshalIndent(r, "", "  ")
