@@ -46,14 +46,14 @@ func ReadTokens(ctx context.Context, t *tokenizer.Tokenizer, path string, limit 
 	if limit > 0 {
 		tokens = tokens[:min(limit, len(tokens))]
 	}
-	if len(tokens) < leastTokens {
+	if len(tokens) < LeastTokens {
 		return nil, artifact.Errorf(artifact.ErrUsage, "measuring perplexity: %s has %d tokens; give a longer text", path, len(tokens))
 	}
 	return tokens, nil
 }
 
-// leastTokens is the shortest window.
-const leastTokens = 4
+// LeastTokens is how many tokens the shortest window has.
+const LeastTokens = 4
 
 // MeasureCost measures two models with one tokenizer on the tokens of a text, in windows
 // as of Window, or of the whole text if it is shorter. progress is told of the windows

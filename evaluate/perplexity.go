@@ -104,8 +104,8 @@ func scoreWindows(ctx context.Context, m *model.Model, tokens []int32, windows [
 	if m.Head != model.LanguageModel {
 		return nil, 0, artifact.Errorf(artifact.ErrUsage, "measuring perplexity: the model has a %q head, which foretells no next token; give a language model", m.Head)
 	}
-	if length < leastTokens || length > m.Context {
-		return nil, 0, artifact.Errorf(artifact.ErrUsage, "measuring perplexity: a window of %d tokens is outside %d to %d, the model's context", length, leastTokens, m.Context)
+	if length < LeastTokens || length > m.Context {
+		return nil, 0, artifact.Errorf(artifact.ErrUsage, "measuring perplexity: a window of %d tokens is outside %d to %d, the model's context", length, LeastTokens, m.Context)
 	}
 	if len(windows) == 0 {
 		return nil, 0, artifact.Errorf(artifact.ErrUsage, "measuring perplexity: the text has %d tokens, fewer than a window of %d; give a longer text or a smaller --context", len(tokens), length)

@@ -105,8 +105,8 @@ func check(ctx context.Context, m *model.Model, tok *tokenizer.Tokenizer, templa
 // tolerance is by how much a weight w may differ, in a tensor whose largest
 // magnitude is top: half a unit in the last place; for Q8_0 half a step of 1/127 of
 // its block's largest, the rounding of that step to float16 included. The scales of
-// the types with fewer bits are searched, and may cut a block's largest off: twice the
-// half step of 2 to the bits over the range from −top to top, and as much again.
+// the types with fewer bits are searched, and may cut a block's largest off: four half
+// steps of the type's levels over the range from −top to top.
 func tolerance(t gguf.Type, w, top float64) float64 {
 	switch t {
 	case gguf.F32:
@@ -116,14 +116,17 @@ func tolerance(t gguf.Type, w, top float64) float64 {
 	case gguf.BF16:
 		return math.Abs(w) * 0x1p-8
 	case gguf.Q8_0:
-		return top/254*1.001 + top*0x1p-11 + 0x1p-18
+		return top/254*1.001 + top*0x1p-11 + noScale
 	case gguf.Q6_K:
-		return top/16 + 0x1p-18
+		return top/16 + noScale
 	case gguf.Q5_0, gguf.Q5_1, gguf.Q5_K:
-		return top/8 + 0x1p-18
+		return top/8 + noScale
 	}
-	return top/4 + 0x1p-18
+	return top/4 + noScale
 }
+
+// noScale is what a weight may lose for whose block float16 has no scale: it is too small.
+const noScale = 0x1p-18
 
 // leastLikeness is the error of a matrix, as a share of its own size, beyond which it is
 // not the rounded one but another: of 4 bits, ordinary weights have .07 to .12.
@@ -172,7 +175,7 @@ func (c *Check) compareWeights(m, again *model.Model, stored storage) error {
 		if kind == gguf.F32 {
 			continue
 		}
-		if lost, size = lost+off, size+all; off > leastLikeness*leastLikeness*all {
+		if lost, size = lost+off, size+all; math.Sqrt(off) > leastLikeness*math.Sqrt(all)+noScale*math.Sqrt(float64(n)) {
 			return fmt.Errorf("parameter %q differs by %.2g of its size: more than the rounding to %s explains", p.Name, math.Sqrt(off/all), kind)
 		}
 	}

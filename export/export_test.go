@@ -355,6 +355,24 @@ func TestExportsThatCannotBeAreRefused(t *testing.T) {
 	}
 }
 
+// Weights for which float16 has no scale become zeros, which is rounding too.
+func TestWeightsBelowEveryScaleAreExported(t *testing.T) {
+	m, tok, from := source(t, model.Llama, "")
+	p := m.Parameters()[2]
+	values := make([]float32, p.Shape[0]*p.Shape[1])
+	for i := range values {
+		values[i] = 1e-9
+	}
+	if err := m.Store.Write(p.Name, values); err != nil {
+		t.Fatal(err)
+	}
+	for _, kind := range TypesOf(GGUF) {
+		if _, err := Write(t.Context(), m, tok, Options{Source: from, Format: GGUF, Type: kind, Out: filepath.Join(t.TempDir(), "m.gguf")}); err != nil {
+			t.Errorf("%s: %v", kind, err)
+		}
+	}
+}
+
 func TestTheStageOffersEveryType(t *testing.T) {
 	field, _ := reflect.TypeFor[FileConfig]().FieldByName("Type")
 	if got, want := field.Tag.Get("enum"), strings.Join(TypesOf(GGUF), ","); got != want {

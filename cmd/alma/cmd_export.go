@@ -9,6 +9,7 @@ import (
 
 	"github.com/seed-b72bdb6c/alma/export"
 	"github.com/seed-b72bdb6c/alma/model"
+	"github.com/seed-b72bdb6c/alma/model/file"
 	"github.com/seed-b72bdb6c/alma/progress"
 )
 
@@ -63,7 +64,7 @@ blocks if it gets the same type again.`,
 				return err
 			}
 			if o.Text == "" && o.Quantized() && m.Head == model.LanguageModel {
-				o.Text = export.ValidationText(o.Source)
+				o.Text = export.ValidationText(o.Source, tok)
 			}
 			display := progress.New(os.Stderr)
 			defer display.Done()
@@ -112,8 +113,12 @@ func (c *call) printExport(r *export.Report) error {
 			equal, progress.Count(int64(k.Logits)), k.LargestLogit, k.KL, 100*k.TopEqual)
 		c.printf("  greedy tokens   %d of %d equal\n", k.GreedyEqual, k.Greedy)
 	}
-	if k.Cost != nil {
+	mixture, _ := file.MixtureOf(r.Type)
+	switch {
+	case k.Cost != nil:
 		c.printf("  cost            %s\n", k.CostText())
+	case mixture.Quantized():
+		c.printf("  cost            not measured; --text FILE measures it\n")
 	}
 	c.printf("  conversations   %d of 6 rendered to the same bytes and ids", k.Conversations)
 	if k.Refused > 0 {

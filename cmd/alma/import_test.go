@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/seed-b72bdb6c/alma/export"
+	"github.com/seed-b72bdb6c/alma/tokenizer"
 )
 
 func TestAModelGoesOutAsGGUFAndComesBack(t *testing.T) {
@@ -81,6 +82,13 @@ func TestAQuantisedFileOpensAndCostsWhatItsExportSaid(t *testing.T) {
 	said := succeed(t, "export", f.base, "--format", "gguf", "--dtype", "q4_0", "--out", filepath.Join(dir, "at-hand"))
 	if !strings.Contains(said, "  cost            perplexity ") || !strings.Contains(said, " on validation, ") {
 		t.Errorf("of a model of which the validation text is there: %s", said)
+	}
+	other, _, err := tokenizer.Train(t.Context(), func(yield func(string, error) bool) { yield("a few words", nil) }, tokenizer.Options{VocabSize: 260})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if path := export.ValidationText(f.base, other); path != "" {
+		t.Errorf("%s is the text of a model with another vocabulary", path)
 	}
 }
 
