@@ -92,6 +92,7 @@ var stairs = map[string][]string{
 	"corpus":              {"stage"},
 	"dataset":             {"chat"},
 	"dataset/show":        {"chat"},
+	"export":              {"evaluate"},
 	"train/rollout":       {"generate"},
 }
 

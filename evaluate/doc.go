@@ -1,6 +1,6 @@
 // Package evaluate measures language models: several beside each other, as a stage
-// (Stage), their perplexity on a text, and one against what PyTorch computed of it
-// (Replay).
+// (Stage), their perplexity on a text, what a change of a model costs of it
+// (MeasureCost), and one against what PyTorch computed of it (Replay).
 //
 // Terms:
 //

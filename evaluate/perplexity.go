@@ -37,12 +37,16 @@ const tokensAtOnce = 2048
 // bos is the token that begins every text, -1 for none; lengths gives the bytes
 // that each id stands for. progress, if not nil, is told of the windows done.
 func MeasurePerplexity(ctx context.Context, m *model.Model, tokens []int32, window int, bos int32, lengths []int32, progress func(done, all int)) (Perplexity, error) {
-	windows := halves(len(tokens), window)
-	result := Perplexity{Context: window, Windows: len(windows)}
-	scores, _, err := scoreWindows(ctx, m, tokens, windows, window, bos, lengths, progress)
+	scores, _, err := scoreWindows(ctx, m, tokens, halves(len(tokens), window), window, bos, lengths, progress)
 	if err != nil {
-		return result, err
+		return Perplexity{Context: window}, err
 	}
+	return perplexityOf(scores, window), nil
+}
+
+// perplexityOf sums windows of so many tokens up.
+func perplexityOf(scores []windowScore, window int) Perplexity {
+	result := Perplexity{Context: window, Windows: len(scores)}
 	var sum, squares float64
 	for _, s := range scores {
 		sum += s.nats
@@ -59,7 +63,7 @@ func MeasurePerplexity(ctx context.Context, m *model.Model, tokens []int32, wind
 	if result.Bytes > 0 {
 		result.BitsPerByte = sum / math.Ln2 / float64(result.Bytes)
 	}
-	return result, nil
+	return result
 }
 
 // window is a part of a text: a model sees the tokens from begin on and foretells
@@ -100,8 +104,8 @@ func scoreWindows(ctx context.Context, m *model.Model, tokens []int32, windows [
 	if m.Head != model.LanguageModel {
 		return nil, 0, artifact.Errorf(artifact.ErrUsage, "measuring perplexity: the model has a %q head, which foretells no next token; give a language model", m.Head)
 	}
-	if length < 4 || length > m.Context {
-		return nil, 0, artifact.Errorf(artifact.ErrUsage, "measuring perplexity: a window of %d tokens is outside 4 to %d, the model's context", length, m.Context)
+	if length < LeastTokens || length > m.Context {
+		return nil, 0, artifact.Errorf(artifact.ErrUsage, "measuring perplexity: a window of %d tokens is outside %d to %d, the model's context", length, LeastTokens, m.Context)
 	}
 	if len(windows) == 0 {
 		return nil, 0, artifact.Errorf(artifact.ErrUsage, "measuring perplexity: the text has %d tokens, fewer than a window of %d; give a longer text or a smaller --context", len(tokens), length)

@@ -10,7 +10,10 @@ import (
 
 	"github.com/seed-b72bdb6c/alma/artifact"
 	"github.com/seed-b72bdb6c/alma/artifact/gguf"
+	"github.com/seed-b72bdb6c/alma/dataset"
+	"github.com/seed-b72bdb6c/alma/evaluate"
 	"github.com/seed-b72bdb6c/alma/model/file"
+	"github.com/seed-b72bdb6c/alma/tokenizer"
 )
 
 // About is what is known of a model that lies at a path: of a GGUF file its
@@ -35,6 +38,28 @@ func About(path string) file.About {
 	defer readme.Close()
 	head := frontMatter(readme)
 	return file.AboutCard(func(key string) string { return head[key] })
+}
+
+// ValidationText is the text that the pretraining in a model's line left for validation,
+// as token shards; "" if there is none that is still there and has the tokens of the
+// model's tokenizer.
+func ValidationText(source string, t *tokenizer.Tokenizer) string {
+	for _, a := range lineage(source) {
+		if a.manifest == nil {
+			continue
+		}
+		path := filepath.Join(a.path, "shards", dataset.ValidationShards)
+		shards, err := dataset.OpenShards(path)
+		if err != nil {
+			continue
+		}
+		fits := shards.Info.VocabSize == t.VocabSize() && shards.Tokens() >= evaluate.LeastTokens
+		shards.Close()
+		if fits {
+			return path
+		}
+	}
+	return ""
 }
 
 // frontMatter are the keys with plain values in the YAML at the head of a

@@ -91,7 +91,7 @@ func TestAnExportSaysOfTheModelWhatItsSourceSays(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(folder, "README.md"), []byte(head), 0o666); err != nil {
 		t.Fatal(err)
 	}
-	for format := range types {
+	for _, format := range []string{HuggingFace, GGUF} {
 		for from, want := range map[string]file.About{folder: want, stage: {Name: filepath.Base(filepath.Dir(stage)) + "-sft", Lineage: digest}} {
 			o := Options{Source: from, Format: format, Type: "f16", Out: filepath.Join(t.TempDir(), "out")}
 			if _, err := Write(t.Context(), m, tok, o); err != nil {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"maps"
+	"math"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -121,8 +122,14 @@ func card(m *model.Model, tok *tokenizer.Tokenizer, o Options, r *Report, lines 
 	}
 	line("---\n<!-- %s; change it before you publish: it says nothing of purpose and limits -->\n", mark)
 	line("# %s\n", about.Name)
-	line("A %s model of %s parameters: %d layers, width %d, %d heads (%d of keys and values), context %d, vocabulary %d (tokenizer: %s, %d tokens). Weights: %s, %s.\n",
-		m.Family, count(m.ParameterCount()), m.Layers, m.Width, m.Heads, m.KVHeads, m.Context, m.Vocabulary, tok.Kind(), tok.VocabSize(), o.Format, o.Type)
+	line("A %s model of %s parameters: %d layers, width %d, %d heads (%d of keys and values), context %d, vocabulary %d (tokenizer: %s, %d tokens). Weights: %s, %s%s.\n",
+		m.Family, count(m.ParameterCount()), m.Layers, m.Width, m.Heads, m.KVHeads, m.Context, m.Vocabulary, tok.Kind(), tok.VocabSize(), o.Format, o.Type, parenthesis(r.matrices()))
+	for _, note := range r.Notes {
+		line("- %s", note)
+	}
+	if len(r.Notes) > 0 {
+		line("")
+	}
 
 	line("## Use\n")
 	if o.Format == GGUF {
@@ -204,6 +211,9 @@ func cardEvaluation(line func(string, ...any), lines []ancestor, r *Report) {
 		}
 	}
 	c := r.Check
+	if c.Cost != nil {
+		line("- as %s: %s", r.Type, c.CostText())
+	}
 	line("- opened again after writing: weights %s; %d logits compared, the largest difference %.3g, mean divergence %.3g nats; the same most likely token at %.1f %% of positions; %d of %d greedy tokens equal; %d conversations rendered to the same bytes\n",
 		c.Weights, c.Logits, c.LargestLogit, c.KL, 100*c.TopEqual, c.GreedyEqual, c.Greedy, c.Conversations)
 }
@@ -233,6 +243,31 @@ func cardLicence(line func(string, ...any), lines []ancestor) {
 			title = ""
 		}
 	}
+}
+
+// matrices lists a GGUF file's quantised matrices by their types, "" where all are of
+// one.
+func (r *Report) matrices() string {
+	if len(r.Matrices) < 2 {
+		return ""
+	}
+	var parts []string
+	for _, name := range slices.Sorted(maps.Keys(r.Matrices)) {
+		parts = append(parts, fmt.Sprintf("%s of %s", ofMatrices(r.Matrices[name]), name))
+	}
+	return strings.Join(parts, ", ")
+}
+
+// CostText says in words what the type costs; of the text it gives the name alone, as
+// cards are published.
+func (c Check) CostText() string {
+	k := c.Cost
+	interval := ""
+	if e := k.Increase; !math.IsInf(e.Low, 0) {
+		interval = fmt.Sprintf(", 95 %% interval %+.2f to %+.2f %%", 100*e.Low, 100*e.High)
+	}
+	return fmt.Sprintf("perplexity %.4g → %.4g (%+.2f %%%s) on %s, %d tokens in windows of %d",
+		k.Before.Perplexity, k.After.Perplexity, 100*k.Increase.Value, interval, filepath.Base(k.Text), k.Before.Tokens, k.Before.Context)
 }
 
 // numbers lists metrics in the order of their names.

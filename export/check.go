@@ -5,11 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 
 	"github.com/seed-b72bdb6c/alma/artifact"
+	"github.com/seed-b72bdb6c/alma/artifact/gguf"
 	"github.com/seed-b72bdb6c/alma/chat"
 	"github.com/seed-b72bdb6c/alma/compute"
+	"github.com/seed-b72bdb6c/alma/evaluate"
 	"github.com/seed-b72bdb6c/alma/generate"
 	"github.com/seed-b72bdb6c/alma/model"
 	"github.com/seed-b72bdb6c/alma/model/file"
@@ -25,6 +28,7 @@ import (
 // always be the same.
 type Check struct {
 	Weights       string  `json:"weights"`                  // what held for every weight
+	WeightError   float64 `json:"weight_error"`             // of the matrices that were rounded, √(Σ(w−w′)²/Σw²)
 	Logits        int     `json:"logits"`                   // that were compared
 	LogitsEqual   bool    `json:"logits_equal"`             // bit for bit
 	LargestLogit  float64 `json:"largest_logit_difference"` // absolute
@@ -34,6 +38,8 @@ type Check struct {
 	GreedyEqual   int     `json:"greedy_equal"`             // of them, before the first that differs
 	Conversations int     `json:"conversations"`            // rendered to the same bytes and ids
 	Refused       int     `json:"conversations_refused"`    // of them, which the template refuses, in both
+	// Cost is what the type costs on the text of Options; nil without one.
+	Cost *evaluate.Cost `json:"cost,omitempty"`
 }
 
 // greedyTokens is how many tokens the models continue a prompt by.
@@ -53,7 +59,7 @@ var conversations = []chat.Conversation{
 }
 
 // check reopens what was written.
-func check(ctx context.Context, m *model.Model, tok *tokenizer.Tokenizer, template *chat.Template, o Options) (c Check, err error) {
+func check(ctx context.Context, m *model.Model, tok *tokenizer.Tokenizer, template *chat.Template, o Options, stored storage, text []int32) (c Check, err error) {
 	fail := func(format string, args ...any) error {
 		return artifact.Errorf(artifact.ErrCheckNotMet, "comparing %s with %s: %s", o.Path(), o.Source, fmt.Sprintf(format, args...))
 	}
@@ -66,7 +72,7 @@ func check(ctx context.Context, m *model.Model, tok *tokenizer.Tokenizer, templa
 		return c, fail("its tokenizer does not open again: %v", err)
 	}
 	var failures []error
-	if c.Weights, err = compareWeights(m, again, o.Type); err != nil {
+	if err := c.compareWeights(m, again, stored); err != nil {
 		failures = append(failures, fail("%v", err))
 	}
 	if err := c.render(template, tok, againTok); err != nil {
@@ -85,59 +91,119 @@ func check(ctx context.Context, m *model.Model, tok *tokenizer.Tokenizer, templa
 		if o.Type == "f32" && c.GreedyEqual < c.Greedy {
 			failures = append(failures, fail("greedy token %d of %d differs", c.GreedyEqual+1, c.Greedy))
 		}
+		if text != nil && len(failures) == 0 {
+			cost, err := evaluate.MeasureCost(ctx, m, again, tok, o.Text, text, o.Progress)
+			if err != nil {
+				return c, err
+			}
+			c.Cost = &cost
+		}
 	}
 	return c, errors.Join(failures...)
 }
 
 // tolerance is by how much a weight w may differ, in a tensor whose largest
-// magnitude is top: half a unit in the last place, and for Q8_0 half a step of
-// 1/127 of its block's largest, the rounding of that step to float16 included.
-func tolerance(kind string, w, top float64) float64 {
-	switch kind {
-	case "f16":
+// magnitude is top: half a unit in the last place; for Q8_0 half a step of 1/127 of
+// its block's largest, the rounding of that step to float16 included. The scales of
+// the types with fewer bits are searched, and may cut a block's largest off: four half
+// steps of the type's levels over the range from −top to top.
+func tolerance(t gguf.Type, w, top float64) float64 {
+	switch t {
+	case gguf.F32:
+		return 0
+	case gguf.F16:
 		return math.Abs(w)*0x1p-11 + 0x1p-25
-	case "bf16":
+	case gguf.BF16:
 		return math.Abs(w) * 0x1p-8
-	case "q8_0":
-		return top/254*1.001 + top*0x1p-11 + 0x1p-18
+	case gguf.Q8_0:
+		return top/254*1.001 + top*0x1p-11 + noScale
+	case gguf.Q6_K:
+		return top/16 + noScale
+	case gguf.Q5_0, gguf.Q5_1, gguf.Q5_K:
+		return top/8 + noScale
 	}
-	return 0
+	return top/4 + noScale
 }
+
+// noScale is what a weight may lose for whose block float16 has no scale: it is too small.
+const noScale = 0x1p-18
+
+// leastLikeness is the error of a matrix, as a share of its own size, beyond which it is
+// not the rounded one but another: of 4 bits, ordinary weights have .07 to .12.
+const leastLikeness = .5
 
 // gemmaNorm is what a norm of Gemma 3 may lose in GGUF, which stores 1 + w.
 const gemmaNorm = 0x1p-23
 
-func compareWeights(m, again *model.Model, kind string) (string, error) {
-	held := map[string]string{
-		"f32": "equal", "f16": "within half a unit of F16's last place", "bf16": "within half a unit of BF16's last place", "q8_0": "within half a step of Q8_0",
-	}[kind]
+// compareWeights compares every weight.
+func (c *Check) compareWeights(m, again *model.Model, stored storage) error {
+	c.Weights = "different"
+	var types []gguf.Type
+	var lost, size float64 // sums of squares over what was rounded
 	for _, p := range m.Parameters() {
 		n := compute.Shape(p.Shape).Size()
 		a, b := make([]float32, n), make([]float32, n)
 		if err := m.Store.Read(p.Name, a); err != nil {
-			return "", err
+			return err
 		}
 		if shape, ok := again.Store.Shape(p.Name); !ok || shape.Size() != n {
-			return "different", fmt.Errorf("parameter %q has shape %v, and %v in the model", p.Name, shape, p.Shape)
+			return fmt.Errorf("parameter %q has shape %v, and %v in the model", p.Name, shape, p.Shape)
 		}
 		if err := again.Store.Read(p.Name, b); err != nil {
-			return "", err
+			return err
+		}
+		kind := stored.of(p.Name)
+		if len(p.Shape) > 1 && !slices.Contains(types, kind) {
+			types = append(types, kind)
 		}
 		top := float64(0)
 		for _, w := range a {
 			top = max(top, math.Abs(float64(w)))
 		}
+		var off, all float64
 		for i := range a {
 			limit := tolerance(kind, float64(a[i]), top)
 			if m.Family == model.Gemma3 && strings.HasSuffix(p.Name, "norm.weight") {
 				limit += gemmaNorm
 			}
-			if !(math.Abs(float64(a[i])-float64(b[i])) <= limit) {
-				return "different", fmt.Errorf("element %d of parameter %q is %g, and %g in the model: more than the rounding to %s explains", i, p.Name, b[i], a[i], kind)
+			d := float64(a[i]) - float64(b[i])
+			if !(math.Abs(d) <= limit) {
+				return fmt.Errorf("element %d of parameter %q is %g, and %g in the model: more than the rounding to %s explains", i, p.Name, b[i], a[i], kind)
 			}
+			off, all = off+d*d, all+float64(a[i])*float64(a[i])
+		}
+		if kind == gguf.F32 {
+			continue
+		}
+		if lost, size = lost+off, size+all; math.Sqrt(off) > leastLikeness*math.Sqrt(all)+noScale*math.Sqrt(float64(n)) {
+			return fmt.Errorf("parameter %q differs by %.2g of its size: more than the rounding to %s explains", p.Name, math.Sqrt(off/all), kind)
 		}
 	}
-	return held, nil
+	if c.Weights = "equal"; lost > 0 {
+		c.WeightError, c.Weights = math.Sqrt(lost/size), rounding(types)
+	}
+	return nil
+}
+
+// rounding says what held of matrices of these types.
+func rounding(types []gguf.Type) string {
+	slices.SortFunc(types, func(a, b gguf.Type) int { return strings.Compare(a.String(), b.String()) })
+	var parts, fewer []string
+	for _, t := range types {
+		switch t {
+		case gguf.F32:
+		case gguf.F16, gguf.BF16:
+			parts = append(parts, fmt.Sprintf("within half a unit of %s's last place", t))
+		case gguf.Q8_0:
+			parts = append(parts, "within half a step of Q8_0")
+		default:
+			fewer = append(fewer, t.String())
+		}
+	}
+	if len(fewer) > 0 {
+		parts = append(parts, "within the rounding of "+strings.Join(fewer, ", "))
+	}
+	return strings.Join(parts, ", ")
 }
 
 // compareLogits compares the logits of the probe, as far as the context holds

@@ -5,8 +5,10 @@
 // Terms:
 //
 //   - the source: the model folder (or file) that is exported.
-//   - type: how the matrices of weights are stored: f32, f16, bf16, or in GGUF
-//     q8_0.
+//   - type: how the matrices of weights are stored: f32, f16, bf16, or in GGUF a
+//     quantisation by llama.cpp's name (q8_0, q4_k_m), which is a mixture: not all
+//     matrices get the same (file.Mixture).
+//   - cost: by how much the written model foretells a text worse than the source.
 //   - lineage: the stages that made the source, found by following the inputs of
 //     their artifact.json.
 //

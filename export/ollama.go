@@ -32,11 +32,11 @@ var forms = []string{
 // ollamaMessage is what ollama's templates see of a message.
 type ollamaMessage struct{ Role, Content string }
 
-// modelfile is ollama's Modelfile for the weights at a path. why tells the
+// modelfile is ollama's Modelfile for the weights at a path, of a type. why tells the
 // reason where no TEMPLATE could be written.
-func modelfile(from string, tok *tokenizer.Tokenizer, t *chat.Template, m *model.Model) (text []byte, why string) {
+func modelfile(from, kind string, tok *tokenizer.Tokenizer, t *chat.Template, m *model.Model) (text []byte, why string) {
 	var b strings.Builder
-	fmt.Fprintf(&b, "# %s\nFROM %s\n", mark, from)
+	fmt.Fprintf(&b, "# %s, weights %s\nFROM %s\n", mark, kind, from)
 	form, why := ollamaTemplate(t)
 	if why == "" {
 		fmt.Fprintf(&b, "TEMPLATE \"\"\"%s\"\"\"\n", form)

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"maps"
+	"math"
 	"os"
 	"path/filepath"
 
@@ -83,24 +84,30 @@ import does the checking once, dequantises once, and keeps a copy.`,
 // FileConfig configures what is exported.
 type FileConfig struct {
 	Format string `yaml:"format" json:"format" doc:"hf: a folder for transformers; gguf: a file for llama.cpp and ollama" enum:"hf,gguf"`
-	Type   string `yaml:"dtype" json:"dtype" doc:"type of the weights: f32, f16, bf16, and of GGUF also q8_0" enum:"f32,f16,bf16,q8_0"`
+	Type   string `yaml:"dtype" json:"dtype" doc:"type of the weights: f32, f16, bf16, and of GGUF also those of fewer bits" enum:"f32,f16,bf16,q8_0,q6_k,q5_k_m,q4_1,q4_k_m,q4_0"`
+	// MaxTokens is left out where it is the default: what was exported before it was
+	// there is not exported again.
+	MaxTokens int `yaml:"max_tokens" json:"max_tokens,omitempty" doc:"tokens of the text, from its beginning, that perplexity is measured on; 0: 10,240" min:"0"`
 }
 
 // options are those of [Write] for a stage's folder.
-func (c FileConfig) options(source, folder string) Options {
-	return Options{Source: source, Format: c.Format, Type: c.Type, Out: folder}
+func (c FileConfig) options(source, text, folder string) Options {
+	return Options{Source: source, Format: c.Format, Type: c.Type, Out: folder, Text: text, MaxTokens: c.MaxTokens}
 }
 
 // Validate checks what no single value can say.
-func (c FileConfig) Validate() error { return c.options("model", "out").Check() }
+func (c FileConfig) Validate() error { return c.options("model", "", "out").Check() }
 
 // Stage exports a model for others' tools into a folder of a run.
 var Stage = stage.Define(stage.Definition[FileConfig]{
 	Kind: "export", Title: "Export",
 	Does:     "Writes a model for others' tools, with a card and a Modelfile, opens it again and compares.",
 	Defaults: func() FileConfig { return FileConfig{Format: GGUF, Type: "f32"} },
-	Inputs:   []stage.Input{{Name: "model", Kinds: stage.AnyModel, Required: true, Doc: "the model"}},
-	Outputs:  []stage.Output{{Kind: stage.Export, Doc: "the file or folder, README.md, Modelfile"}},
+	Inputs: []stage.Input{
+		{Name: "model", Kinds: stage.AnyModel, Required: true, Doc: "the model"},
+		{Name: "text", Kinds: stage.Of(stage.Shards, stage.PlainText), Doc: "text on which perplexity before and after is measured: a file, or token shards of the model's vocabulary"},
+	},
+	Outputs: []stage.Output{{Kind: stage.Export, Doc: "the file or folder, README.md, Modelfile"}},
 	Run: func(ctx context.Context, w *stage.Work, c FileConfig) error {
 		source := w.In.Path("model")
 		m, tok, err := train.LoadModel(w.Engine, source)
@@ -108,7 +115,12 @@ var Stage = stage.Define(stage.Definition[FileConfig]{
 			return err
 		}
 		train.WarnAssumed(w, source, tok)
-		r, err := Write(ctx, m, tok, c.options(source, w.Dir()))
+		o := c.options(source, w.In.Path("text"), w.Dir())
+		o.Progress = func(done, all int) {
+			w.Log.Progress.Show(progress.Line{Label: "export: perplexity windows", Done: int64(done), Total: int64(all)})
+		}
+		r, err := Write(ctx, m, tok, o)
+		w.Log.Progress.Done()
 		if r == nil || err != nil {
 			return err
 		}
@@ -117,6 +129,14 @@ var Stage = stage.Define(stage.Definition[FileConfig]{
 		if r.Check.Logits > 0 {
 			w.Manifest.Metrics["top_token_equal"], w.Manifest.Metrics["divergence"] = r.Check.TopEqual, r.Check.KL
 			w.Manifest.Metrics["greedy_equal"] = float64(r.Check.GreedyEqual) / float64(max(1, r.Check.Greedy))
+		}
+		if cost := r.Check.Cost; cost != nil {
+			w.Log.Printf("export: %s", r.Check.CostText())
+			w.Manifest.Metrics["perplexity"], w.Manifest.Metrics["model_perplexity"] = cost.After.Perplexity, cost.Before.Perplexity
+			w.Manifest.Metrics["perplexity_increase"] = cost.Increase.Value
+			if e := cost.Increase; !math.IsInf(e.Low, 0) { // JSON has no infinities
+				w.Manifest.Metrics["perplexity_increase/low"], w.Manifest.Metrics["perplexity_increase/high"] = e.Low, e.High
+			}
 		}
 		w.Manifest.Notes = r.Notes
 		data, err := json.MarshalIndent(r, "", "  ")

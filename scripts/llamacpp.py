@@ -5,6 +5,7 @@
     python llamacpp.py logits MODEL.gguf OUT.f32 TOKEN TOKEN ...
     python llamacpp.py greedy MODEL.gguf N TEXT
     python llamacpp.py tokens MODEL.gguf FILE
+    python llamacpp.py rounding QUANTISED.gguf FLOAT.gguf N TEXT
 
 The wheel has no binding for logits, but its library exports llama.cpp's C
 functions. Those that take structures take them by value, on the stack, where a
@@ -144,13 +145,42 @@ def perplexity(args):
     print(json.dumps({"perplexity": math.exp(total / count), "tokens": count, "windows": count // (n - 1 - first), "text_tokens": len(tokens)}))
 
 
+def likeliest(m, tokens, n):
+    """The n tokens that follow if each is the likeliest."""
+    new = []
+    for _ in range(n):
+        new.append(int(m.logits(tokens + new, len(tokens) + len(new) - 1)[0].argmax()))
+    return new
+
+
 def greedy(args):
     m = Model(args.model, 512)
     tokens = m.tokens(args.text)
-    new = []
-    for _ in range(args.n):
-        new.append(int(m.logits(tokens + new, len(tokens) + len(new) - 1)[0].argmax()))
-    print(json.dumps({"prompt": tokens, "tokens": new}))
+    print(json.dumps({"prompt": tokens, "tokens": likeliest(m, tokens, args.n)}))
+
+
+def rounding(args):
+    """What it changes that llama.cpp rounds to 8 bits what it multiplies with quantised
+    weights: FLOAT holds the weights of QUANTISED as float32, where it does not.
+
+    It writes the greedy tokens of both, and where they part, at "first": by how much the
+    float32 logit of FLOAT's token is above that of QUANTISED's ("gap"), and how far
+    rounding moves the difference of two logits of one position ("spread"): the root mean
+    square over the positions before and all tokens.
+    """
+    a, b = Model(args.model, 512), Model(args.float, 512)
+    tokens = a.tokens(args.text)
+    assert tokens == b.tokens(args.text)
+    x, y = likeliest(a, tokens, args.n), likeliest(b, tokens, args.n)
+    first = next((i for i in range(args.n) if x[i] != y[i]), None)
+    common = tokens + x[: args.n if first is None else first]
+    p, q = a.logits(common), b.logits(common)
+    moved = (p - q).astype(np.float64)
+    spread = math.sqrt(2) * moved.std(axis=1)
+    out = {"prompt": tokens, "rounded": x, "float": y, "first": first, "spread": math.sqrt((spread**2).mean())}
+    if first is not None:
+        out["gap"] = float(q[-1][y[first]] - q[-1][x[first]])
+    print(json.dumps(out))
 
 
 def main():
@@ -170,6 +200,9 @@ def main():
     p = verbs.add_parser("tokens")
     p.add_argument("model"), p.add_argument("file")
     p.set_defaults(run=lambda a: print(json.dumps(Model(a.model, 32).tokens(open(a.file, encoding="utf-8", newline="").read()))))
+    p = verbs.add_parser("rounding")
+    p.add_argument("model"), p.add_argument("float"), p.add_argument("n", type=int), p.add_argument("text")
+    p.set_defaults(run=rounding)
     args = parser.parse_args()
     args.run(args)
 

@@ -22,9 +22,9 @@
 //
 // # What it is not
 //
-// It does not know what keys and tensors mean: package model maps them to a
-// model. It does not read the types that need a code book (IQ…), nor the 2- and
-// 3-bit ones; a file that holds such a tensor is refused by the type's name. It
-// does not memory-map: a file that another program cuts short would end the
-// process instead of giving an error.
+// It does not know what keys and tensors mean, nor which tensor gets which type:
+// package model/file maps them to a model. It has no types that need a code book
+// (IQ…), nor the 2- and 3-bit ones; a file that holds such a tensor is refused by the
+// type's name. It does not memory-map: a file that another program cuts short would
+// end the process instead of giving an error.
 package gguf

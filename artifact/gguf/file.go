@@ -489,7 +489,7 @@ func (h *headerReader) tensor(name string) (TensorInfo, error) {
 	t.Type = Type(kind)
 	n, size := t.Type.Block()
 	if n == 0 {
-		return t, refusef("tensor %q is of type %s, which alma does not read; it reads %v: convert the model to one of these", name, t.Type, Readable)
+		return t, refusef("tensor %q is of type %s, which alma does not read; it reads %v: convert the model to one of these", name, t.Type, Types)
 	}
 	if row := t.Shape[len(t.Shape)-1]; row%n != 0 {
 		return t, fmt.Errorf("rows of %d elements of type %s, which has blocks of %d", row, t.Type, n)
@@ -536,24 +536,50 @@ func (f *File) Tensor(name string) (info TensorInfo, ok bool) {
 // in float32, float16 or bfloat16 comes out exactly; a quantised element is
 // computed in float32 as ggml's reference does.
 func (f *File) Float32(name string) ([]float32, error) {
-	t, ok := f.Tensor(name)
-	if !ok {
-		return nil, artifact.Errorf(artifact.ErrNotFound, "reading %s: no tensor %q among its %d", f.name, name, len(f.infos))
+	t, err := f.find(name)
+	if err != nil {
+		return nil, err
 	}
 	elements, size := t.Type.Block()
 	values := make([]float32, t.Elements())
 	block := make([]byte, min(t.Size, int64(256<<10/size*size)))
 	for at, done := int64(0), 0; at < t.Size; {
 		b := block[:min(int64(len(block)), t.Size-at)]
-		if n, err := t.r.ReadAt(b, t.Offset+at); n < len(b) {
-			if err == io.EOF {
-				err = io.ErrUnexpectedEOF
-			}
-			return nil, fmt.Errorf("reading %s: tensor %q: %w", f.name, name, err)
+		if err := f.readAt(t, b, at); err != nil {
+			return nil, err
 		}
 		n := len(b) / size * elements
 		dequantize(t.Type, values[done:done+n], b)
 		at, done = at+int64(len(b)), done+n
 	}
 	return values, nil
+}
+
+// Blocks reads a tensor's bytes as they stand in the file.
+func (f *File) Blocks(name string) ([]byte, error) {
+	t, err := f.find(name)
+	if err != nil {
+		return nil, err
+	}
+	b := make([]byte, t.Size)
+	return b, f.readAt(t, b, 0)
+}
+
+func (f *File) find(name string) (TensorInfo, error) {
+	t, ok := f.Tensor(name)
+	if !ok {
+		return t, artifact.Errorf(artifact.ErrNotFound, "reading %s: no tensor %q among its %d", f.name, name, len(f.infos))
+	}
+	return t, nil
+}
+
+// readAt fills b with a tensor's bytes from its byte at on.
+func (f *File) readAt(t TensorInfo, b []byte, at int64) error {
+	if n, err := t.r.ReadAt(b, t.Offset+at); n < len(b) {
+		if err == io.EOF {
+			err = io.ErrUnexpectedEOF
+		}
+		return fmt.Errorf("reading %s: tensor %q: %w", f.name, t.Name, err)
+	}
+	return nil
 }

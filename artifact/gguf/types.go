@@ -5,7 +5,7 @@ import "fmt"
 // Type is how a tensor's elements are stored: ggml's number for it.
 type Type uint32
 
-// The types that are read. Those of [Writable] are written too.
+// The types that are read and written.
 const (
 	F32  Type = 0
 	F16  Type = 1
@@ -20,13 +20,10 @@ const (
 	BF16 Type = 30
 )
 
-// Readable lists the types that are read, Writable those that are written.
-var (
-	Readable = []Type{F32, F16, BF16, Q8_0, Q4_0, Q4_1, Q5_0, Q5_1, Q4_K, Q5_K, Q6_K}
-	Writable = []Type{F32, F16, BF16, Q8_0}
-)
+// Types lists the types that are read and written.
+var Types = []Type{F32, F16, BF16, Q8_0, Q4_0, Q4_1, Q5_0, Q5_1, Q4_K, Q5_K, Q6_K}
 
-// layouts gives the block of each type that is read.
+// layouts gives the block of each of Types.
 var layouts = map[Type]struct{ elements, bytes int }{
 	F32: {1, 4}, F16: {1, 2}, BF16: {1, 2},
 	Q4_0: {32, 2 + 16}, Q4_1: {32, 4 + 16}, Q5_0: {32, 2 + 4 + 16}, Q5_1: {32, 4 + 4 + 16}, Q8_0: {32, 2 + 32},
@@ -48,6 +45,9 @@ func (t Type) String() string {
 	}
 	return fmt.Sprintf("type %d", uint32(t))
 }
+
+// Quantized tells whether elements share a scale.
+func (t Type) Quantized() bool { return layouts[t].elements > 1 }
 
 // Block returns how many elements a block of the type has and how many bytes
 // it takes; 0 and 0 for a type that is not read.

@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"runtime"
 	"slices"
+	"sync"
 
 	"github.com/seed-b72bdb6c/alma/artifact"
 )
@@ -15,16 +17,22 @@ import (
 type Tensor struct {
 	Name  string
 	Shape []int // row-major, 1 to 4 dimensions
-	Type  Type  // one of Writable; rows of Q8_0 are a multiple of 32 long
+	Type  Type  // one of Types, of whose blocks a row is a whole number
 	// Values returns the elements, row-major. It is called once, when the tensor
 	// is written, so that not all need be in memory together.
 	Values func() ([]float32, error)
+	// Blocks, where it is not nil, returns the tensor's bytes in place of Values: those
+	// of another file, say ([File.Blocks]).
+	Blocks func() ([]byte, error)
 }
 
 // Write writes a GGUF file of version 3 with alignment 32: metadata and
 // tensors in the order given. Values are rounded to the type of the tensor
-// (float16 and bfloat16 to the nearest, ties to even; Q8_0 as ggml does);
-// one that is finite and becomes infinite is an [artifact.ErrUsage].
+// (float16 and bfloat16 to the nearest, ties to even; Q8_0 as ggml does; of the other
+// quantised types scales are searched, see quantize.go), on all processors; the bytes
+// are the same for any number. A value that the type cannot hold is an
+// [artifact.ErrUsage], one that no scale can hold, infinite or not a number, an
+// [artifact.ErrDiverged].
 func Write(w io.Writer, metadata []Entry, tensors []Tensor) error {
 	header, err := appendHeader(nil, metadata, tensors)
 	if err != nil {
@@ -167,8 +175,8 @@ func (t Tensor) size() (int64, error) {
 	if len(t.Shape) < 1 || len(t.Shape) > maxDims {
 		return 0, fmt.Errorf("shape %v has %d dimensions, want 1 to %d", t.Shape, len(t.Shape), maxDims)
 	}
-	if !slices.Contains(Writable, t.Type) {
-		return 0, fmt.Errorf("type %s is not written; alma writes %v", t.Type, Writable)
+	if !slices.Contains(Types, t.Type) {
+		return 0, fmt.Errorf("type %s is not written; alma writes %v", t.Type, Types)
 	}
 	n := int64(1)
 	for _, d := range t.Shape {
@@ -185,11 +193,33 @@ func (t Tensor) size() (int64, error) {
 }
 
 func (t Tensor) write(w io.Writer) error {
-	values, err := t.Values()
+	size, err := t.size()
 	if err != nil {
 		return err
 	}
-	size, err := t.size()
+	if t.Blocks != nil {
+		blocks, err := t.Blocks()
+		if err != nil {
+			return err
+		}
+		if int64(len(blocks)) != size {
+			return fmt.Errorf("%d bytes were given for shape %v of %s, which takes %d", len(blocks), t.Shape, t.Type, size)
+		}
+		if _, err := w.Write(blocks); err != nil {
+			return err
+		}
+	} else if err := t.writeValues(w, size); err != nil {
+		return err
+	}
+	_, err = w.Write(make([]byte, padding(size)))
+	return err
+}
+
+// atOnce is how many values a processor encodes at once, a multiple of every block.
+const atOnce = 32 << 10
+
+func (t Tensor) writeValues(w io.Writer, size int64) error {
+	values, err := t.Values()
 	if err != nil {
 		return err
 	}
@@ -197,25 +227,35 @@ func (t Tensor) write(w io.Writer) error {
 	if n := int64(len(values)); n != size/int64(bytes)*int64(elements) {
 		return fmt.Errorf("%d values were given for shape %v", n, t.Shape)
 	}
-	const atOnce = 32 << 10 // values, a multiple of every block
-	buffer := make([]byte, 0, 4*atOnce)
-	for len(values) > 0 {
-		n := min(atOnce, len(values))
-		if buffer, err = appendElements(buffer[:0], t.Type, values[:n]); err != nil {
-			return err
-		}
-		if _, err := w.Write(buffer); err != nil {
-			return err
-		}
-		values = values[n:]
+	type piece struct {
+		bytes []byte
+		err   error
 	}
-	_, err = w.Write(make([]byte, padding(size)))
-	return err
+	pieces := make([]piece, runtime.GOMAXPROCS(0))
+	for len(values) > 0 {
+		n := 0 // pieces of this round
+		var work sync.WaitGroup
+		for ; n < len(pieces) && len(values) > 0; n++ {
+			p, x := &pieces[n], values[:min(atOnce, len(values))]
+			values = values[len(x):]
+			work.Go(func() { p.bytes, p.err = appendElements(p.bytes[:0], t.Type, x) })
+		}
+		work.Wait()
+		for _, p := range pieces[:n] {
+			if p.err != nil {
+				return p.err
+			}
+			if _, err := w.Write(p.bytes); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 func appendElements(b []byte, t Type, values []float32) ([]byte, error) {
-	if t == Q8_0 {
-		return appendQ8_0(b, values)
+	if _, ok := quantizers[t]; ok {
+		return quantize(b, t, values)
 	}
 	for _, v := range values {
 		switch t {
@@ -229,36 +269,6 @@ func appendElements(b []byte, t Type, values []float32) ([]byte, error) {
 			b = binary.LittleEndian.AppendUint16(b, h)
 		case BF16:
 			b = binary.LittleEndian.AppendUint16(b, artifact.Float32ToBFloat16(v))
-		}
-	}
-	return b, nil
-}
-
-// appendQ8_0 appends the Q8_0 blocks of values, a multiple of 32: the scale d
-// is the largest magnitude of a block by 127, and each element the nearest
-// multiple of d, ties away from zero. d is rounded to float16 only afterwards,
-// as ggml's reference does.
-func appendQ8_0(b []byte, values []float32) ([]byte, error) {
-	for ; len(values) > 0; values = values[32:] {
-		largest := float32(0)
-		for _, v := range values[:32] {
-			if v != v {
-				return nil, artifact.Errorf(artifact.ErrDiverged, "a value is not a number; no scale can hold it")
-			}
-			largest = max(largest, v, -v)
-		}
-		d := largest / 127
-		scale := artifact.Float32ToFloat16(d)
-		if scale&0x7fff == 0x7c00 {
-			return nil, artifact.Errorf(artifact.ErrUsage, "a value of magnitude %g is beyond the range of Q8_0; write BF16 or F32", largest)
-		}
-		inverse := float32(0)
-		if d > 0 {
-			inverse = 1 / d
-		}
-		b = binary.LittleEndian.AppendUint16(b, scale)
-		for _, v := range values[:32] {
-			b = append(b, byte(int8(math.Round(float64(v*inverse)))))
 		}
 	}
 	return b, nil

@@ -28,9 +28,6 @@ func newEvalCommand(c *call) *cobra.Command {
 	return cmd
 }
 
-// defaultWindow is llama.cpp's.
-const defaultWindow = 512
-
 // perplexity is what alma eval perplexity --json writes.
 type perplexity struct {
 	Documents  int   `json:"documents"`
@@ -145,7 +142,7 @@ func (p *perplexityCall) read() error {
 func (c *call) textPerplexity(ctx context.Context, p perplexityCall, m *model.Model, t *tokenizer.Tokenizer) error {
 	window := p.window
 	if window == 0 {
-		window = min(defaultWindow, m.Context)
+		window = evaluate.Window(m)
 	}
 	tokens, documents, err := evaluate.ReadText(ctx, t, p.file)
 	if err != nil {

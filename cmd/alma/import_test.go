@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/seed-b72bdb6c/alma/export"
+	"github.com/seed-b72bdb6c/alma/tokenizer"
 )
 
 func TestAModelGoesOutAsGGUFAndComesBack(t *testing.T) {
@@ -54,6 +55,43 @@ func TestAModelGoesOutAsGGUFAndComesBack(t *testing.T) {
 	}
 }
 
+// Of a file that was quantised the perplexity that the export told is that of the file as
+// it is opened, on the text that is given and on that at hand.
+func TestAQuantisedFileOpensAndCostsWhatItsExportSaid(t *testing.T) {
+	f := fixtures(t)
+	dir := t.TempDir()
+	text := filepath.Join(dir, "text.txt")
+	if err := os.WriteFile(text, []byte(strings.Repeat("The colour of house 7 is blue. ", 100)), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	for _, kind := range []string{"q4_0", "Q4_K_M"} { // llama.cpp's way to write it, too
+		file := filepath.Join(dir, kind, "small.gguf")
+		var r export.Report
+		if err := json.Unmarshal([]byte(succeed(t, "export", f.base, "--format", "gguf", "--dtype", kind, "--text", text, "--out", file, "--json")), &r); err != nil {
+			t.Fatal(err)
+		}
+		var p perplexity
+		if err := json.Unmarshal([]byte(succeed(t, "eval", "perplexity", file, text, "--json")), &p); err != nil {
+			t.Fatal(err)
+		}
+		if r.Type != strings.ToLower(kind) || r.Check.Cost == nil || r.Check.Cost.After.Perplexity != p.Perplexity.Perplexity || p.Windows == 0 {
+			t.Errorf("%s: the export says %+v, the file has %+v", kind, r.Check.Cost, p.Perplexity)
+		}
+		succeed(t, "sample", file, "--prompt", "The colour", "--max-tokens", "4")
+	}
+	said := succeed(t, "export", f.base, "--format", "gguf", "--dtype", "q4_0", "--out", filepath.Join(dir, "at-hand"))
+	if !strings.Contains(said, "  cost            perplexity ") || !strings.Contains(said, " on validation, ") {
+		t.Errorf("of a model of which the validation text is there: %s", said)
+	}
+	other, _, err := tokenizer.Train(t.Context(), func(yield func(string, error) bool) { yield("a few words", nil) }, tokenizer.Options{VocabSize: 260})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if path := export.ValidationText(f.base, other); path != "" {
+		t.Errorf("%s is the text of a model with another vocabulary", path)
+	}
+}
+
 func TestExportsAskedForWronglyAreUsageErrors(t *testing.T) {
 	f := fixtures(t)
 	for _, c := range []struct {
@@ -64,6 +102,9 @@ func TestExportsAskedForWronglyAreUsageErrors(t *testing.T) {
 		{[]string{"export", f.base, "--out", "x"}, 4, "--format is missing"},
 		{[]string{"export", f.base, "--format", "onnx", "--out", "x"}, 4, `format "onnx"`},
 		{[]string{"export", f.base, "--format", "hf", "--dtype", "q8_0", "--out", "x"}, 4, `no type "q8_0"`},
+		{[]string{"export", f.base, "--format", "gguf", "--dtype", "q4_k", "--out", "x"}, 4, "q5_k_m, q4_1, q4_k_m, q4_0"},
+		{[]string{"export", f.base, "--format", "gguf", "--text", "none", "--out", "x"}, 10, "none"},
+		{[]string{"export", f.base, "--format", "gguf", "--text", f.dialogues, "--max-tokens", "-1", "--out", "x"}, 4, "want 0"},
 		{[]string{"export", f.base, "--format", "hf", "--out", f.base}, 4, "is the model itself"},
 		{[]string{"export", "none", "--format", "hf", "--out", "x"}, 10, "none"},
 		{[]string{"import", "none.gguf", "--out", "x"}, 10, "none.gguf"},

@@ -130,7 +130,7 @@ func TestAGGUFFileKeepsTheTokensThatEndATextAndTheSampling(t *testing.T) {
 	eos, _ := tok.EOS()
 	path := filepath.Join(t.TempDir(), "m.gguf")
 	if _, err := artifact.WriteContent(path, func(w io.Writer) error {
-		_, err := WriteGGUF(w, m, tok, []int32{7, eos, 9, 11}, About{}, gguf.F32)
+		_, err := WriteGGUF(w, m, tok, []int32{7, eos, 9, 11}, About{}, Mixtures[0], nil)
 		return err
 	}); err != nil {
 		t.Fatal(err)

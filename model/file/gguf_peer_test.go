@@ -8,8 +8,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"testing"
-
-	"github.com/seed-b72bdb6c/alma/artifact/gguf"
 )
 
 // TestLlamaCppComputesTheSameLogits has llama.cpp open a file of each family.
@@ -28,7 +26,7 @@ func TestLlamaCppComputesTheSameLogits(t *testing.T) {
 			tokens := []int32{1, 5, 6, 7, 8, 9, 10, 4, 11, 12, 5, 5, 13}
 			want := logits(t, m, tokens)
 			out := filepath.Join(t.TempDir(), "logits")
-			args := []string{filepath.Join("..", "..", "scripts", "llamacpp.py"), "logits", saveGGUF(t, m, tok, gguf.F32), out}
+			args := []string{filepath.Join("..", "..", "scripts", "llamacpp.py"), "logits", saveGGUF(t, m, tok, "f32"), out}
 			for _, token := range tokens {
 				args = append(args, fmt.Sprint(token))
 			}

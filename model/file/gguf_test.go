@@ -86,10 +86,14 @@ func randomWeights(t testing.TB, m *model.Model) {
 	}
 }
 
-func saveGGUF(t testing.TB, m *model.Model, tok *tokenizer.Tokenizer, kind gguf.Type) string {
+func saveGGUF(t testing.TB, m *model.Model, tok *tokenizer.Tokenizer, name string) string {
 	t.Helper()
+	mixture, ok := MixtureOf(name)
+	if !ok {
+		t.Fatal(name)
+	}
 	var b bytes.Buffer
-	if _, err := WriteGGUF(&b, m, tok, nil, About{Name: "tiny"}, kind); err != nil {
+	if _, err := WriteGGUF(&b, m, tok, nil, About{Name: "tiny"}, mixture, nil); err != nil {
 		t.Fatal(err)
 	}
 	path := filepath.Join(t.TempDir(), "model.gguf")
@@ -105,7 +109,7 @@ func TestAGGUFFileHoldsTheSameModel(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			m := newModel(t, engine, c, 1)
 			randomWeights(t, m)
-			again, err := Load(engine, saveGGUF(t, m, tok, gguf.F32))
+			again, err := Load(engine, saveGGUF(t, m, tok, "f32"))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -139,7 +143,7 @@ func TestAGGUFFileHoldsTheSameModel(t *testing.T) {
 // half a head apart.
 func TestLlamasQueriesAndKeysAreReordered(t *testing.T) {
 	m := newModel(t, newCPU(t), tiny(model.Llama), 1)
-	f, err := gguf.Open(saveGGUF(t, m, letters(t), gguf.F32))
+	f, err := gguf.Open(saveGGUF(t, m, letters(t), "f32"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -160,7 +164,7 @@ func TestLlamasQueriesAndKeysAreReordered(t *testing.T) {
 
 func TestGPT2sMatricesAreTransposed(t *testing.T) {
 	m := newModel(t, newCPU(t), tiny(model.GPT2), 1)
-	f, err := gguf.Open(saveGGUF(t, m, letters(t), gguf.F32))
+	f, err := gguf.Open(saveGGUF(t, m, letters(t), "f32"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -181,7 +185,7 @@ func TestTypesOfAGGUFFileRoundTheMatricesAlone(t *testing.T) {
 	c.Width, c.FeedForward = 32, 48
 	m := newModel(t, newCPU(t), c, 1)
 	randomWeights(t, m)
-	for kind, most := range map[gguf.Type]float64{gguf.F16: 1. / 2048, gguf.BF16: 1. / 256, gguf.Q8_0: 1. / 100} {
+	for kind, most := range map[string]float64{"f16": 1. / 2048, "bf16": 1. / 256, "q8_0": 1. / 100} {
 		path := saveGGUF(t, m, letters(t), kind)
 		f, err := gguf.Open(path)
 		if err != nil {
@@ -195,7 +199,7 @@ func TestTypesOfAGGUFFileRoundTheMatricesAlone(t *testing.T) {
 			}
 		}
 		f.Close()
-		if kind == gguf.Q8_0 && (types[gguf.Q8_0] == 0 || types[gguf.F16] == 0) { // o_proj has rows of 16, down_proj of 48
+		if kind == "q8_0" && (types[gguf.Q8_0] == 0 || types[gguf.F16] == 0) { // o_proj has rows of 16, down_proj of 48
 			t.Errorf("%s: tensors by type %v", kind, types)
 		}
 		again, err := Load(m.Engine, path)
@@ -215,7 +219,7 @@ func TestTypesOfAGGUFFileRoundTheMatricesAlone(t *testing.T) {
 
 func TestATokenizerComesBackFromAGGUFFile(t *testing.T) {
 	m, tok := newModel(t, newCPU(t), tiny(model.Llama), 1), letters(t)
-	again, err := LoadTokenizer(saveGGUF(t, m, tok, gguf.F32))
+	again, err := LoadTokenizer(saveGGUF(t, m, tok, "f32"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -235,7 +239,7 @@ func TestATokenizerComesBackFromAGGUFFile(t *testing.T) {
 func TestATokenizerLargerThanTheEmbeddingIsRefusedWithBothShapes(t *testing.T) {
 	c := tiny(model.Llama)
 	c.Vocabulary = 4
-	_, err := WriteGGUF(io.Discard, newModel(t, newCPU(t), c, 1), letters(t), nil, About{}, gguf.F32)
+	_, err := WriteGGUF(io.Discard, newModel(t, newCPU(t), c, 1), letters(t), nil, About{}, Mixtures[0], nil)
 	if !errors.Is(err, artifact.ErrUsage) || !strings.Contains(err.Error(), `tensor "model.embed_tokens.weight" has shape [4 16]`) || !strings.Contains(err.Error(), "take the tokenizer that the model was trained with") {
 		t.Errorf("%v", err)
 	}
@@ -244,7 +248,7 @@ func TestATokenizerLargerThanTheEmbeddingIsRefusedWithBothShapes(t *testing.T) {
 // rewritten is a GGUF file of m with its metadata and tensors changed.
 func rewritten(t *testing.T, m *model.Model, change func(entries *[]gguf.Entry, tensors *[]gguf.Tensor)) string {
 	t.Helper()
-	f, err := gguf.Open(saveGGUF(t, m, letters(t), gguf.F32))
+	f, err := gguf.Open(saveGGUF(t, m, letters(t), "f32"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -455,7 +459,7 @@ func FuzzGGUFModel(f *testing.F) {
 		if c.Windowed != nil {
 			c.Windowed = c.Windowed[:1]
 		}
-		file, err := gguf.Open(saveGGUF(f, newModel(f, engine, c, 1), tok, gguf.F32))
+		file, err := gguf.Open(saveGGUF(f, newModel(f, engine, c, 1), tok, "f32"))
 		if err != nil {
 			f.Fatal(err)
 		}
@@ -526,7 +530,7 @@ func TestAFileSaysOfItsOriginWhatItWasToldAndNothingElse(t *testing.T) {
 		{Name: "Tiny 1", Author: "A. Body", Licence: "other", LicenceName: "tiny-1", LicenceLink: "https://example.org/tiny"},
 	} {
 		var b bytes.Buffer
-		if _, err := WriteGGUF(&b, m, tok, nil, about, gguf.F32); err != nil {
+		if _, err := WriteGGUF(&b, m, tok, nil, about, Mixtures[0], nil); err != nil {
 			t.Fatal(err)
 		}
 		file, err := gguf.Parse("tiny.gguf", bytes.NewReader(b.Bytes()), int64(b.Len()))

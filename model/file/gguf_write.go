@@ -11,46 +11,40 @@ import (
 	"github.com/seed-b72bdb6c/alma/tokenizer"
 )
 
-// fileTypes are llama.cpp's numbers for what most tensors of a file are.
-var fileTypes = map[gguf.Type]uint32{gguf.F32: 0, gguf.F16: 1, gguf.Q8_0: 7, gguf.BF16: 32}
-
 // WriteGGUF writes a language model with its tokenizer as a GGUF file that
-// llama.cpp and what is built on it open. Matrices are of the given type; norms,
-// biases and learned positions stay F32, as llama.cpp expects, and matrices
-// whose rows are no multiple of 32 become F16 where Q8_0 is asked for: how many
-// is returned. ends are the tokens that end a text, of which the format has places
-// for three: what is left over is told to OnNote. Of where the model comes from the file says what about says, and
-// nothing else. What the format cannot say of a model is an error that names it, an
-// [artifact.ErrUsage].
-func WriteGGUF(w io.Writer, m *model.Model, t *tokenizer.Tokenizer, ends []int32, about About, kind gguf.Type) (halves int, err error) {
+// llama.cpp and what is built on it open. Matrices get the types of the mixture, and
+// are returned; norms, biases and learned positions stay F32, as llama.cpp expects.
+// ends are the tokens that end a text, of which the format has places for three: what
+// is left over is told to OnNote. Of where the model comes from the file says what
+// about says, and nothing else. What the format cannot say of a model is an error that
+// names it, an [artifact.ErrUsage].
+//
+// from, if not nil, is a file that the model, or what it was made of, was read from. A
+// matrix that holds just the values of its tensor there, and gets the same type, keeps
+// its blocks: quantised a second time it could only lose.
+func WriteGGUF(w io.Writer, m *model.Model, t *tokenizer.Tokenizer, ends []int32, about About, mixture Mixture, from *gguf.File) ([]Matrix, error) {
 	entries, a, err := ggufMetadata(m.Config)
 	if err != nil {
-		return 0, err
+		return nil, err
 	}
 	general := []gguf.Entry{
-		{Key: "general.architecture", Value: a.name}, {Key: "general.type", Value: "model"}, {Key: "general.file_type", Value: fileTypes[kind]},
+		{Key: "general.architecture", Value: a.name}, {Key: "general.type", Value: "model"}, {Key: "general.file_type", Value: mixture.number},
 	}
-	if kind == gguf.Q8_0 {
+	if mixture.Quantized() {
 		general = append(general, gguf.Entry{Key: "general.quantization_version", Value: uint32(2)})
 	}
 	words, err := ggufTokenizer(t, m, ends)
 	if err != nil {
-		return 0, fmt.Errorf("writing GGUF: %w", err)
+		return nil, fmt.Errorf("writing GGUF: %w", err)
 	}
 	var tensors []gguf.Tensor
+	var matrices []Matrix
 	for _, p := range m.Parameters() {
 		name, err := a.tensor(p)
 		if err != nil {
-			return 0, err
+			return nil, err
 		}
 		tensor := gguf.Tensor{Name: name, Shape: a.shape(p), Type: gguf.F32}
-		if len(p.Shape) >= 2 && name != "position_embd.weight" {
-			tensor.Type = kind
-			if elements, _ := kind.Block(); tensor.Shape[len(tensor.Shape)-1]%elements != 0 {
-				tensor.Type = gguf.F16
-				halves++
-			}
-		}
 		tensor.Values = func() ([]float32, error) {
 			values, err := intact(m, p)
 			if err != nil {
@@ -58,13 +52,46 @@ func WriteGGUF(w io.Writer, m *model.Model, t *tokenizer.Tokenizer, ends []int32
 			}
 			return a.toFile(m.Config, p, values), nil
 		}
+		if len(p.Shape) >= 2 && name != "position_embd.weight" {
+			matrix := Matrix{Parameter: p.Name, Rows: tensor.Shape[0], Row: tensor.Shape[len(tensor.Shape)-1]}
+			matrix.Wanted, matrix.Type = mixture.of(name, matrix.Row, m.Layers, m.Tied)
+			if matrix.Before, err = quantizedIn(from, tensor); err != nil {
+				return nil, err
+			}
+			tensor.Type = matrix.Type
+			if matrix.BlocksKept = matrix.Before == matrix.Type && matrix.Before != gguf.F32; matrix.BlocksKept {
+				tensor.Blocks = func() ([]byte, error) { return from.Blocks(name) }
+			}
+			matrices = append(matrices, matrix)
+		}
 		tensors = append(tensors, tensor)
 	}
 	if m.RoPEScaling.Type == "llama3" {
 		factors := divisors(m.RoPEScaling, m.RoPETheta, m.HeadDim)
 		tensors = append(tensors, gguf.Tensor{Name: ropeFactors, Shape: []int{len(factors)}, Type: gguf.F32, Values: func() ([]float32, error) { return factors, nil }})
 	}
-	return halves, gguf.Write(w, slices.Concat(general, about.entries(), samplingEntries(m.Generation), entries, words), tensors)
+	return matrices, gguf.Write(w, slices.Concat(general, about.entries(), samplingEntries(m.Generation), entries, words), tensors)
+}
+
+// quantizedIn returns the quantised type of a tensor's values in another file, F32 if
+// it has none of that name that is quantised, or other values.
+func quantizedIn(f *gguf.File, t gguf.Tensor) (gguf.Type, error) {
+	if f == nil {
+		return gguf.F32, nil
+	}
+	info, ok := f.Tensor(t.Name)
+	if !ok || !info.Type.Quantized() || !slices.Equal(info.Shape, t.Shape) {
+		return gguf.F32, nil
+	}
+	theirs, err := f.Float32(t.Name)
+	if err != nil {
+		return gguf.F32, err
+	}
+	ours, err := t.Values()
+	if err != nil || !slices.Equal(ours, theirs) {
+		return gguf.F32, err
+	}
+	return info.Type, nil
 }
 
 // ggufMetadata lists a configuration as the metadata of its architecture.
