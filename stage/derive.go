@@ -2,7 +2,7 @@ package stage
 
 // A Basis is what values that nobody set follow from.
 type Basis struct {
-	In     Known
+	In     Known // to which Derive may add what it finds, for the estimate
 	Memory int64 // bytes that the process may take; 0: unknown
 	// Free tells of a key of the configuration that nobody set it.
 	Free func(key string) bool

@@ -143,6 +143,21 @@ func Sample(n int, encode func(i int) (tokens int, err error)) (lengths []int) {
 	return lengths
 }
 
+// Tell puts the mean length of an input's texts, of which a row holds length tokens,
+// where estimates look for it.
+func (d *Derivation) Tell(input string, lengths []int, length int) {
+	if len(lengths) == 0 {
+		return
+	}
+	total := 0
+	for _, n := range lengths {
+		total += min(n, length)
+	}
+	f := d.In[input]
+	f.RowTokens = float64(total) / float64(len(lengths))
+	d.In[input] = f
+}
+
 // Template opens the tokenizer and the template of an input's model; nil where they
 // are not there yet, or are none.
 func (d *Derivation) Template(input string) *chat.Template {

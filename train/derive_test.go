@@ -183,3 +183,14 @@ func TestMeasuringTakesNoMoreThanItsShare(t *testing.T) {
 		}
 	}
 }
+
+func TestWhatWasMeasuredOfTheTextsIsToldToTheEstimate(t *testing.T) {
+	d := derivation(t, facts(true, 576, 2, 2048, 512), train.LoRAConfig{}, 0)
+	d.In["dialogues"] = stage.Facts{Rows: 3, RowTokens: 7}
+	if d.Tell("dialogues", nil, 512); d.In["dialogues"].RowTokens != 7 {
+		t.Error("no lengths changed what is known")
+	}
+	if d.Tell("dialogues", []int{100, 200, 900}, 300); d.In["dialogues"].RowTokens != 200 || d.In["dialogues"].Rows != 3 {
+		t.Errorf("facts %+v, want 200 tokens a row", d.In["dialogues"])
+	}
+}

@@ -21,7 +21,9 @@ func derive(c Config, b stage.Basis) ([]stage.Chosen, error) {
 	if d.Large() {
 		d.Rate("lr", train.Rates{Here: c.LR, Whole: 5e-5})
 	}
-	length := d.Rows("context", c.Context, c.lengths(d), 0, "texts")
+	lengths := c.lengths(d)
+	length := d.Rows("context", c.Context, lengths, 0, "texts")
+	d.Tell("texts", lengths, length)
 	if d.Large() && c.MicroRows*length > train.MicroTokens {
 		d.Choose("micro_rows", max(1, train.MicroTokens/length), "rows of %d tokens", length)
 	}

@@ -17,7 +17,12 @@ func derive(c Config, b stage.Basis) ([]stage.Chosen, error) {
 	}
 	d.Rate("lr", train.Rates{Here: c.LR, Whole: 1e-5, Adapter: 5e-4})
 	d.Rate("critic_lr", train.Rates{Here: c.CriticLR, Whole: 2e-5, Adapter: 2e-4})
-	length := d.Rows("context", c.Context, c.lengths(d), c.MaxTokens, "prompts with an answer")
+	lengths := c.lengths(d)
+	length := d.Rows("context", c.Context, lengths, c.MaxTokens, "prompts with an answer")
+	for i := range lengths { // what is told is a prompt with its answer
+		lengths[i] += int(assumedAnswer * float64(c.MaxTokens))
+	}
+	d.Tell("prompts", lengths, length)
 	// Of a small policy the default stays: a row holds several responses.
 	if d.Large() && c.MicroRows*length > train.MicroTokens {
 		d.Choose("micro_rows", max(1, train.MicroTokens/length), "rows of %d tokens", length)

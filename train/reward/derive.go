@@ -33,6 +33,7 @@ func derive(c Config, b stage.Basis) ([]stage.Chosen, error) {
 	}
 	slices.Sort(lengths)
 	length := d.Rows("context", c.Context, lengths, 0, "answers with their prompts")
+	d.Tell("rankings", lengths, length)
 	batch := d.Batch("batch_prompts", c.BatchPrompts, c.Epochs*float64(rankings.Rows), "prompts")
 	learned, held := c.Epochs*float64(rankings.Rows), float64(b.In["validation"].Rows)
 	if held == 0 {

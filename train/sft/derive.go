@@ -21,17 +21,11 @@ func derive(c Config, b stage.Basis) ([]stage.Chosen, error) {
 	if d.Published {
 		d.Choose("warmup", .1, "a published model")
 	}
-	dialogues := b.In["dialogues"]
 	lengths := c.lengths(d)
 	length := d.Rows("context", c.Context, lengths, 0, "dialogues")
+	d.Tell("dialogues", lengths, length)
+	dialogues := b.In["dialogues"]
 	epochs := d.Epochs("epochs", c.Epochs, dialogues.Rows, "dialogues")
-	if len(lengths) > 0 {
-		total := 0
-		for _, n := range lengths {
-			total += min(n, length)
-		}
-		dialogues.RowTokens = float64(total) / float64(len(lengths))
-	}
 	rows := epochs * train.PackedRows(dialogues, float64(dialogues.Rows), length)
 	batch := d.Batch("batch_rows", c.BatchRows, rows, "rows")
 	held := float64(b.In["validation"].Rows)
