@@ -24,6 +24,8 @@
 //   - A group is a set of scripts and the languages written in them.
 //   - A lane is the place of one language in a row of the table.
 //
+// A text of more than 2 KB is read in parts, 512 bytes of each 2 KB.
+//
 // Fit trains a model; the one that the package carries, model.bin, is written by
 // go generate (see _generate). What it was trained from, and what it was
 // measured on, is told in docs/data.md.

@@ -93,8 +93,38 @@ func walk(text string, feature func(group int, hash uint64)) (letters [maxGroups
 // maxGroups is the number of groups; a test holds it against them.
 const maxGroups = 18
 
-// accumulate adds up the weights of the text's features. It does what walk does.
-func (m *Model) accumulate(text string) (sums [maxGroups]sum) {
+// Of a text longer than whole bytes, read is what is looked at in each whole of
+// them: that says as much of its language, and takes a quarter of the time.
+const (
+	whole = 2 << 10
+	read  = 512
+)
+
+// sums adds up the weights of the text's features.
+func (m *Model) sums(text string) (sums [maxGroups]sum) {
+	if len(text) <= whole {
+		m.accumulate(text, &sums)
+	} else {
+		for start := 0; start < len(text); start += whole {
+			m.accumulate(text[characterAt(text, start):characterAt(text, min(len(text), start+read))], &sums)
+		}
+	}
+	for g := range sums {
+		sums[g].flush(&m.tables[g])
+	}
+	return sums
+}
+
+// characterAt is the place of the first character that begins at a byte or after.
+func characterAt(text string, at int) int {
+	for at < len(text) && !utf8.RuneStart(text[at]) {
+		at++
+	}
+	return at
+}
+
+// accumulate adds the weights of the text's features. It does what walk does.
+func (m *Model) accumulate(text string, sums *[maxGroups]sum) {
 	var windows [maxGroups]window
 	for g := range windows {
 		windows[g].next(' ')
@@ -104,13 +134,11 @@ func (m *Model) accumulate(text string) (sums [maxGroups]sum) {
 		w, s := &windows[current], &sums[current]
 		t := &m.tables[current]
 		if w.a != ' ' && t.rows != nil {
-			t.add(s, w.word*mixA)
+			word := w.word * mixA
 			w.word = 0
 			w.next(' ')
 			_, two, three, four := w.hashes()
-			t.add(s, two)
-			t.add(s, three)
-			t.add(s, four)
+			t.add4(s, word, two, three, four)
 		}
 	}
 	for i := 0; i < len(text); {
@@ -142,16 +170,9 @@ func (m *Model) accumulate(text string) (sums [maxGroups]sum) {
 		w.next(small(r))
 		w.word = (w.word + w.a) * mixW
 		one, two, three, four := w.hashes()
-		t.add(s, one)
-		t.add(s, two)
-		t.add(s, three)
-		t.add(s, four)
+		t.add4(s, one, two, three, four)
 	}
 	if current >= 0 {
 		end()
 	}
-	for g := range sums {
-		sums[g].flush(&m.tables[g])
-	}
-	return sums
 }

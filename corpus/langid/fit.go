@@ -62,7 +62,7 @@ func (m *Model) calibrate(index int, texts map[string][]string) {
 	var all []scored
 	for lane, code := range g.languages {
 		for _, text := range texts[code] {
-			if s := m.accumulate(text)[index]; s.features > 0 {
+			if s := m.sums(text)[index]; s.features > 0 {
 				all = append(all, scored{s, lane})
 			}
 		}

@@ -25,7 +25,7 @@ func (m *Model) Identify(text string) Guess { return m.Scores(text)[0] }
 // Scores returns the languages that the text may be in, the most probable first;
 // of equals, in the order of their codes. Their probabilities add up to 1.
 func (m *Model) Scores(text string) []Guess {
-	sums := m.accumulate(text)
+	sums := m.sums(text)
 	total := 0
 	for g := range groups {
 		total += sums[g].letters * groups[g].weight

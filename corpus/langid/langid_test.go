@@ -137,28 +137,42 @@ func TestAMixedTextHasItsSharesAsProbabilities(t *testing.T) {
 // accumulate must find what walk finds: it is the same, at speed.
 func TestSumsAreThoseOfThePlainWalk(t *testing.T) {
 	m := Default()
-	texts := []string{"Hello, wörld — déjà vu! Привет мир. 你好，世界 mixed日本語text ひらがな", strings.Repeat("многа букав and letters ", 300), "a\xffb\xe4", "𠀀𠀁 漢"}
+	texts := []string{"Hello, wörld — déjà vu! Привет мир. 你好，世界 mixed日本語text ひらがな", strings.Repeat("многа букав and letters ", 50), "a\xffb\xe4", "𠀀𠀁 漢"}
 	for _, list := range labelled(t, filepath.Join("testdata", "held-out.tsv.gz")) {
 		texts = append(texts, list[0])
 	}
 	for _, text := range texts {
-		var want [maxGroups][4 * maxWidth]int64
+		var want [maxGroups][8 * maxWidth]int64
 		var features [maxGroups]int
 		letters := walk(text, func(g int, hash uint64) {
 			table := &m.tables[g]
-			row := table.rows[int(hash>>table.shift)*table.width:][:table.width]
 			features[g]++
-			for i, x := range row {
-				for lane := range 4 {
-					want[g][4*i+lane] += int64(x>>(16*lane)&0xffff) - 128
-				}
+			for lane := range groups[g].languages {
+				want[g][lane] += int64(table.weight(int(hash>>table.shift), lane))
 			}
 		})
-		got := m.accumulate(text)
+		got := m.sums(text)
 		for g := range groups {
 			if got[g].letters != letters[g] || got[g].features != features[g] || got[g].totals != want[g] {
 				t.Errorf("%.20q, %s: %d letters and %d features, want %d and %d, or other sums", text, groups[g].name, got[g].letters, got[g].features, letters[g], features[g])
 			}
+		}
+	}
+}
+
+// A long text is read in parts, all over it, which never begin or end within a
+// character.
+func TestALongTextIsReadAllOver(t *testing.T) {
+	english := strings.Repeat("The committee will meet again on Thursday to discuss the results of the survey. ", 1000)
+	greek := strings.Repeat("Η επιτροπή θα συνεδριάσει ξανά την Πέμπτη για να συζητήσει τα αποτελέσματα της έρευνας. ", 500)
+	scores := Default().Scores(english + greek + english)
+	if g := scores[0]; g.Language != "en" || g.Probability < .7 || g.Probability > .9 {
+		t.Errorf("scores %v", scores[:2])
+	}
+	chinese := strings.Repeat("今天天气很好，我们去公园散步吧。", 1000)
+	for lead := range 3 { // bytes before
+		if g := Identify(strings.Repeat(".", lead) + chinese); g.Language != "zh" || g.Probability < .99 {
+			t.Errorf("Chinese after %d bytes is %v", lead, g)
 		}
 	}
 }
@@ -168,7 +182,7 @@ func TestGroupsFitTheirTables(t *testing.T) {
 		t.Errorf("%d groups, and number %d is %s", len(groups), hanGroup, groups[hanGroup].name)
 	}
 	for _, g := range groups {
-		if g.bits > 0 && g.lanes() > 4*maxWidth || g.bits == 0 && len(g.languages) != 1 {
+		if g.bits > 0 && len(g.languages) > 8*maxWidth || g.bits == 0 && len(g.languages) != 1 {
 			t.Errorf("%s has %d languages", g.name, len(g.languages))
 		}
 	}
@@ -260,7 +274,8 @@ func FuzzIdentify(f *testing.F) {
 func BenchmarkIdentify(b *testing.B) {
 	texts := labelled(b, filepath.Join("testdata", "held-out.tsv.gz"))
 	for _, code := range []string{"en", "zh", "ru", "vi"} {
-		text := strings.Repeat(strings.Join(texts[code], " "), 3)
+		text := strings.Join(texts[code], " ")
+		text = strings.ToValidUTF8(text[:min(whole, len(text))], "") // which is read whole
 		b.Run(code, func(b *testing.B) {
 			Default()
 			b.SetBytes(int64(len(text)))

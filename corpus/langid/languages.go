@@ -44,10 +44,6 @@ var groups = []group{
 	{name: "other", weight: 1, languages: []string{Unknown}},
 }
 
-// lanes is the number of languages that a row of the group's table has room for:
-// four to a word.
-func (g *group) lanes() int { return (len(g.languages) + 3) / 4 * 4 }
-
 // Languages lists the codes of the languages that are known, of ISO 639-1, script
 // by script. "no" stands for both forms of Norwegian.
 func Languages() []string {
