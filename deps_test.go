@@ -44,6 +44,7 @@ var floors = map[string]int{
 	"dataset": 2,
 
 	"corpus/langid": 2,
+	"corpus/filter": 2,
 
 	"dataset/show": 2,
 
@@ -91,6 +92,7 @@ var stairs = map[string][]string{
 	"compute/cpu":         {"compute/cpu/kernel"},
 	"compute/computetest": {"compute/reference"},
 	"corpus":              {"stage"},
+	"corpus/filter":       {"corpus/langid"},
 	"dataset":             {"chat"},
 	"dataset/show":        {"chat"},
 	"train/rollout":       {"generate"},
