@@ -17,8 +17,8 @@ type C4 struct {
 	MaxWord      int      `yaml:"max_word" json:"max_word" doc:"most characters of a word in a line" min:"1"`
 	EndMarks     bool     `yaml:"end_marks" json:"end_marks" doc:"cut lines that end with none of . ? ! \" '"`
 	Javascript   bool     `yaml:"javascript" json:"javascript" doc:"cut lines that speak of javascript"`
-	Policies     []string `yaml:"policies" json:"policies" doc:"cut lines with one of these phrases, in small letters"`
-	Phrases      []string `yaml:"phrases" json:"phrases" doc:"refuse texts with one of these phrases, in small letters, in a line that would stay"`
+	Policies     []string `yaml:"policies" json:"policies" doc:"cut lines with one of these phrases"`
+	Phrases      []string `yaml:"phrases" json:"phrases" doc:"refuse texts with one of these phrases in a line that would stay"`
 	Citations    bool     `yaml:"citations" json:"citations" doc:"cut marks of citations: [1], [edit], [citation needed]"`
 }
 
@@ -33,6 +33,7 @@ func DefaultC4() C4 {
 func (c *C4) Filter() (Filter, error) {
 	const name = "c4"
 	rules := *c
+	rules.Policies, rules.Phrases = inSmallLetters(c.Policies), inSmallLetters(c.Phrases)
 	var script []string
 	if c.Javascript {
 		script = []string{"javascript"}
@@ -52,7 +53,7 @@ func (c *C4) Filter() (Filter, error) {
 		all := t.wordsOf()
 		var left strings.Builder
 		left.Grow(len(t.text))
-		words := make([]word, 0, len(all)) // of what is left
+		words := newWords(len(all)) // of what is left
 		count, found := 0, ""
 		eachLine(t.text, func(start int, line string) {
 			start += len(line) - len(strings.TrimLeftFunc(line, isSpace))
@@ -120,6 +121,16 @@ func (c *C4) Filter() (Filter, error) {
 		}
 		return next
 	}}, nil
+}
+
+// inSmallLetters returns the phrases as texts in small letters are searched for
+// them.
+func inSmallLetters(phrases []string) []string {
+	small := make([]string, len(phrases))
+	for i, p := range phrases {
+		small[i] = strings.ToLower(p)
+	}
+	return small
 }
 
 // fieldsOf counts the words of a line that white space separates, and the

@@ -18,7 +18,7 @@ type Program struct {
 	MaxMeanLine     float64  `yaml:"max_mean_line" json:"max_mean_line" doc:"largest mean length of a line, in characters" above:"0"`
 	MinAlphanumeric float64  `yaml:"min_alphanumeric" json:"min_alphanumeric" doc:"smallest share of characters that are letters or digits" min:"0" max:"1"`
 	GeneratedLines  int      `yaml:"generated_lines" json:"generated_lines" doc:"lines at the start in which a program may say that it was generated; 0 looks at none" min:"0"`
-	Generated       []string `yaml:"generated" json:"generated" doc:"what it then says, in small letters"`
+	Generated       []string `yaml:"generated" json:"generated" doc:"what it then says"`
 	Minified        []string `yaml:"minified" json:"minified" doc:"ends of the names of files that are minified or locks of versions"`
 }
 
@@ -37,6 +37,7 @@ var Permissive = []string{"MIT", "Apache-2.0", "BSD-2-Clause", "BSD-3-Clause", "
 func (c *Program) Filter() (Filter, error) {
 	const name = "code"
 	limits := *c
+	limits.Generated, limits.Minified = inSmallLetters(c.Generated), inSmallLetters(c.Minified)
 	return Filter{name: name, concerns: func(t *Text) bool { return t.Kind == Code }, judge: func(t *Text, each func(Value) bool) *Text {
 		flag := func(reason, setting string, bad bool, what string) bool {
 			v := Value{Reason: name + ": " + reason, Setting: setting, Found: what}
@@ -58,7 +59,7 @@ func (c *Program) Filter() (Filter, error) {
 		file := strings.ToLower(path.Base(t.ID))
 		end := ""
 		for _, m := range limits.Minified {
-			if strings.HasSuffix(file, strings.ToLower(m)) {
+			if strings.HasSuffix(file, m) {
 				end = m
 				break
 			}

@@ -127,12 +127,16 @@ type List []Filter
 // Apply returns what the filters leave of a text, or the first refusal.
 func (l List) Apply(text string, facts Facts) (string, *Refusal) {
 	t := NewText(text, facts)
+	defer func() { t.free() }()
 	for _, f := range l {
 		left, refusal := f.Apply(t)
 		if refusal != nil {
 			return "", refusal
 		}
-		t = left
+		if left != t {
+			t.free()
+			t = left
+		}
 	}
 	return t.text, nil
 }

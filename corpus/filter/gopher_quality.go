@@ -1,8 +1,6 @@
 package filter
 
-import (
-	"strings"
-)
+import "strings"
 
 // GopherQuality are the limits of Gopher's quality filter: Rae et al., "Scaling
 // Language Models: Methods, Analysis & Insights from Training Gopher" (2021),
@@ -32,9 +30,10 @@ func DefaultGopherQuality() GopherQuality {
 func (c *GopherQuality) Filter() (Filter, error) {
 	const name = "gopher_quality"
 	limits := *c
-	stop := map[uint64]int{}
+	stop, longest := map[uint64]int{}, 0
 	for i, w := range c.StopWords {
 		stop[hashOf(w)] = i
+		longest = max(longest, len(w))
 	}
 	return Filter{name: name, concerns: spaced, judge: func(t *Text, each func(Value) bool) *Text {
 		words := t.wordsOf()
@@ -48,7 +47,7 @@ func (c *GopherQuality) Filter() (Filter, error) {
 			if w.letter {
 				letters++
 			}
-			if w.characters <= 16 { // no stop word is longer
+			if int(w.end-w.start) <= longest {
 				if at, ok := stop[w.hash]; ok && !found[at] {
 					found[at] = true
 					stops++

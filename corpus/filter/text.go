@@ -1,7 +1,9 @@
 package filter
 
 import (
+	"slices"
 	"strings"
+	"sync"
 	"unicode"
 	"unicode/utf8"
 
@@ -63,9 +65,26 @@ func (t *Text) Guess() langid.Guess {
 // wordsOf are the text's words.
 func (t *Text) wordsOf() []word {
 	if !t.worded {
-		t.words, t.worded = appendWords(make([]word, 0, len(t.text)/5+1), t.text), true
+		t.words, t.worded = appendWords(newWords(len(t.text)/5+1), t.text), true
 	}
 	return t.words
+}
+
+// spare are words whose memory can be used again, which a list does: it owns the
+// texts between its filters.
+var spare = sync.Pool{New: func() any { return new([]word) }}
+
+// newWords returns no words, with room for some.
+func newWords(room int) []word {
+	return slices.Grow((*spare.Get().(*[]word))[:0], room)
+}
+
+// free gives the memory of the words back. The text is not to be used again.
+func (t *Text) free() {
+	if t.worded {
+		words := t.words // alone: a pointer into t would keep the text
+		spare.Put(&words)
+	}
 }
 
 // eachLine calls line with the start, in bytes, of every line of a text, and the

@@ -28,12 +28,11 @@ type word struct {
 
 // Classes of ASCII characters, for cutting.
 const (
-	opens   = 1 << iota // cut off at the start of a piece
-	closes              // cut off at its end
-	letter              //
-	digit               //
-	joins               // may join two words: - / : < > = , . + * ^ ~
-	special             // needs a closer look at the piece: ' and bytes beyond ASCII
+	opens  = 1 << iota // cut off at the start of a piece
+	closes             // cut off at its end
+	letter             //
+	digit              //
+	joins              // may join two words: - / : < > = , . + * ^ ~
 )
 
 var classes [256]uint8
@@ -45,8 +44,6 @@ func init() {
 			classes[c] |= letter
 		case c >= '0' && c <= '9':
 			classes[c] |= digit
-		case c >= 0x80:
-			classes[c] |= special
 		}
 	}
 	for _, c := range "%=+$,:;!?()[]{}<>_#*&\"'`" {
@@ -58,7 +55,6 @@ func init() {
 	for _, c := range "-/:<>=,.+*^~" {
 		classes[c] |= joins
 	}
-	classes['\''] |= special
 }
 
 // appendWords adds the words of a text, which must be shorter than 2 GiB.
