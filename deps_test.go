@@ -43,6 +43,9 @@ var floors = map[string]int{
 	"corpus":  2,
 	"dataset": 2,
 
+	"corpus/langid": 2,
+	"corpus/filter": 2,
+
 	"dataset/show": 2,
 
 	"model/file": 2,
@@ -90,6 +93,7 @@ var stairs = map[string][]string{
 	"compute/cpu":         {"compute/cpu/kernel"},
 	"compute/computetest": {"compute/reference"},
 	"corpus":              {"stage"},
+	"corpus/filter":       {"corpus/langid"},
 	"dataset":             {"chat"},
 	"dataset/show":        {"chat"},
 	"export":              {"evaluate"},
