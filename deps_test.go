@@ -92,7 +92,7 @@ var floors = map[string]int{
 var stairs = map[string][]string{
 	"compute/cpu":         {"compute/cpu/kernel"},
 	"compute/computetest": {"compute/reference"},
-	"corpus":              {"stage"},
+	"corpus":              {"stage", "corpus/filter"},
 	"corpus/filter":       {"corpus/langid"},
 	"dataset":             {"chat"},
 	"dataset/show":        {"chat"},

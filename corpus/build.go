@@ -18,6 +18,7 @@ import (
 	"github.com/klauspost/compress/zstd"
 
 	"github.com/seed-b72bdb6c/alma/artifact"
+	"github.com/seed-b72bdb6c/alma/corpus/filter"
 )
 
 // Options say how Build makes a corpus.
@@ -31,6 +32,9 @@ type Options struct {
 	MinBytes int
 	// Compress writes documents.jsonl.zst in place of documents.jsonl.
 	Compress bool
+	// Filters are applied to each document in this order, before duplicates are
+	// looked for: what is left of its text is kept, or it is refused.
+	Filters filter.List
 }
 
 // A SplitReport says what one split holds.
@@ -159,6 +163,14 @@ func Build(ctx context.Context, sources []Source, opts Options) (*Report, error)
 		if len(strings.TrimSpace(d.Text)) < max(1, opts.MinBytes) {
 			no(TooSmall, 0)
 			return nil
+		}
+		if len(opts.Filters) > 0 {
+			left, refusal := opts.Filters.Apply(d.Text, Facts(d.ID))
+			if refusal != nil {
+				refuse(Refusal{Source: d.Source, File: d.ID, Reason: Reason(refusal.Reason), Bytes: int64(len(d.Text)), Detail: refusal.Value.String()})
+				return nil
+			}
+			d.Text = left
 		}
 		key := contentKey(d.Text)
 		if seen[key] {

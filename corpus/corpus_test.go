@@ -19,6 +19,7 @@ import (
 	"github.com/klauspost/compress/zstd"
 
 	"github.com/seed-b72bdb6c/alma/artifact"
+	"github.com/seed-b72bdb6c/alma/corpus/filter"
 	"github.com/seed-b72bdb6c/alma/compute"
 )
 
@@ -362,4 +363,52 @@ func FuzzFolderLines(f *testing.F) {
 			}
 		}
 	})
+}
+
+func TestFiltersJudgeInTheirOrderAndSayWhy(t *testing.T) {
+	sentence := "The people of the town have been waiting for this for a long time, and that is all there is to say. "
+	long := strings.Repeat(sentence, 1) + "There were boats in the harbour, and children with their fathers who had come to see them go. " +
+		"Nobody knew at what hour they would leave; the mayor, who should have known, was asleep. At noon it began to rain."
+	folder := write(t, t.TempDir(), map[string]string{
+		"good.txt":  long,
+		"mail.txt":  strings.Replace(long, "the mayor", "jane.doe@smith.net", 1),
+		"short.txt": "Home. Menu. Click here.",
+		"de.txt":    "Die Leute der Stadt haben lange darauf gewartet, und das ist alles, was es dazu zu sagen gibt. Niemand wusste, wann sie fahren.",
+		"code.go":   "package main\n\nfunc main() {}\n",
+	})
+	var list filter.List
+	for _, text := range []string{"language", "gopher_quality min_words=40", "personal"} {
+		spec, err := filter.ParseSpec(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		list = append(list, spec.Filter())
+	}
+	out := t.TempDir()
+	report, err := Build(t.Context(), []Source{Folder{Root: folder}}, Options{Out: out, Shares: &Shares{}, Filters: list})
+	if err != nil {
+		t.Fatal(err)
+	}
+	kept := map[string]string{}
+	for d, err := range Documents(filepath.Join(out, report.Of(Train).File)) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		kept[d.ID] = d.Text
+	}
+	if len(kept) != 3 || kept["good.txt"] != long || kept["code.go"] == "" || strings.Contains(kept["mail.txt"], "jane.doe") || kept["mail.txt"] == "" {
+		t.Errorf("kept are %q", kept)
+	}
+	reasons := map[string]string{}
+	for _, r := range report.Refused {
+		for _, x := range r.Examples {
+			reasons[x.File] = string(r.Reason)
+			if !strings.Contains(x.Detail, " is at least ") {
+				t.Errorf("%s was refused without what was measured: %q", x.File, x.Detail)
+			}
+		}
+	}
+	if reasons["de.txt"] != "language: none that is wanted" || reasons["short.txt"] == "" || len(reasons) != 2 {
+		t.Errorf("refused are %v", reasons)
+	}
 }

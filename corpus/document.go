@@ -6,9 +6,13 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math"
+	"path"
+	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
+
+	"github.com/seed-b72bdb6c/alma/corpus/filter"
 )
 
 // A Document is one text of a corpus.
@@ -178,4 +182,18 @@ func checkText(text string) (Reason, int64) {
 		}
 	}
 	return "", 0
+}
+
+// program are the endings of names of files that hold program text.
+var program = strings.Fields(".go .c .h .cc .cpp .cxx .hpp .java .kt .scala .py .rb .pl .php .js .mjs .jsx .ts .tsx .rs .swift .cs .fs .hs .ml .lua .r .jl .sh .bash .sql .s .asm .m .dart .ex .exs .erl .clj .zig .v .css .scss")
+
+// Facts is what filters are told of a document: its name, and by that whether it is
+// prose or program text.
+func Facts(id string) filter.Facts {
+	name, _, _ := strings.Cut(id, "#") // a part of a file
+	f := filter.Facts{ID: id, Kind: filter.Prose}
+	if slices.Contains(program, strings.ToLower(path.Ext(name))) {
+		f.Kind = filter.Code
+	}
+	return f
 }

@@ -2,6 +2,7 @@ package corpus
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -9,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/seed-b72bdb6c/alma/artifact"
+	"github.com/seed-b72bdb6c/alma/corpus/filter"
 	"github.com/seed-b72bdb6c/alma/progress"
 	"github.com/seed-b72bdb6c/alma/stage"
 )
@@ -21,6 +23,8 @@ type Config struct {
 	MaxDocument int     `yaml:"max_document" json:"max_document" doc:"refuse documents larger than this, in bytes" min:"1"`
 	Cut         int     `yaml:"cut" json:"cut" doc:"cut text files into documents of at most so many bytes; 0: one document a file" min:"0"`
 	Compress    bool    `yaml:"compress" json:"compress" doc:"write the documents compressed (zstd)"`
+	// Filters are empty in what was made before there were any.
+	Filters []filter.Spec `yaml:"filters" json:"filters,omitempty" doc:"what judges each document, in this order, as NAME KEY=VALUE …; alma corpus filters lists them"`
 }
 
 // Shares are the shares of the documents that are held out.
@@ -50,7 +54,11 @@ var Stage = stage.Define(stage.Definition[Config]{
 			sources = append(sources, Folder{Root: root, MaxDocument: c.MaxDocument, Cut: c.Cut})
 		}
 		shares := c.Shares()
-		return WriteStage(ctx, w, sources, Options{Shares: &shares, MinBytes: c.MinBytes, Compress: c.Compress})
+		var filters filter.List
+		for _, spec := range c.Filters {
+			filters = append(filters, spec.Filter())
+		}
+		return WriteStage(ctx, w, sources, Options{Shares: &shares, MinBytes: c.MinBytes, Compress: c.Compress, Filters: filters})
 	},
 	Estimate: func(c Config, in stage.Known) (stage.Estimate, error) {
 		bytes, files, err := textIn(in["folders"].Paths)
@@ -75,12 +83,17 @@ is one document, or several with --cut; .gz and .zst are unpacked. Files that
 are not UTF-8 text, damaged archives and exact duplicates are refused, with the
 reason.
 
+With filters each document is judged by published rules, in the order in which they are
+given, and the report tells why each was dropped: alma corpus filters lists them, alma
+corpus explain shows what they measure of a text.
+
 The split of a document is decided by a hash of its name, so adding other
 documents moves none. The exit code is 3 when the corpus is done but input was
 refused as unreadable or damaged.`,
 		Examples: []string{
 			"alma corpus build texts/ more.jsonl.zst --out corpus",
 			"alma corpus build book.txt --cut 4000 --validation .05 --out corpus",
+			"alma corpus build web/ --out corpus --set 'filters=[\"language languages=en,zh\", gopher_quality, personal]'",
 		},
 		Positional: "folders",
 		Flags: map[string]string{
@@ -188,4 +201,21 @@ func (r *Report) Rejected() error {
 		return nil
 	}
 	return artifact.Errorf(artifact.ErrSomeRejected, "building corpus: it is done, but some input was refused; report.json lists it:\n%w", errors.Join(all...))
+}
+
+// FiltersOf returns the filters that a corpus was made with, none if it is no artifact or
+// another stage's.
+func FiltersOf(folder string) (list filter.List, err error) {
+	m, err := artifact.Open(folder, false)
+	if err != nil || m.Kind != Stage.Kind {
+		return nil, nil
+	}
+	var c Config
+	if err := json.Unmarshal(m.Config, &c); err != nil {
+		return nil, artifact.Mark(artifact.ErrCorrupt, fmt.Errorf("opening corpus %s: its configuration: %w", folder, err))
+	}
+	for _, spec := range c.Filters {
+		list = append(list, spec.Filter())
+	}
+	return list, nil
 }

@@ -20,7 +20,7 @@ func newCorpusCommand(c *call) *cobra.Command {
 		Long: `A corpus is the documents that later stages read, dealt into a training, a
 validation and a test split, with a report of what was taken and refused.`,
 	})
-	cmd.AddCommand(newCorpusShowCommand(c))
+	cmd.AddCommand(newCorpusShowCommand(c), newCorpusFiltersCommand(c), newCorpusExplainCommand(c))
 	return cmd
 }
 

@@ -446,3 +446,43 @@ func TestTokenShardsOfACorpusServeManyModels(t *testing.T) {
 	write(t, recipe, strings.ReplaceAll(fmt.Sprintf("stages:\n  s: {use: shards, corpus: %s, tokenizer: %s}\n  p: {use: pretrain, corpus: s, tokenizer: %[2]s}\n  f: {use: sft, base: p, dialogues: %s, text: s, text_share: .2}\n", f.corpus, f.tokenizer, f.dialogues), "\\", "/"))
 	succeed(t, "recipe", "check", recipe)
 }
+
+func TestACorpusIsFilteredAndItsFiltersExplainAText(t *testing.T) {
+	dir := t.TempDir()
+	at := func(name string) string { return filepath.Join(dir, name) }
+	if err := os.Mkdir(at("texts"), 0o777); err != nil {
+		t.Fatal(err)
+	}
+	prose := strings.Repeat("It was the best of times, and the people that have been there will be sure to say so with you. ", 8)
+	write(t, at("texts/a.txt"), prose)
+	menu := write(t, at("texts/menu.txt"), "Home Menu Contact\n")
+	o := alma(t, "corpus", "build", at("texts"), "--out", at("corpus"), "--validation", "0", "--test", "0", "--set", "filters=[gopher_quality min_words=20, personal]")
+	if o.code != 0 || !strings.Contains(o.stdout, "refused: gopher_quality: too few words") {
+		t.Fatalf("exit code %d\n%s%s", o.code, o.stdout, o.stderr)
+	}
+	if got := succeed(t, "corpus", "explain", menu, "--filter", "gopher_quality min_words=20"); !strings.Contains(got, "gopher_quality     refused") || !strings.Contains(got, "✗ gopher_quality: too few words: 3, and min_words is at least 20") {
+		t.Errorf("explaining the menu:\n%s", got)
+	}
+	// A corpus knows the filters that it was made with.
+	if got := succeed(t, "corpus", "explain", at("corpus"), "a.txt"); !strings.Contains(got, "gopher_quality     stays") || !strings.Contains(got, "min_words is at least 20") || strings.Contains(got, "fineweb") {
+		t.Errorf("explaining a document:\n%s", got)
+	}
+	if got := succeed(t, "corpus", "filters", "gopher_quality"); !strings.Contains(got, "min_words") {
+		t.Errorf("the settings of a filter:\n%s", got)
+	}
+	for _, c := range []struct {
+		says string
+		code int
+		args []string
+	}{
+		{"there is no filter \"gofer\"", 4, []string{"corpus", "build", at("texts"), "--out", at("o"), "--set", "filters=[gofer]"}},
+		{"there is no filter \"gofer\"", 4, []string{"corpus", "filters", "gofer"}},
+		{"no setting \"least\"", 4, []string{"corpus", "explain", menu, "--filter", "fineweb least=1"}},
+		{"none that is called \"b.txt\"", 10, []string{"corpus", "explain", at("corpus"), "b.txt"}},
+		{"none.txt", 10, []string{"corpus", "explain", at("none.txt")}},
+	} {
+		if o := alma(t, c.args...); o.code != c.code || !strings.Contains(o.stderr, c.says) {
+			t.Errorf("%v: exit code %d, %q; want %d, %q", c.args, o.code, o.stderr, c.code, c.says)
+		}
+	}
+}
