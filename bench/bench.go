@@ -29,6 +29,9 @@ type Options struct {
 	New   int    `json:"new,omitempty"`       // tokens that are generated after Seq of a prompt
 	LoRA  int    `json:"lora_rank,omitempty"` // of an adapter on all linear layers that is trained in place of the weights; 0: none
 	Vocab int    `json:"vocab"`               // tokens of the vocabulary; 0: the model's own
+	// Targets is the share of the positions that have a loss, the last of each row: of
+	// fine-tuning what the assistant says. 0: all.
+	Targets float64 `json:"targets,omitempty"`
 	// Precision is filled in by the benchmark: the engine's.
 	Precision string `json:"precision"`
 	Steps     int    `json:"steps"`

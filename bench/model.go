@@ -24,6 +24,9 @@ func (o Options) config() (model.Config, error) {
 			return model.Config{}, refuse("%s is %d, want %d or more", size.flag, size.value, size.least)
 		}
 	}
+	if o.Targets < 0 || o.Targets > 1 {
+		return model.Config{}, refuse("--targets is %g, want a share from 0 (all) to 1", o.Targets)
+	}
 	c, err := modelNamed(o.Model)
 	if err != nil {
 		return model.Config{}, err

@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/seed-b72bdb6c/alma/compute"
 	"github.com/seed-b72bdb6c/alma/compute/cpu"
 	"github.com/seed-b72bdb6c/alma/model"
 	"github.com/seed-b72bdb6c/alma/train"
@@ -28,13 +29,20 @@ func training(_ *cpu.Engine, m *model.Model, o Options) (work, error) {
 		return work{}, err
 	}
 	rows := train.NewTextRows(o.Batch, o.Seq)
+	without := 0 // positions of a row
+	if o.Targets > 0 {
+		without = int((1 - o.Targets) * float64(o.Seq))
+	}
 	step := func(i int) (time.Duration, error) {
 		for j := range rows.Tokens {
 			rows.Tokens[j] = randomToken(uint64(i), 2*uint64(j), o.Vocab)
 			rows.Targets[j] = randomToken(uint64(i), 2*uint64(j)+1, o.Vocab)
+			if j%o.Seq < without {
+				rows.Targets[j] = compute.IgnoreTarget
+			}
 		}
 		start := time.Now()
-		if _, err := lm.Accumulate(context.Background(), rows, 1/float64(len(rows.Tokens))); err != nil {
+		if _, err := lm.Accumulate(context.Background(), rows, 1/float64(o.Batch*(o.Seq-without))); err != nil {
 			return 0, err
 		}
 		norm, err := optimizer.Norm()
@@ -44,7 +52,7 @@ func training(_ *cpu.Engine, m *model.Model, o Options) (work, error) {
 		err = optimizer.Step(1e-3, norm)
 		return time.Since(start), err
 	}
-	flops := func() int64 { return lm.FLOPs() + optimizer.FLOPs() }
+	flops := func() int64 { return lm.FLOPsOf(rows) + optimizer.FLOPs() }
 	return work{name: "train", tokens: o.Batch * o.Seq, step: step, flops: flops}, nil
 }
 

@@ -15,6 +15,7 @@ def flags(description: str) -> argparse.ArgumentParser:
     p.add_argument("--seq", type=int, default=64, help="tokens of a sequence, or of a prompt")
     p.add_argument("--new", type=int, default=1, help="tokens that follow the prompt")
     p.add_argument("--vocab", type=int, default=50257)
+    p.add_argument("--targets", type=float, default=0, help="share of the tokens that have a loss; 0: all")
     p.add_argument("--lora-rank", type=int, default=0, help="of an adapter that is trained in place of the weights")
     p.add_argument("--precision", choices=["fp32", "bf16"], default="fp32")
     p.add_argument("--steps", type=int, default=3, help="steps that are timed, after one to warm up")

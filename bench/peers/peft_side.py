@@ -40,7 +40,10 @@ def main():
             scores = model(input_ids=tokens).logits[:, 0]
             loss = -F.logsigmoid(scores[0::2] - scores[1::2]).mean()
         else:
-            loss = model(input_ids=tokens, labels=tokens).loss
+            labels = tokens.clone()
+            if o.targets:
+                labels[:, : int((1 - o.targets) * o.seq)] = -100
+            loss = model(input_ids=tokens, labels=labels).loss
         loss.backward()
         torch.nn.utils.clip_grad_norm_(trained, 1.0)
         optimizer.step()

@@ -12,6 +12,7 @@ class Row:
     seq: int
     vocab: int
     new: int = 0
+    targets: float = 0  # share of the tokens that have a loss; 0: all
     lora: int = 0  # rank of an adapter that is trained in place of the weights
     steps: int = 2  # of a round, after one to warm up
     # Whether torch.compile is faster than eager execution, by precision, as
@@ -37,6 +38,8 @@ class Row:
         out = [self.work, "--model", self.model, "--batch", self.batch, "--seq", self.seq, "--vocab", self.vocab]
         if self.new:
             out += ["--new", self.new]
+        if self.targets:
+            out += ["--targets", self.targets]
         if self.lora:
             out += ["--lora-rank", self.lora]
         return [str(a) for a in out + ["--precision", precision, "--steps", steps, "--threads", 2]]
@@ -57,8 +60,9 @@ ROWS = [
     Row("decode GPT-2 124M, batch 1, 64 + 64", "decode", batch=1, seq=64, new=64, steps=3, emulated=True, installed=True, **GPT2),
     Row("decode GPT-2 124M, batch 16, 64 + 64", "decode", batch=16, seq=64, new=64, steps=2, installed=True, **GPT2),
     Row("prefill GPT-2 124M, 512 tokens", "prefill", batch=1, seq=512, steps=4, installed=True, **GPT2),
-    Row("SFT SmolLM2-135M, adapter of rank 8, 1 × 512", "train", SMOLLM2, 1, 512, 49152, lora=8, fp32_only=True),
-    Row("SFT SmolLM2-135M, whole, 1 × 512", "train", SMOLLM2, 1, 512, 49152, fp32_only=True),
+    # Of dialogues about two thirds of the tokens are the assistant's.
+    Row("SFT SmolLM2-135M, adapter of rank 8, 1 × 512", "train", SMOLLM2, 1, 512, 49152, targets=.65, lora=8, fp32_only=True),
+    Row("SFT SmolLM2-135M, whole, 1 × 512", "train", SMOLLM2, 1, 512, 49152, targets=.65, fp32_only=True),
     Row("reward model SmolLM2-135M, adapter of rank 8, 1 × 2 × 512", "reward", SMOLLM2, 1, 512, 49152, lora=8, fp32_only=True),
     Row("PPO iteration 6×384, vocabulary 4096, 32 × (16 + 48)", "ppo", "6x384", 32, 16, 4096, new=48, steps=1),
     Row("PPO iteration SmolLM2-135M, 8 × (64 + 64)", "ppo", SMOLLM2, 8, 64, 49152, new=64, steps=1, fp32_only=True),

@@ -24,6 +24,7 @@ pass, the gradients' norm and their clipping, and AdamW.`,
 	}
 	cmd.Flags().IntVar(&o.Seq, "seq", o.Seq, "tokens of a sequence")
 	cmd.Flags().IntVar(&o.LoRA, "lora-rank", 0, "rank of an adapter on all linear layers, which is trained in place of the weights; 0: none")
+	cmd.Flags().Float64Var(&o.Targets, "targets", 0, "share of the tokens that have a loss, as in fine-tuning; 0: all")
 	c.benchModelFlags(cmd, &o)
 	return cmd
 }
