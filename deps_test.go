@@ -43,6 +43,8 @@ var floors = map[string]int{
 	"corpus":  2,
 	"dataset": 2,
 
+	"corpus/dedup": 2,
+
 	"dataset/show": 2,
 
 	"model/file": 2,
