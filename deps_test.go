@@ -43,7 +43,8 @@ var floors = map[string]int{
 	"corpus":  2,
 	"dataset": 2,
 
-	"corpus/dedup": 2,
+	"corpus/dedup":       2,
+	"corpus/source/warc": 2,
 
 	"dataset/show": 2,
 
