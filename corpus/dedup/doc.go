@@ -31,7 +31,7 @@
 //	signer, err := dedup.NewSigner(dedup.MinHash{})
 //	for number, text := range documents {
 //		bands = signer.Sign(text, bands)
-//		err = w.Add(bands, dedup.Position{Source: 17, Document: number})
+//		err = w.Add(bands, dedup.Position{Source: 17, Document: uint64(number)})
 //	}
 //	err = w.Commit()
 //	...

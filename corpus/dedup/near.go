@@ -157,7 +157,7 @@ func (f *forest) position(i uint32) Position {
 func (f *forest) link(at, to Position) error {
 	last := len(f.parents) - 1
 	if last < 0 || f.position(uint32(last)) != at {
-		if last+1 == math.MaxUint32 {
+		if uint64(last+1) == math.MaxUint32 {
 			return artifact.Errorf(artifact.ErrUsage, "grouping near duplicates: more than %d documents share a band with another; find the duplicates of parts of the corpus first", last)
 		}
 		last++

@@ -22,7 +22,7 @@
 //		} else if err != nil {
 //			return err // the file cannot be read further
 //		}
-//		response, err := record.HTTP()
+//		content, err := record.Content()
 //	}
 //	r.Passed() // {"request": 41027, "warcinfo": 1, …}
 //
