@@ -43,8 +43,10 @@ var floors = map[string]int{
 	"corpus":  2,
 	"dataset": 2,
 
-	"corpus/langid": 2,
-	"corpus/filter": 2,
+	"corpus/langid":      2,
+	"corpus/filter":      2,
+	"corpus/dedup":       2,
+	"corpus/source/warc": 2,
 
 	"dataset/show": 2,
 
