@@ -2,6 +2,8 @@ package recipe
 
 import (
 	"fmt"
+	"os"
+	"path/filepath"
 	"reflect"
 
 	"github.com/seed-b72bdb6c/alma/artifact"
@@ -75,7 +77,31 @@ func published(path string) bool {
 		if from == "" {
 			return false // it began with random weights
 		}
-		path = from
+		path = seenFrom(path, from)
 	}
 	return true
+}
+
+// seenFrom finds the path that a stage in a folder read. One that is relative was so to
+// where alma was called then, which was most likely a folder above the stage's.
+func seenFrom(folder, path string) string {
+	if exists(path) || filepath.IsAbs(path) {
+		return path
+	}
+	above, err := filepath.Abs(folder)
+	if err != nil {
+		return path
+	}
+	for next := filepath.Dir(above); next != above; next = filepath.Dir(above) {
+		above = next
+		if at := filepath.Join(above, path); exists(at) {
+			return at
+		}
+	}
+	return path
+}
+
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
 }

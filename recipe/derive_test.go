@@ -60,6 +60,21 @@ func TestWhetherAModelIsPublishedFollowsFromItsLineage(t *testing.T) {
 	}
 }
 
+func TestALineageIsFollowedFromAnotherFolder(t *testing.T) {
+	dir := t.TempDir()
+	t.Chdir(dir)
+	writeModel(t, "pretrain", "pretrain", "")
+	writeModel(t, "runs/sft", "sft", "pretrain")
+	writeModel(t, "runs/again", "sft", "runs/sft")
+	t.Chdir("runs")
+	if FactsOf("again").Published {
+		t.Error("what was pretrained here is taken for published, seen from another folder")
+	}
+	if !FactsOf(writeModel(t, "brought", "", "")).Published {
+		t.Error("what was brought is taken for pretrained here")
+	}
+}
+
 func TestWhatNobodySetIsChosenAndSaidAndChosenAgain(t *testing.T) {
 	dir := t.TempDir()
 	brought := writeModel(t, filepath.Join(dir, "brought"), "", "")

@@ -7,9 +7,9 @@ import (
 	"github.com/seed-b72bdb6c/alma/train"
 )
 
-// derive chooses by the policy and the prompts what nobody set. InstructGPT's rate was
-// 9e-6 for models of 1.3 and 6 billion parameters (Ouyang et al. 2022, appendix C.4); an
-// adapter, which begins at nothing, takes more than fine-tuning's (docs/log.md).
+// derive chooses by the policy and the prompts what nobody set. InstructGPT's value
+// function had 9e-6 at 1.3 and 6 billion parameters (Ouyang et al. 2022, appendix C.4);
+// an adapter begins at nothing, and takes more.
 func derive(c Config, b stage.Basis) ([]stage.Chosen, error) {
 	d := train.Derive(b, "policy", model.LanguageModel, c.LoRAConfig)
 	if d == nil {

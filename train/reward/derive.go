@@ -14,8 +14,7 @@ import (
 )
 
 // derive chooses by the model and the rankings what nobody set. The rates of a
-// published model are those of fine-tuning it, and lower as the loss of a pair says less
-// than that of a text (docs/log.md).
+// published model are lower than those of fine-tuning it: a pair says less than a text.
 func derive(c Config, b stage.Basis) ([]stage.Chosen, error) {
 	d := train.Derive(b, "base", model.Scalar, c.LoRAConfig)
 	if d == nil {

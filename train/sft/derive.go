@@ -11,7 +11,7 @@ import (
 
 // derive chooses by the model and the dialogues what nobody set. 5e-5 lowers the
 // held-out loss of a published model of 135 M parameters where 1.5e-3 raises it, and
-// 5e-4 does with an adapter (docs/log.md).
+// 5e-4 does with an adapter (docs/log.md, a published model on a laptop).
 func derive(c Config, b stage.Basis) ([]stage.Chosen, error) {
 	d := train.Derive(b, "base", model.LanguageModel, c.LoRAConfig)
 	if d == nil {
