@@ -96,8 +96,7 @@ func (r *Recipe) with(values map[string]any, run func()) {
 	before := map[*field]reflect.Value{}
 	r.root.leaves(func(f *field) {
 		if v, ok := values[f.key]; ok && f.origin.Kind == Default {
-			old := reflect.New(f.value.Type()).Elem()
-			old.Set(f.value)
+			old := copyOf(f.value)
 			if convertAny(v, f.value, limits{}) == nil {
 				before[f] = old
 			}

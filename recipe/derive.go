@@ -30,9 +30,7 @@ func (s *Step) Derive(in stage.Known, memory int64) (lines []string, err error) 
 	}
 	for _, c := range chosen {
 		f := s.section.child(c.Key)
-		old := reflect.New(f.value.Type()).Elem()
-		old.Set(f.value)
-		s.before[f] = old
+		s.before[f] = copyOf(f.value)
 		if err := convertAny(c.Value, f.value, f.limits); err != nil {
 			return nil, fmt.Errorf("choosing %s of stage %s: %w", c.Key, s.Name, err)
 		}
@@ -42,18 +40,22 @@ func (s *Step) Derive(in stage.Known, memory int64) (lines []string, err error) 
 	return lines, nil
 }
 
+// copyOf is a value that stays as it is while the field's changes.
+func copyOf(v reflect.Value) reflect.Value {
+	old := reflect.New(v.Type()).Elem()
+	old.Set(v)
+	return old
+}
+
 // Known are the facts of paths that a stage is given, for its configuration, which
 // says how their rows are read.
 func Known(in stage.Inputs, config any) stage.Known {
 	known := stage.Known{}
 	for name, paths := range in {
 		for _, path := range paths {
-			if path == "" {
-				continue
+			if path != "" {
+				known.Add(name, path, factsOf(path, reading(config)))
 			}
-			f := factsOf(path, reading(config))
-			f.Paths = append(known[name].Paths, path)
-			known[name] = f
 		}
 	}
 	return known

@@ -62,9 +62,7 @@ func (r *Recipe) plan(folder string, peak float64, which Selection, choose func(
 				} else {
 					f = factsOf(ref.Path, reading(s.Config))
 				}
-				paths := append(known[name].Paths, ref.in(folder))
-				f.Paths = paths
-				known[name] = f
+				known.Add(name, ref.in(folder), f)
 			}
 		}
 		if choose != nil {
@@ -107,8 +105,8 @@ func total(e stage.Estimate, peak float64) float64 {
 	return e.Seconds + e.FLOPs/(peak*shareWhileTraining) + e.Sampled/(peak*shareWhileWriting)
 }
 
-// Foretell says what a stage will take: "about 4m10s and 1.2 GB of memory at 190
-// GFLOP/s"; "" where the stage cannot say.
+// Foretell says what a stage will take: "will take about 4m10s and 1.2G of memory for 60
+// steps"; "" where the stage, or a peak of 0, cannot say.
 func Foretell(s *stage.Stage, config any, in stage.Known, peak float64) string {
 	e, ok, err := s.Estimate(config, in)
 	if !ok || err != nil { // it will be said when the stage runs

@@ -19,6 +19,12 @@ type Facts struct {
 // Known are the facts of a stage's inputs by their names.
 type Known map[string]Facts
 
+// Add puts the facts of a path with those of an input, of which the last path's count.
+func (k Known) Add(name, path string, f Facts) {
+	f.Paths = append(k[name].Paths, path)
+	k[name] = f
+}
+
 // Estimate is what a stage is expected to take, and what it will leave.
 type Estimate struct {
 	Parameters int64

@@ -10,6 +10,7 @@ import (
 	"github.com/seed-b72bdb6c/alma/model/file"
 	"github.com/seed-b72bdb6c/alma/progress"
 	"github.com/seed-b72bdb6c/alma/stage"
+	"github.com/seed-b72bdb6c/alma/tokenizer"
 )
 
 // Derivation chooses values of a stage's configuration that nobody set, by the model
@@ -74,28 +75,25 @@ func (d *Derivation) Rate(key string, r Rates) {
 	}
 }
 
-// step125 rounds a rate to 1, 2 or 5 times a power of ten.
+// step125 rounds a rate to 1, 2 or 5 times a power of ten, whichever is nearest by its
+// ratio.
 func step125(x float64) float64 {
-	power := math.Floor(math.Log10(x))
-	best := 1.0
-	for _, digit := range []float64{2, 5, 10} {
-		if math.Abs(math.Log(x/math.Pow(10, power)/digit)) < math.Abs(math.Log(x/math.Pow(10, power)/best)) {
-			best = digit
-		}
+	tens := math.Pow(10, -math.Floor(math.Log10(x)))
+	switch digit := x * tens; {
+	case digit < math.Sqrt(1*2):
+		return 1 / tens
+	case digit < math.Sqrt(2*5):
+		return 2 / tens
+	case digit < math.Sqrt(5*10):
+		return 5 / tens
 	}
-	return parse(best, power)
+	return 10 / tens
 }
 
 // twoDigits rounds a rate to two digits.
 func twoDigits(x float64) float64 {
 	power := math.Floor(math.Log10(x)) - 1
-	return parse(math.Round(x/math.Pow(10, power)), power)
-}
-
-// parse is digits·10^power as the nearest number, which prints as it is written.
-func parse(digits, power float64) (x float64) {
-	fmt.Sscan(fmt.Sprintf("%ge%d", digits, int(power)), &x)
-	return x
+	return math.Round(x/math.Pow(10, power)) / math.Pow(10, -power)
 }
 
 const (
@@ -130,17 +128,23 @@ func (d *Derivation) Rows(key string, set int, lengths []int, more int, what str
 	return length
 }
 
-// Sample takes at most a thousand of n texts, evenly, and returns the sorted lengths of
-// what encode makes of them; those that cannot be encoded are left out.
-func Sample(n int, encode func(i int) (tokens int, err error)) (lengths []int) {
-	step := max(1, (n+sampled-1)/sampled)
-	for i := 0; i < n; i += step {
-		if tokens, err := encode(i); err == nil {
-			lengths = append(lengths, tokens)
-		}
-	}
+// Sample returns the sorted lengths of what encode makes of some of n texts.
+func Sample(n int, encode func(i int) (tokens int, err error)) []int {
+	lengths := Some(n, encode)
 	slices.Sort(lengths)
 	return lengths
+}
+
+// Some takes at most a thousand of n, evenly, and returns what of gives for each; those
+// for which it fails are left out.
+func Some[T any](n int, of func(i int) (T, error)) (list []T) {
+	step := max(1, (n+sampled-1)/sampled)
+	for i := 0; i < n; i += step {
+		if x, err := of(i); err == nil {
+			list = append(list, x)
+		}
+	}
+	return list
 }
 
 // Tell puts the mean length of an input's texts, of which a row holds length tokens,
@@ -158,15 +162,33 @@ func (d *Derivation) Tell(input string, lengths []int, length int) {
 	d.In[input] = f
 }
 
-// Template opens the tokenizer and the template of an input's model; nil where they
-// are not there yet, or are none.
-func (d *Derivation) Template(input string) *chat.Template {
-	paths := d.In[input].Paths
-	if len(paths) == 0 {
+// Path is the only path of an input, "" where it was not given.
+func (d *Derivation) Path(input string) string {
+	if paths := d.In[input].Paths; len(paths) > 0 {
+		return paths[0]
+	}
+	return ""
+}
+
+// Tokenizer opens the tokenizer of an input's model; nil where it is not there yet, or
+// is none.
+func (d *Derivation) Tokenizer(input string) *tokenizer.Tokenizer {
+	path := d.Path(input)
+	if path == "" {
 		return nil
 	}
-	tok, err := file.LoadTokenizerFor(paths[0], d.Vocabulary)
+	tok, err := file.LoadTokenizerFor(path, d.Vocabulary)
 	if err != nil {
+		return nil
+	}
+	return tok
+}
+
+// Template opens the template of an input's model; nil where it is not there yet, or is
+// none.
+func (d *Derivation) Template(input string) *chat.Template {
+	tok := d.Tokenizer(input)
+	if tok == nil {
 		return nil
 	}
 	template, err := chat.For(tok)
@@ -176,21 +198,13 @@ func (d *Derivation) Template(input string) *chat.Template {
 	return template
 }
 
-// Path is the only path of an input, "" where it was not given.
-func (d *Derivation) Path(input string) string {
-	if paths := d.In[input].Paths; len(paths) > 0 {
-		return paths[0]
-	}
-	return ""
-}
-
 const (
 	// leastSteps is how many steps a fine-tuning should have, so that a rate that
 	// suits the model moves it, as far as its data reach.
 	leastSteps = 60
-	// MicroTokens are the tokens of a micro-batch of a large model: enough that
+	// microTokens are the tokens of a micro-batch of a large model: enough that
 	// products run at full speed. More would take memory for nothing.
-	MicroTokens = 1024
+	microTokens = 1024
 )
 
 // Large tells of a model of which a row takes seconds.
@@ -223,7 +237,7 @@ func (d *Derivation) MicroRows(key string, set, batch, length int, memory func(r
 		return
 	}
 	n, why := min(set, batch), fmt.Sprintf("a step of %d rows of %s tokens", batch, progress.Count(int64(length)))
-	for n > 1 && (batch%n != 0 || d.Large() && n*length > MicroTokens) {
+	for n > 1 && (batch%n != 0 || d.Large() && n*length > microTokens) {
 		n--
 	}
 	if need := memory(n, false); d.Memory > 0 && float64(need) > usable*float64(d.Memory) {
@@ -237,6 +251,14 @@ func (d *Derivation) MicroRows(key string, set, batch, length int, memory func(r
 	}
 	if n != set {
 		d.Choose(key, n, "%s", why)
+	}
+}
+
+// FewRows chooses the rows of a micro-batch of a large model: no more tokens than it
+// needs. Of a small one the default stays.
+func (d *Derivation) FewRows(key string, set, length int) {
+	if d.Large() && set*length > microTokens {
+		d.Choose(key, max(1, microTokens/length), "rows of %d tokens", length)
 	}
 }
 

@@ -45,6 +45,15 @@ func (s *Sketch) RowLength(kind string, asked int) (int, error) {
 	return asked, nil
 }
 
+// HeldOut is how many rows are measured on: those of the validation file, or where none
+// is given the share of the rows to learn.
+func HeldOut(in stage.Known, learned string, share float64) float64 {
+	if n := in["validation"].Rows; n > 0 {
+		return float64(n)
+	}
+	return share * float64(in[learned].Rows)
+}
+
 // PackedRows is how many rows of so many tokens hold n texts.
 func PackedRows(f stage.Facts, n float64, length int) float64 {
 	each := f.RowTokens

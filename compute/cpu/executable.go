@@ -95,7 +95,7 @@ func (x *Executable) RunUntil(ctx context.Context) (err error) {
 	}
 	if x.engine.profile == nil {
 		for i := range x.steps {
-			if ended(ctx) {
+			if ctx.Err() != nil {
 				err = context.Cause(ctx)
 				break
 			}
@@ -125,21 +125,6 @@ func (x *Executable) RunUntil(ctx context.Context) (err error) {
 		a.version++
 	}
 	return err
-}
-
-// ended tells whether a context has ended, at the cost of a comparison for one that
-// never does.
-func ended(ctx context.Context) bool {
-	done := ctx.Done()
-	if done == nil {
-		return false
-	}
-	select {
-	case <-done:
-		return true
-	default:
-		return false
-	}
 }
 
 func (e *Engine) runProfiled(steps []step) {

@@ -17,11 +17,11 @@ type ending struct {
 
 var errAsked = errors.New("asked often enough")
 
-func (e *ending) Done() <-chan struct{} {
+func (e *ending) Err() error {
 	if e.left--; e.left == 0 {
 		e.end(errAsked)
 	}
-	return e.Context.Done()
+	return e.Context.Err()
 }
 
 func TestARunGivesUpBetweenStepsAndTheNextOneIsWhole(t *testing.T) {

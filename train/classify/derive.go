@@ -5,7 +5,6 @@ import (
 
 	"github.com/seed-b72bdb6c/alma/dataset"
 	"github.com/seed-b72bdb6c/alma/model"
-	"github.com/seed-b72bdb6c/alma/model/file"
 	"github.com/seed-b72bdb6c/alma/stage"
 	"github.com/seed-b72bdb6c/alma/train"
 )
@@ -24,20 +23,14 @@ func derive(c Config, b stage.Basis) ([]stage.Chosen, error) {
 	lengths := c.lengths(d)
 	length := d.Rows("context", c.Context, lengths, 0, "texts")
 	d.Tell("texts", lengths, length)
-	if d.Large() && c.MicroRows*length > train.MicroTokens {
-		d.Choose("micro_rows", max(1, train.MicroTokens/length), "rows of %d tokens", length)
-	}
+	d.FewRows("micro_rows", c.MicroRows, length)
 	return d.Chosen, nil
 }
 
 // lengths are those of some texts in tokens, none where they are not there yet.
 func (c Config) lengths(d *train.Derivation) []int {
-	base, path := d.Path("base"), d.Path("texts")
-	if base == "" || path == "" {
-		return nil
-	}
-	tok, err := file.LoadTokenizerFor(base, d.Vocabulary)
-	if err != nil {
+	tok, path := d.Tokenizer("base"), d.Path("texts")
+	if tok == nil || path == "" {
 		return nil
 	}
 	texts, err := dataset.ReadTexts(path, c.texts())

@@ -32,9 +32,8 @@ func estimate(c Config, in stage.Known) (stage.Estimate, error) {
 	if texts.RowTokens > 0 {
 		texts.RowTokens = min(texts.RowTokens, float64(length)) // longer ones are cut
 	}
-	held := float64(in["validation"].Rows)
-	if held == 0 {
-		held = c.Validation * float64(texts.Rows)
+	held := train.HeldOut(in, "texts", c.Validation)
+	if in["validation"].Rows == 0 {
 		texts.Rows -= int64(held)
 	}
 	rows := max(1, c.Epochs*train.PackedRows(texts, float64(texts.Rows), length))

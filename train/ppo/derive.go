@@ -23,10 +23,7 @@ func derive(c Config, b stage.Basis) ([]stage.Chosen, error) {
 		lengths[i] += int(assumedAnswer * float64(c.MaxTokens))
 	}
 	d.Tell("prompts", lengths, length)
-	// Of a small policy the default stays: a row holds several responses.
-	if d.Large() && c.MicroRows*length > train.MicroTokens {
-		d.Choose("micro_rows", max(1, train.MicroTokens/length), "rows of %d tokens", length)
-	}
+	d.FewRows("micro_rows", c.MicroRows, length)
 	return d.Chosen, nil
 }
 

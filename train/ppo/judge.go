@@ -6,14 +6,7 @@ import (
 	"io/fs"
 
 	"github.com/seed-b72bdb6c/alma/artifact"
-)
-
-// Metrics of a reward model's manifest (train/reward): its accuracy on held-out
-// rankings, and the ends of its interval.
-const (
-	judgeAccuracy = "validation/accuracy"
-	judgeLow      = "validation/accuracy/low"
-	judgeHigh     = "validation/accuracy/high"
+	"github.com/seed-b72bdb6c/alma/train/preference"
 )
 
 // judged tells what is known of a reward model's worth, for the manifest; "" where it is
@@ -28,7 +21,7 @@ func judged(folder string, force bool) (string, error) {
 		}
 		return "", err
 	}
-	low, measured := m.Metrics[judgeLow]
+	low, measured := m.Metrics[preference.AccuracyLow]
 	if !measured {
 		return fmt.Sprintf("Nothing is known of how well the reward model %s orders answers that it did not learn from.", folder), nil
 	}
@@ -36,7 +29,7 @@ func judged(folder string, force bool) (string, error) {
 		return "", nil
 	}
 	found := fmt.Sprintf("the reward model %s orders %.3f of its held-out pairs as they are ranked, and the 95 %% interval %.3f to %.3f holds chance, .500",
-		folder, m.Metrics[judgeAccuracy], low, m.Metrics[judgeHigh])
+		folder, m.Metrics[preference.Accuracy], low, m.Metrics[preference.AccuracyHigh])
 	if !force {
 		return "", artifact.Errorf(artifact.ErrCheckNotMet, "configuring ppo: %s; train it on more rankings, or hold out more to measure on; to train against it all the same, give --force (force: true in a recipe)", found)
 	}

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/seed-b72bdb6c/alma/artifact"
+	"github.com/seed-b72bdb6c/alma/train/preference"
 )
 
 func TestARewardModelAtChanceIsRefusedUnlessForced(t *testing.T) {
@@ -22,7 +23,7 @@ func TestARewardModelAtChanceIsRefusedUnlessForced(t *testing.T) {
 		}
 		return path
 	}
-	chance := folder("chance", artifact.Metrics{judgeAccuracy: .533, judgeLow: .409, judgeHigh: .654})
+	chance := folder("chance", artifact.Metrics{preference.Accuracy: .533, preference.AccuracyLow: .409, preference.AccuracyHigh: .654})
 	_, err := judged(chance, false)
 	if artifact.ExitCode(err) != 5 || !strings.Contains(err.Error(), "0.533") || !strings.Contains(err.Error(), "--force") {
 		t.Errorf("at chance: %v", err)
@@ -30,7 +31,7 @@ func TestARewardModelAtChanceIsRefusedUnlessForced(t *testing.T) {
 	if note, err := judged(chance, true); err != nil || !strings.HasPrefix(note, "By force: ") {
 		t.Errorf("at chance by force: %q, %v", note, err)
 	}
-	if note, err := judged(folder("good", artifact.Metrics{judgeAccuracy: .7, judgeLow: .6, judgeHigh: .8}), false); err != nil || note != "" {
+	if note, err := judged(folder("good", artifact.Metrics{preference.Accuracy: .7, preference.AccuracyLow: .6, preference.AccuracyHigh: .8}), false); err != nil || note != "" {
 		t.Errorf("a good one: %q, %v", note, err)
 	}
 	for name, path := range map[string]string{"one that was measured on nothing": folder("unmeasured", nil), "one from elsewhere": filepath.Join(dir, "none")} {

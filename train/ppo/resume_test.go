@@ -119,11 +119,11 @@ type asked struct {
 	end         context.CancelCauseFunc
 }
 
-func (a *asked) Done() <-chan struct{} {
+func (a *asked) Err() error {
 	if a.times++; a.times == a.last {
 		a.end(artifact.ErrInterrupted)
 	}
-	return a.Context.Done()
+	return a.Context.Err()
 }
 
 func TestPPO34AnInterruptionAnywhereInAStepLosesNothing(t *testing.T) {

@@ -25,6 +25,14 @@ func Render(template *chat.Template, prompt dataset.Prompt, completion string, e
 	return ids, nil
 }
 
+// Metrics of a reward model's manifest: its accuracy on held-out rankings, and the ends
+// of its interval.
+const (
+	Accuracy     = "validation/accuracy"
+	AccuracyLow  = "validation/accuracy/low"
+	AccuracyHigh = "validation/accuracy/high"
+)
+
 // Ranking is one prompt's completions as tokens.
 type Ranking struct {
 	Line  int       // of the file, counted from 1
@@ -52,7 +60,7 @@ func Load(template *chat.Template, path string, how dataset.Reading, rows, lengt
 	}
 	f := File{Account: all.Account}
 	err = all.Keep(func(i int, r dataset.Ranking) error {
-		one, err := tokens(template, r)
+		one, err := Tokenize(template, r)
 		if err != nil {
 			return err
 		}
@@ -82,7 +90,8 @@ func Load(template *chat.Template, path string, how dataset.Reading, rows, lengt
 	return f, nil
 }
 
-func tokens(template *chat.Template, r dataset.Ranking) (Ranking, error) {
+// Tokenize renders a ranking's prompt with each of its completions.
+func Tokenize(template *chat.Template, r dataset.Ranking) (Ranking, error) {
 	one := Ranking{Ranks: r.Ranks, Pairs: dataset.Pairs(r.Ranks)}
 	prompt, err := r.Prompt.Render(template)
 	if err != nil {

@@ -4,7 +4,6 @@ import (
 	"math"
 	"slices"
 
-	"github.com/seed-b72bdb6c/alma/chat"
 	"github.com/seed-b72bdb6c/alma/dataset"
 	"github.com/seed-b72bdb6c/alma/model"
 	"github.com/seed-b72bdb6c/alma/progress"
@@ -24,7 +23,7 @@ func derive(c Config, b stage.Basis) ([]stage.Chosen, error) {
 	if d.Published {
 		d.Choose("warmup", .1, "a published model")
 	}
-	rankings := b.In["rankings"]
+	learned := c.Epochs * float64(b.In["rankings"].Rows)
 	texts := c.texts(d)
 	var lengths []int
 	for _, of := range texts {
@@ -33,12 +32,8 @@ func derive(c Config, b stage.Basis) ([]stage.Chosen, error) {
 	slices.Sort(lengths)
 	length := d.Rows("context", c.Context, lengths, 0, "answers with their prompts")
 	d.Tell("rankings", lengths, length)
-	batch := d.Batch("batch_prompts", c.BatchPrompts, c.Epochs*float64(rankings.Rows), "prompts")
-	learned, held := c.Epochs*float64(rankings.Rows), float64(b.In["validation"].Rows)
-	if held == 0 {
-		held = c.ValidationShare * float64(rankings.Rows)
-	}
-	d.MeasureEvery("eval_every", int(math.Ceil(learned/float64(batch))), learned, held)
+	batch := d.Batch("batch_prompts", c.BatchPrompts, learned, "prompts")
+	d.MeasureEvery("eval_every", int(math.Ceil(learned/float64(batch))), learned, train.HeldOut(b.In, "rankings", c.ValidationShare))
 	if rows := together(texts, length); d.Large() && rows > 0 && rows < c.MicroRows {
 		d.Choose("micro_rows", rows, "the answers to a prompt take up to %d rows of %s tokens", rows, progress.Count(int64(length)))
 	}
@@ -47,7 +42,7 @@ func derive(c Config, b stage.Basis) ([]stage.Chosen, error) {
 
 // texts are the lengths in tokens of the texts of some rankings, none where they are
 // not there yet.
-func (c Config) texts(d *train.Derivation) (texts [][]int) {
+func (c Config) texts(d *train.Derivation) [][]int {
 	template, path := d.Template("base"), d.Path("rankings")
 	if template == nil || path == "" {
 		return nil
@@ -56,26 +51,13 @@ func (c Config) texts(d *train.Derivation) (texts [][]int) {
 	if err != nil { // the stage says what is wrong with them
 		return nil
 	}
-	train.Sample(len(rankings.Rows), func(i int) (int, error) {
-		of, err := lengths(template, rankings.Rows[i])
-		if err == nil {
-			texts = append(texts, of)
+	return train.Some(len(rankings.Rows), func(i int) (of []int, err error) {
+		one, err := preference.Tokenize(template, rankings.Rows[i])
+		for _, text := range one.Texts {
+			of = append(of, len(text))
 		}
-		return 0, err
+		return of, err
 	})
-	return texts
-}
-
-// lengths are the tokens of a prompt with each of its completions.
-func lengths(template *chat.Template, r dataset.Ranking) (of []int, err error) {
-	for k, completion := range r.Completions {
-		ids, err := preference.Render(template, r.Prompt, completion, r.EndedAt(k))
-		if err != nil {
-			return nil, err
-		}
-		of = append(of, len(ids))
-	}
-	return of, nil
 }
 
 // together is how many rows of so many tokens the texts of a prompt take at most; those

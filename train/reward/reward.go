@@ -57,12 +57,6 @@ type Inputs struct {
 	Demonstrations string // dialogues; empty: the bias is not set
 }
 
-// Metrics of the manifest with the ends of the interval of validation/accuracy.
-const (
-	AccuracyLow  = "validation/accuracy/low"
-	AccuracyHigh = "validation/accuracy/high"
-)
-
 // ValidationFile is the file of the stage's folder with the final [Validation],
 // absent where there are no validation rankings.
 const ValidationFile = "validation.json"
@@ -220,7 +214,7 @@ func (r *modelling) validate(ctx context.Context) error {
 		r.Manifest.Metrics[metric.Name] = metric.Value
 	}
 	if v := r.validation; v.Prompts > 1 { // else there is no interval
-		r.Manifest.Metrics[AccuracyLow], r.Manifest.Metrics[AccuracyHigh] = v.Interval.Low, v.Interval.High
+		r.Manifest.Metrics[preference.AccuracyLow], r.Manifest.Metrics[preference.AccuracyHigh] = v.Interval.Low, v.Interval.High
 	}
 	r.Manifest.Metrics["validation/pairs"] = float64(r.validation.Pairs)
 	r.Manifest.Notes = append(r.Manifest.Notes, r.validation.sentence())

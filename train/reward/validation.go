@@ -8,6 +8,7 @@ import (
 	"github.com/seed-b72bdb6c/alma/progress"
 	"github.com/seed-b72bdb6c/alma/stats"
 	"github.com/seed-b72bdb6c/alma/train"
+	"github.com/seed-b72bdb6c/alma/train/preference"
 )
 
 // Scored is the rewards of one prompt's completions beside their ranks, each
@@ -96,7 +97,7 @@ func Measure(prompts []Scored) Validation {
 // metrics are the measures for metrics.jsonl. Bins without pairs are left out.
 func (v Validation) metrics() []train.Metric {
 	list := []train.Metric{
-		{Name: "validation/accuracy", Value: v.Accuracy}, {Name: "validation/nll", Value: v.NLL}, {Name: "validation/ece", Value: v.ECE},
+		{Name: preference.Accuracy, Value: v.Accuracy}, {Name: "validation/nll", Value: v.NLL}, {Name: "validation/ece", Value: v.ECE},
 	}
 	for _, group := range []struct {
 		name string

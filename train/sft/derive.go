@@ -28,11 +28,7 @@ func derive(c Config, b stage.Basis) ([]stage.Chosen, error) {
 	epochs := d.Epochs("epochs", c.Epochs, dialogues.Rows, "dialogues")
 	rows := epochs * train.PackedRows(dialogues, float64(dialogues.Rows), length)
 	batch := d.Batch("batch_rows", c.BatchRows, rows, "rows")
-	held := float64(b.In["validation"].Rows)
-	if held == 0 {
-		held = c.ValidationShare * float64(dialogues.Rows)
-	}
-	d.MeasureEvery("eval_every", int(math.Ceil(rows/float64(batch))), epochs*float64(dialogues.Rows), held)
+	d.MeasureEvery("eval_every", int(math.Ceil(rows/float64(batch))), epochs*float64(dialogues.Rows), train.HeldOut(b.In, "dialogues", c.ValidationShare))
 	d.MicroRows("micro_rows", c.MicroRows, batch, length, func(rows int, recompute bool) int64 {
 		c.MicroRows, c.Context, c.Recompute = rows, length, recompute
 		e, _ := estimate(c, b.In) // what is wrong with it, the stage says

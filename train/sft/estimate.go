@@ -28,10 +28,7 @@ func estimate(c Config, in stage.Known) (stage.Estimate, error) {
 	}
 	rows := max(1, c.Epochs*train.PackedRows(in["dialogues"], float64(in["dialogues"].Rows), length))
 	steps := max(1, rows/float64(c.BatchRows))
-	held := float64(in["validation"].Rows)
-	if held == 0 {
-		held = c.ValidationShare * float64(in["dialogues"].Rows)
-	}
+	held := train.HeldOut(in, "dialogues", c.ValidationShare)
 	measured := (math.Floor(steps/float64(c.EvalEvery)) + 2) * train.PackedRows(in["dialogues"], held, length)
 	perRow := 1 / float64(c.MicroRows)
 	e := stage.Estimate{
