@@ -94,7 +94,7 @@ var floors = map[string]int{
 var stairs = map[string][]string{
 	"compute/cpu":         {"compute/cpu/kernel"},
 	"compute/computetest": {"compute/reference"},
-	"corpus":              {"stage", "corpus/filter"},
+	"corpus":              {"stage", "corpus/filter", "corpus/dedup"},
 	"corpus/filter":       {"corpus/langid"},
 	"dataset":             {"chat"},
 	"dataset/show":        {"chat"},

@@ -18,6 +18,7 @@ import (
 	"github.com/klauspost/compress/zstd"
 
 	"github.com/seed-b72bdb6c/alma/artifact"
+	"github.com/seed-b72bdb6c/alma/corpus/dedup"
 	"github.com/seed-b72bdb6c/alma/corpus/filter"
 )
 
@@ -151,7 +152,7 @@ func Build(ctx context.Context, sources []Source, opts Options) (*Report, error)
 			x.Examples = append(x.Examples, r)
 		}
 	}
-	seen := map[[sha256.Size]byte]bool{}
+	seen := map[dedup.Key]bool{}
 	accept := func(d Document) error {
 		no := func(reason Reason, at int64) {
 			refuse(Refusal{Source: d.Source, File: d.ID, Offset: at, Reason: reason, Bytes: int64(len(d.Text))})
@@ -172,7 +173,7 @@ func Build(ctx context.Context, sources []Source, opts Options) (*Report, error)
 			}
 			d.Text = left
 		}
-		key := contentKey(d.Text)
+		key := dedup.KeyOf(d.Text)
 		if seen[key] {
 			no(Duplicate, 0)
 			return nil

@@ -9,7 +9,6 @@ import (
 	"path"
 	"slices"
 	"strings"
-	"unicode"
 	"unicode/utf8"
 
 	"github.com/seed-b72bdb6c/alma/corpus/filter"
@@ -138,34 +137,6 @@ func (s Shares) Of(group string) Split {
 		return Validation
 	}
 	return Train
-}
-
-// contentKey is the identity of a text for dropping exact duplicates: SHA-256
-// over the text with every run of white space read as one space and none at
-// either end, so that line ends and indentation make no difference.
-func contentKey(text string) [sha256.Size]byte {
-	h := sha256.New()
-	buf := make([]byte, 0, 4096)
-	space := false
-	for _, r := range strings.TrimSpace(text) {
-		if unicode.IsSpace(r) {
-			space = true
-			continue
-		}
-		if space {
-			buf = append(buf, ' ')
-			space = false
-		}
-		buf = utf8.AppendRune(buf, r)
-		if len(buf) > 4000 {
-			h.Write(buf)
-			buf = buf[:0]
-		}
-	}
-	h.Write(buf)
-	var key [sha256.Size]byte
-	h.Sum(key[:0])
-	return key
 }
 
 // checkText returns the reason and offset for which a text is not usable, or

@@ -1,0 +1,4 @@
+package dedup
+
+// KeyTexts are the texts that keys are tested with.
+var KeyTexts = keyTexts
