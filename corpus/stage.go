@@ -33,6 +33,13 @@ func (c Config) Shares() Shares { return Shares{Validation: c.Validation, Test: 
 // Validate checks what no single value can say.
 func (c Config) Validate() error { return c.Shares().Check() }
 
+func (c Config) list() (list filter.List) {
+	for _, spec := range c.Filters {
+		list = append(list, spec.Filter())
+	}
+	return list
+}
+
 // Stage makes a corpus of folders of text.
 var Stage = stage.Define(stage.Definition[Config]{
 	Kind: "corpus", Title: "Corpus",
@@ -54,11 +61,7 @@ var Stage = stage.Define(stage.Definition[Config]{
 			sources = append(sources, Folder{Root: root, MaxDocument: c.MaxDocument, Cut: c.Cut})
 		}
 		shares := c.Shares()
-		var filters filter.List
-		for _, spec := range c.Filters {
-			filters = append(filters, spec.Filter())
-		}
-		return WriteStage(ctx, w, sources, Options{Shares: &shares, MinBytes: c.MinBytes, Compress: c.Compress, Filters: filters})
+		return WriteStage(ctx, w, sources, Options{Shares: &shares, MinBytes: c.MinBytes, Compress: c.Compress, Filters: c.list()})
 	},
 	Estimate: func(c Config, in stage.Known) (stage.Estimate, error) {
 		bytes, files, err := textIn(in["folders"].Paths)
@@ -205,7 +208,7 @@ func (r *Report) Rejected() error {
 
 // FiltersOf returns the filters that a corpus was made with, none if it is no artifact or
 // another stage's.
-func FiltersOf(folder string) (list filter.List, err error) {
+func FiltersOf(folder string) (filter.List, error) {
 	m, err := artifact.Open(folder, false)
 	if err != nil || m.Kind != Stage.Kind {
 		return nil, nil
@@ -214,8 +217,5 @@ func FiltersOf(folder string) (list filter.List, err error) {
 	if err := json.Unmarshal(m.Config, &c); err != nil {
 		return nil, artifact.Mark(artifact.ErrCorrupt, fmt.Errorf("opening corpus %s: its configuration: %w", folder, err))
 	}
-	for _, spec := range c.Filters {
-		list = append(list, spec.Filter())
-	}
-	return list, nil
+	return c.list(), nil
 }
